@@ -1,0 +1,161 @@
+"""Settings are read once, from a mapping that is passed in, into frozen values; all faults are told together.
+
+The names of the system that this one replaces keep working: NATS_URL, REDIS_URL, JWT_SECRET, JWT_EXPIRY_HOURS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+JWT_SECRET_MIN_BYTES = 32  # HS256 wants a key at least as long as its hash (RFC 7518 §3.2)
+
+
+class ConfigError(Exception):
+    """The environment is not usable. `faults` has one sentence for each variable, none with a secret in it."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = faults
+
+
+class Env:
+    """Reads typed values from a mapping, collecting faults until `check` raises them all at once."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = values
+        self._faults: list[str] = []
+
+    def text(self, name: str, default: str | None = None) -> str:
+        value = self._values.get(name, "") or default
+        if value is None:
+            self._faults.append(f"{name} is required")
+            return ""
+        return value
+
+    def optional(self, name: str) -> str | None:
+        return self._values.get(name) or None
+
+    def integer(self, name: str, default: int, low: int, high: int) -> int:
+        value = self._values.get(name, "")
+        if not value:
+            return default
+        try:
+            number = int(value)
+        except ValueError:
+            number = low - 1
+        if not low <= number <= high:
+            self._faults.append(f"{name} must be a whole number from {low} to {high}")
+            return default
+        return number
+
+    def url(self, name: str, schemes: tuple[str, ...]) -> str:
+        value = self.text(name)
+        if value and (urlsplit(value).scheme not in schemes or not urlsplit(value).hostname):
+            wanted = " or ".join(f"{scheme}://HOST:PORT" for scheme in schemes)
+            self._faults.append(f"{name} must look like {wanted}")
+        return value
+
+    def secret(self, name: str, min_bytes: int) -> bytes:
+        value = self.text(name).encode()
+        if value and len(value) < min_bytes:
+            self._faults.append(
+                f"{name} has {len(value)} bytes and needs at least {min_bytes}: make one with `openssl rand -hex 32`"
+            )
+        return value
+
+    def words(self, name: str) -> tuple[str, ...]:
+        """A comma-separated list; empty when unset."""
+        return tuple(word.strip() for word in self._values.get(name, "").split(",") if word.strip())
+
+    def check(self) -> None:
+        """Raises ConfigError when anything read so far was missing or wrong."""
+        if self._faults:
+            raise ConfigError(self._faults)
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Where to accept connections: an inherited listening socket when `fd` is set, else host and port."""
+
+    host: str
+    port: int
+    fd: int | None
+
+    @classmethod
+    def read(cls, env: Env, prefix: str, default_port: int) -> Listen:
+        return cls(
+            host=env.text(f"{prefix}HOST", "0.0.0.0"),  # noqa: S104 - inside a pod; the local platform passes sockets
+            port=env.integer(f"{prefix}PORT", default_port, 1, 65535),
+            fd=env.integer(f"{prefix}FD", -1, 0, 1_000_000) if env.optional(f"{prefix}FD") else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """What every service needs, whatever it does."""
+
+    instance: str
+    public: Listen
+    admin: Listen
+    log_level: str
+    stop_seconds: int
+    origins: tuple[str, ...]
+
+    @classmethod
+    def read(cls, env: Env, default_port: int) -> Common:
+        level = env.text("LOG_LEVEL", "info").upper()
+        return cls(
+            instance=env.text("INSTANCE", "local"),
+            public=Listen.read(env, "", default_port),
+            admin=Listen.read(env, "ADMIN_", 9090),
+            log_level=level if level in ("DEBUG", "INFO", "WARNING", "ERROR") else "INFO",
+            stop_seconds=env.integer("STOP_SECONDS", 30, 1, 3600),
+            origins=env.words("ALLOWED_ORIGINS"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class NatsConfig:
+    url: str
+    user: str | None
+    password: str | None
+    shards: int
+
+    @classmethod
+    def read(cls, env: Env) -> NatsConfig:
+        return cls(
+            url=env.url("NATS_URL", ("nats", "tls")),
+            user=env.optional("NATS_USER"),
+            password=env.optional("NATS_PASSWORD"),
+            shards=env.integer("LOG_SHARDS", 1, 1, 256),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RedisConfig:
+    url: str
+    password: str | None
+
+    @classmethod
+    def read(cls, env: Env) -> RedisConfig:
+        return cls(url=env.url("REDIS_URL", ("redis", "rediss", "unix")), password=env.optional("REDIS_PASSWORD"))
+
+
+@dataclass(frozen=True, slots=True)
+class TokenConfig:
+    """How access tokens are signed and checked (HS256 with one shared secret)."""
+
+    secret: bytes
+    ttl_seconds: int
+    issuer: str
+
+    @classmethod
+    def read(cls, env: Env) -> TokenConfig:
+        hours = env.integer("JWT_EXPIRY_HOURS", 24, 1, 24 * 365)
+        return cls(
+            secret=env.secret("JWT_SECRET", JWT_SECRET_MIN_BYTES),
+            ttl_seconds=env.integer("ACCESS_TOKEN_TTL_SECONDS", hours * 3600, 60, 365 * 86400),
+            issuer=env.text("TOKEN_ISSUER", "pushcluster"),
+        )

@@ -1,0 +1,267 @@
+"""HTTP for the four services that speak it: a table of routes from which both the server and its OpenAPI come.
+
+A handler takes a Call (who asks, path and query, the decoded body) and returns a msgspec Struct; errors are PushErrors.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from push_workloads.common.config import Listen
+from push_workloads.common.errors import BadRequest, PushError, RateLimited, TooLarge, Unavailable
+from push_workloads.common.tokens import Identity, Tokens, bearer
+
+MAX_BODY_BYTES = 256 * 1024
+_log = logging.getLogger(__name__)
+Handler = web.RequestHandler[web.Request]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, understood: what a handler needs and nothing of the server."""
+
+    path: dict[str, str]
+    query: dict[str, str]
+    body: Any
+    identity: Identity | None
+    address: str
+
+    @property
+    def user_id(self) -> str:
+        """The caller. Only routes with `auth=True` may ask, and those never run without one."""
+        if self.identity is None:
+            raise AssertionError("the route does not ask for a token")
+        return self.identity.user_id
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One query parameter, for the document; handlers parse the text."""
+
+    name: str
+    description: str
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One line of the API. `body` and `answer` are msgspec types; `answer` None is an empty 204."""
+
+    method: str
+    path: str
+    handler: Callable[[Call], Awaitable[msgspec.Struct | None]]
+    summary: str
+    answer: type[msgspec.Struct] | None
+    body: type[msgspec.Struct] | None = None
+    status: int = 200
+    auth: bool = True
+    query: tuple[Query, ...] = ()
+    errors: tuple[int, ...] = field(default=())
+
+
+def application(title: str, routes: Sequence[Route], tokens: Tokens, origins: Sequence[str]) -> web.Application:
+    """The app of one service: its routes, `/openapi.json`, JSON errors everywhere, CORS for the allowed origins."""
+    app = web.Application(middlewares=[_edge(frozenset(origins))], client_max_size=MAX_BODY_BYTES)
+    for route in routes:
+        app.router.add_route(route.method, route.path, _handle(route, tokens))
+    document = msgspec.json.encode(openapi(title, routes))
+
+    async def serve_document(_: web.Request) -> web.Response:
+        return web.Response(body=document, content_type="application/json")
+
+    app.router.add_get("/openapi.json", serve_document)
+    return app
+
+
+@asynccontextmanager
+async def serving(app: web.Application, listen: Listen, *, stop_seconds: float = 3.0) -> AsyncIterator[None]:
+    """Accepts connections while the context is open; then finishes running requests for at most `stop_seconds`."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=stop_seconds, keepalive_timeout=30)
+    await runner.setup()
+    try:
+        await _site(runner, listen).start()
+        yield
+    finally:
+        await runner.cleanup()
+
+
+def _site(runner: web.AppRunner, listen: Listen) -> web.BaseSite:
+    if listen.fd is not None:
+        return web.SockSite(runner, listening_socket(listen.fd))
+    return web.TCPSite(runner, listen.host, listen.port)
+
+
+def listening_socket(fd: int) -> Any:
+    """The inherited listening socket behind a file descriptor."""
+    import socket  # local: only the local platform passes sockets
+
+    made = socket.socket(fileno=fd)
+    made.setblocking(False)
+    return made
+
+
+def _handle(route: Route, tokens: Tokens) -> Callable[[web.Request], Awaitable[web.Response]]:
+    decoder = msgspec.json.Decoder(route.body) if route.body is not None else None
+
+    async def handle(request: web.Request) -> web.Response:
+        identity = tokens.verify(bearer(request.headers.get("Authorization"))) if route.auth else None
+        body = _decode(decoder, await request.read()) if decoder is not None else None
+        call = Call(dict(request.match_info), dict(request.query), body, identity, request.remote or "")
+        answer = await route.handler(call)
+        if answer is None:
+            return web.Response(status=204)
+        return web.Response(body=msgspec.json.encode(answer), status=route.status, content_type="application/json")
+
+    return handle
+
+
+def _decode(decoder: msgspec.json.Decoder[Any], raw: bytes) -> Any:
+    try:
+        return decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadRequest(f"the body is not what this route takes: {error}") from error
+
+
+def _edge(origins: frozenset[str]) -> Any:
+    """The outermost layer: CORS, and every failure as `{"error":{"code","message"}}`."""
+
+    @web.middleware
+    async def edge(request: web.Request, handler: Any) -> web.StreamResponse:
+        if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+            response: web.StreamResponse = web.Response(status=204)
+        else:
+            response = await _answer(request, handler)
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Cache-Control"] = "no-store"
+        origin = request.headers.get("Origin")
+        if origin in origins:
+            response.headers.update(_cors(origin))
+        return response
+
+    return edge
+
+
+async def _answer(request: web.Request, handler: Any) -> web.StreamResponse:
+    try:
+        answered: web.StreamResponse = await handler(request)
+        return answered
+    except PushError as error:
+        return error_response(error)
+    except web.HTTPRequestEntityTooLarge:
+        return error_response(TooLarge(f"the body is over {MAX_BODY_BYTES} bytes"))
+    except web.HTTPException as error:
+        code = {404: "not_found", 405: "method_not_allowed"}.get(error.status, "bad_request")
+        return _error(error.status, code, error.reason, {})
+    except (ConnectionError, TimeoutError) as error:
+        _log.warning("a peer failed", extra={"path": request.path, "cause": repr(error)})
+        return error_response(Unavailable("a part of the platform is away; try again", retry_after_ms=1000))
+    except Exception:
+        _log.exception("a request failed", extra={"method": request.method, "path": request.path})
+        return error_response(PushError("something went wrong here; it has been logged"))
+
+
+def error_response(error: PushError) -> web.Response:
+    headers = {}
+    if error.retry_after_ms is not None:
+        headers["Retry-After"] = str(math.ceil(error.retry_after_ms / 1000))
+    return _error(error.status, error.code, error.message, headers)
+
+
+def _error(status: int, code: str, message: str, headers: dict[str, str]) -> web.Response:
+    body = msgspec.json.encode({"error": {"code": code, "message": message}})
+    return web.Response(status=status, body=body, content_type="application/json", headers=headers)
+
+
+def _cors(origin: str) -> dict[str, str]:
+    return {
+        "Access-Control-Allow-Origin": origin,
+        "Access-Control-Allow-Headers": "Authorization, Content-Type",
+        "Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, DELETE",
+        "Access-Control-Max-Age": "600",
+        "Vary": "Origin",
+    }
+
+
+# The document ---------------------------------------------------------------------------------------------------------
+
+_REASONS = {
+    400: "the request cannot be understood",
+    401: "the token is missing or not valid",
+    404: "not found",
+    409: "exists already",
+    413: "the body is too large",
+    429: RateLimited.__doc__ or "",
+    503: "a part of the platform is away",
+}
+
+
+def openapi(title: str, routes: Sequence[Route]) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of a table of routes."""
+    types = sorted({kind for route in routes for kind in (route.body, route.answer) if kind}, key=lambda kind: kind.__name__)
+    _, schemas = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
+    schemas["Error"] = {
+        "type": "object",
+        "required": ["error"],
+        "properties": {
+            "error": {
+                "type": "object",
+                "required": ["code", "message"],
+                "properties": {"code": {"type": "string"}, "message": {"type": "string"}},
+            }
+        },
+    }
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": title, "version": "1"},
+        "paths": paths,
+        "components": {"schemas": schemas, "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}},
+    }
+
+
+def _operation(route: Route) -> dict[str, Any]:
+    parameters = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in re.findall(r"{(\w+)}", route.path)
+    ] + [
+        {"name": q.name, "in": "query", "required": q.required, "description": q.description, "schema": {"type": "string"}}
+        for q in route.query
+    ]
+    failures = {503, *route.errors} | ({400, 413} if route.body else set()) | ({401} if route.auth else set())
+    operation: dict[str, Any] = {
+        "summary": route.summary,
+        "operationId": re.sub(r"\W+", "_", f"{route.method.lower()} {route.path}").strip("_"),
+        "parameters": parameters,
+        "responses": {str(route.status if route.answer else 204): _success(route)}
+        | {str(status): _failure(_REASONS[status]) for status in sorted(failures)},
+    }
+    if route.body is not None:
+        operation["requestBody"] = {"required": True, "content": _json(route.body.__name__)}
+    if route.auth:
+        operation["security"] = [{"bearer": []}]
+    return operation
+
+
+def _success(route: Route) -> dict[str, Any]:
+    if route.answer is None:
+        return {"description": "done"}
+    return {"description": route.summary, "content": _json(route.answer.__name__)}
+
+
+def _failure(description: str) -> dict[str, Any]:
+    return {"description": description, "content": _json("Error")}
+
+
+def _json(schema: str) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}

@@ -1,0 +1,155 @@
+"""The life of one service process: settings, logs, signals, the admin port, background tasks, a graceful stop.
+
+A service is a function `serve(config, process)` that is an async context manager: entering it starts the service,
+leaving it stops it in good order. Any background task that fails ends the process; whoever runs it starts it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+import prometheus_client
+import uvloop
+from aiohttp import web
+
+from push_workloads.common.config import Common, ConfigError
+from push_workloads.common.http import serving
+from push_workloads.common.telemetry import set_up_logging
+
+EXIT_CONFIG = 78  # sysexits.h EX_CONFIG
+EXIT_CRASH = 70  # sysexits.h EX_SOFTWARE
+_log = logging.getLogger(__name__)
+Check = Callable[[], str | None]
+
+
+class HasCommon(Protocol):
+    @property
+    def common(self) -> Common: ...
+
+
+Config = TypeVar("Config", bound=HasCommon)
+
+
+@dataclass
+class Process:
+    """What a running service is given: where to report health, count, put background work, and learn of the stop."""
+
+    name: str
+    common: Common
+    tasks: asyncio.TaskGroup
+    registry: prometheus_client.CollectorRegistry
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    checks: dict[str, Check] = field(default_factory=dict)
+    _running: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def background(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Runs beside the service until the stop; a failure ends the process."""
+        self._running.append(self.tasks.create_task(work, name=name))
+
+    def waiting_for(self) -> dict[str, str]:
+        """What stands between this process and serving: check name → reason."""
+        reasons = {name: check() for name, check in self.checks.items()}
+        if self.stopping.is_set():
+            reasons["process"] = "stopping"
+        return {name: reason for name, reason in reasons.items() if reason}
+
+    def cancel_background(self) -> None:
+        for task in self._running:
+            task.cancel()
+
+
+Serve = Callable[[Config, Process], AbstractAsyncContextManager[None]]
+
+
+def run(name: str, parse: Callable[[Mapping[str, str]], Config], serve: Serve[Config], environ: Mapping[str, str]) -> int:
+    """Runs one service until SIGTERM or SIGINT; returns the process's exit code."""
+    try:
+        config = parse(environ)
+    except ConfigError as error:
+        for fault in error.faults:
+            sys.stderr.write(f"push_workloads {name}: {fault}\n")
+        return EXIT_CONFIG
+    set_up_logging(name, config.common.instance, config.common.log_level)
+    try:
+        uvloop.run(_live(name, config, serve))
+    except BaseExceptionGroup as group:
+        _log.critical("the service failed", exc_info=group)
+        return EXIT_CRASH
+    return 0
+
+
+async def _live(name: str, config: Config, serve: Serve[Config]) -> None:
+    registry = prometheus_client.CollectorRegistry()
+    async with asyncio.TaskGroup() as tasks:
+        process = Process(name, config.common, tasks, registry)
+        _on_signals(process.stopping)
+        async with serving(_admin(process), config.common.admin):
+            async with _deadline(config.common.stop_seconds, process.stopping), serve(config, process):
+                _tune_garbage_collection()
+                _log.info("started")
+                await process.stopping.wait()
+                _log.info("stopping")
+            process.cancel_background()
+    _log.info("stopped")
+
+
+def _on_signals(stopping: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+
+
+def _tune_garbage_collection() -> None:
+    """Start-up objects never die: keep the collector from walking them (a full pass over 20k sockets took 0.7 s)."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
+@asynccontextmanager
+async def _deadline(seconds: float, stopping: asyncio.Event) -> AsyncIterator[None]:
+    """Once stopping, everything inside has `seconds` left; a peer that hangs cannot keep the process."""
+    async with asyncio.timeout(None) as limit:
+
+        async def arm() -> None:
+            await stopping.wait()
+            limit.reschedule(asyncio.get_running_loop().time() + seconds)
+
+        armed = asyncio.create_task(arm())
+        try:
+            yield
+        finally:
+            armed.cancel()
+
+
+def _admin(process: Process) -> web.Application:
+    """`/healthz`: the loop turns. `/readyz`: it can serve, or why not. `/metrics`: Prometheus text."""
+
+    async def healthz(_: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def readyz(_: web.Request) -> web.Response:
+        waiting = process.waiting_for()
+        body = msgspec.json.encode({"ready": not waiting, "waiting": waiting})
+        return web.Response(body=body, status=503 if waiting else 200, content_type="application/json")
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(
+            body=prometheus_client.generate_latest(process.registry),
+            headers={"Content-Type": prometheus_client.CONTENT_TYPE_LATEST},
+        )
+
+    app = web.Application()
+    app.router.add_get("/healthz", healthz)
+    app.router.add_get("/readyz", readyz)
+    app.router.add_get("/metrics", metrics)
+    return app

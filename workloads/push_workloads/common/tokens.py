@@ -1,0 +1,72 @@
+"""Access tokens: HS256 JWTs with one shared secret, checked locally by every service."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jwt
+
+from push_workloads.common.config import TokenConfig
+from push_workloads.common.errors import Unauthorized
+from push_workloads.common.subjects import BadId, token
+
+ALGORITHM = "HS256"
+MAX_TOKEN_BYTES = 4096
+LEEWAY_SECONDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a valid token speaks for, and until when (Unix seconds)."""
+
+    user_id: str
+    expires_at: int
+
+
+class Tokens:
+    """Signs and checks tokens. Holds the key, does no I/O."""
+
+    def __init__(self, config: TokenConfig) -> None:
+        self._config = config
+        self._decoder = jwt.PyJWT()
+
+    @property
+    def ttl_seconds(self) -> int:
+        return self._config.ttl_seconds
+
+    def issue(self, user_id: str, now: int, token_id: str) -> str:
+        """A token for this user from `now` (Unix seconds) on; `token_id` becomes its `jti`."""
+        claims = {
+            "iss": self._config.issuer,
+            "aud": self._config.issuer,
+            "sub": user_id,
+            "iat": now,
+            "exp": now + self._config.ttl_seconds,
+            "jti": token_id,
+        }
+        return jwt.encode(claims, self._config.secret, algorithm=ALGORITHM)
+
+    def verify(self, text: str | None) -> Identity:
+        """The identity behind a token, or Unauthorized: one answer for every fault, so that nothing can be probed."""
+        if not text or len(text) > MAX_TOKEN_BYTES:
+            raise Unauthorized("the access token is missing or not valid")
+        try:
+            claims = self._decoder.decode(
+                text,
+                self._config.secret,
+                algorithms=[ALGORITHM],
+                audience=self._config.issuer,
+                issuer=self._config.issuer,
+                leeway=LEEWAY_SECONDS,
+                options={"require": ["exp", "sub", "iat"]},
+            )
+            token(claims["sub"])
+            return Identity(user_id=claims["sub"], expires_at=int(claims["exp"]))
+        except (jwt.PyJWTError, BadId, ValueError, TypeError, RecursionError) as error:
+            raise Unauthorized("the access token is missing or not valid") from error
+
+
+def bearer(header: str | None) -> str | None:
+    """The token in an `Authorization: Bearer …` header (RFC 6750 §2.1), None when there is none."""
+    scheme, _, value = (header or "").partition(" ")
+    return value.strip() or None if scheme.lower() == "bearer" else None
