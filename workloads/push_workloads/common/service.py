@@ -11,8 +11,8 @@ import gc
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -88,18 +88,35 @@ def run(name: str, parse: Callable[[Mapping[str, str]], Config], serve: Serve[Co
 
 
 async def _live(name: str, config: Config, serve: Serve[Config]) -> None:
-    registry = prometheus_client.CollectorRegistry()
     async with asyncio.TaskGroup() as tasks:
-        process = Process(name, config.common, tasks, registry)
+        process = Process(name, config.common, tasks, prometheus_client.CollectorRegistry())
         _on_signals(process.stopping)
         async with serving(_admin(process), config.common.admin):
-            async with _deadline(config.common.stop_seconds, process.stopping), serve(config, process):
+            await _serve_until_stopped(config, process, serve)
+            process.cancel_background()
+    _log.info("stopped")
+
+
+async def _serve_until_stopped(config: Config, process: Process, serve: Serve[Config]) -> None:
+    """Starts, waits for the stop, stops. A stop during start-up ends at once; a peer that hangs cannot hold it longer
+    than `stop_seconds`."""
+    started = False
+    try:
+        async with asyncio.timeout(None) as limit:
+            process.background(_arm(limit, process.stopping, lambda: config.common.stop_seconds if started else 0), "stop")
+            async with serve(config, process):
+                started = True
                 _tune_garbage_collection()
                 _log.info("started")
                 await process.stopping.wait()
                 _log.info("stopping")
-            process.cancel_background()
-    _log.info("stopped")
+    except TimeoutError:
+        _log.warning("stopped before it was ready" if not started else "stopped with work unfinished")
+
+
+async def _arm(limit: asyncio.Timeout, stopping: asyncio.Event, seconds: Callable[[], float]) -> None:
+    await stopping.wait()
+    limit.reschedule(asyncio.get_running_loop().time() + seconds())
 
 
 def _on_signals(stopping: asyncio.Event) -> None:
@@ -113,22 +130,6 @@ def _tune_garbage_collection() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-
-
-@asynccontextmanager
-async def _deadline(seconds: float, stopping: asyncio.Event) -> AsyncIterator[None]:
-    """Once stopping, everything inside has `seconds` left; a peer that hangs cannot keep the process."""
-    async with asyncio.timeout(None) as limit:
-
-        async def arm() -> None:
-            await stopping.wait()
-            limit.reschedule(asyncio.get_running_loop().time() + seconds)
-
-        armed = asyncio.create_task(arm())
-        try:
-            yield
-        finally:
-            armed.cancel()
 
 
 def _admin(process: Process) -> web.Application:

@@ -1,0 +1,51 @@
+"""The in-memory twin of a cluster: units appear at once and are ready when `make_ready` says so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from push_operator.plan.observed import Observed, Unit
+from push_operator.plan.status import Status
+from push_operator.plan.workload import Plan
+
+
+class MemoryCluster:
+    """Objects by key, with the plan last applied to each. For unit tests."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, dict[str, Any]] = {}
+        self.plans: dict[str, Plan] = {}
+        self.ready = False
+        self.writes = 0
+        self._changed: asyncio.Queue[str] = asyncio.Queue()
+
+    def put(self, key: str, body: dict[str, Any]) -> None:
+        self.objects[key] = body
+        self._changed.put_nowait(key)
+
+    def remove(self, key: str) -> None:
+        del self.objects[key]
+        self._changed.put_nowait(key)
+
+    async def observe(self, key: str) -> Observed:
+        units = tuple(
+            Unit(f"{workload.name}-{number}", workload.component, workload.revision, self.ready)
+            for workload in self.plans.get(key, Plan()).workloads
+            for number in range(workload.replicas)
+        )
+        return Observed(body=self.objects.get(key), units=units)
+
+    async def apply(self, key: str, plan: Plan) -> None:
+        self.plans[key] = plan
+
+    async def publish(self, key: str, status: Status) -> None:
+        self.writes += 1
+        self.objects[key] = {**self.objects[key], "status": status}
+
+    async def changes(self) -> AsyncIterator[str]:
+        for key in tuple(self.objects):
+            yield key
+        while True:
+            yield await self._changed.get()

@@ -1,0 +1,135 @@
+"""Reads typed values out of a decoded manifest, collecting every fault with its path. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+from urllib.parse import urlsplit
+
+from push_operator.errors import Fault
+
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?")
+
+
+class Node:
+    """One mapping of the manifest at one path. Each read names a field; `done` reports the names nobody read."""
+
+    def __init__(self, value: Any, path: str, faults: list[Fault]) -> None:
+        self.path = path
+        self._faults = faults
+        self._known: list[str] = []
+        self.given = value is not None
+        if value is not None and not isinstance(value, Mapping):
+            self.fault("", f"must be a mapping of fields, not {_kind(value)}")
+            value = None
+        self._value: Mapping[str, Any] = value or {}
+
+    def fault(self, name: str, message: str) -> None:
+        self._faults.append(Fault(f"{self.path}.{name}" if name else self.path, message))
+
+    def has(self, name: str) -> bool:
+        return self._value.get(name) is not None
+
+    def child(self, name: str) -> Node:
+        """The mapping under `name`; absent is an empty one with `given` False."""
+        return Node(self.raw(name), f"{self.path}.{name}", self._faults)
+
+    def integer(self, name: str, default: int, low: int, high: int) -> int:
+        value = self.raw(name)
+        if value is None:
+            return default
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            self.fault(name, f"must be a whole number from {low} to {high}")
+            return default
+        return value
+
+    def boolean(self, name: str, default: bool) -> bool:
+        value = self.raw(name)
+        if value is None:
+            return default
+        if not isinstance(value, bool):
+            self.fault(name, "must be true or false")
+            return default
+        return value
+
+    def choice(self, name: str, default: str, allowed: Sequence[str]) -> str:
+        value = self.raw(name)
+        if value is None:
+            return default
+        if value not in allowed:
+            self.fault(name, f"must be one of {', '.join(allowed)}")
+            return default
+        return str(value)
+
+    def text(self, name: str, default: str, pattern: str, means: str) -> str:
+        value = self.raw(name)
+        if value is None:
+            return default
+        if not isinstance(value, str) or not re.fullmatch(pattern, value):
+            hint = " (put the number in quotes)" if isinstance(value, int | float) else ""
+            self.fault(name, f"must be {means}{hint}")
+            return default
+        return value
+
+    def name_of(self, name: str) -> str | None:
+        """The name of another object (RFC 1123 label), None when absent."""
+        value = self.raw(name)
+        if value is None:
+            return None
+        if not isinstance(value, str) or not _NAME.fullmatch(value) or len(value) > 253:
+            self.fault(name, "must be an object's name: lower-case letters, digits and '-'")
+            return None
+        return value
+
+    def url(self, name: str, schemes: Sequence[str]) -> str | None:
+        value = self.raw(name)
+        if value is None:
+            return None
+        wanted = " or ".join(f"{scheme}://HOST:PORT" for scheme in schemes)
+        try:
+            parts = urlsplit(value if isinstance(value, str) else "")
+            fits = parts.scheme in schemes and bool(parts.hostname) and (parts.port or 1) > 0
+        except ValueError:
+            fits = False
+        if not fits:
+            self.fault(name, f"must look like {wanted}")
+            return None
+        if parts.username or parts.password:
+            self.fault(name, "must not hold a password: put it in a Secret and name that in credentialsSecret")
+            return None
+        return str(value)
+
+    def quantities(self, name: str) -> dict[str, str]:
+        """`{cpu, memory}` as Kubernetes quantities."""
+        node = self.child(name)
+        read = {}
+        for key in ("cpu", "memory"):
+            value = node.raw(key)
+            if value is None:
+                continue
+            if isinstance(value, bool) or not _QUANTITY.fullmatch(str(value)):
+                node.fault(key, "must be a quantity such as 500m, 2 or 256Mi")
+            else:
+                read[key] = str(value)
+        node.done()
+        return read
+
+    def done(self) -> None:
+        """Every field that was never asked for is unknown: refused, with the likely name meant."""
+        for name in self._value:
+            if name not in self._known:
+                near = get_close_matches(str(name), self._known, n=1)
+                meant = f"did you mean {near[0]}? " if near else ""
+                self.fault(str(name), f"unknown field: {meant}allowed here: {', '.join(self._known)}")
+
+    def raw(self, name: str) -> Any:
+        """The undecoded value of a field, which thereby counts as known."""
+        self._known.append(name)
+        return self._value.get(name)
+
+
+def _kind(value: object) -> str:
+    return {str: "text", bool: "true/false", int: "a number", float: "a number", list: "a list"}.get(type(value), "that")

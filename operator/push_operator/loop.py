@@ -1,0 +1,51 @@
+"""The control loop: changes fill the queue, one worker empties it through `reconcile`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from datetime import UTC, datetime
+
+from push_operator.cluster.port import Cluster
+from push_operator.queue import KeyQueue
+from push_operator.reconcile import reconcile
+
+RECONCILE_SECONDS = 60.0
+_log = logging.getLogger(__name__)
+
+
+async def control(cluster: Cluster) -> None:
+    """Runs until cancelled. A failed reconcile is tried again after a pause; a crash of the loop itself is raised."""
+    queue = KeyQueue(jitter=lambda: random.uniform(0.8, 1.2))  # noqa: S311 - spreads retries, guards nothing
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_watch(cluster, queue))
+            tasks.create_task(_work(cluster, queue))
+    finally:
+        queue.close()
+
+
+async def _watch(cluster: Cluster, queue: KeyQueue) -> None:
+    async for key in cluster.changes():
+        queue.add(key)
+
+
+async def _work(cluster: Cluster, queue: KeyQueue) -> None:
+    while True:
+        key = await queue.take()
+        try:
+            async with asyncio.timeout(RECONCILE_SECONDS):
+                again_after = await reconcile(key, cluster, lambda: datetime.now(UTC))
+        except Exception as error:
+            pause = queue.failed(key)
+            _log.warning("%s: %s; again in %.1f s", key, error or type(error).__name__, pause, exc_info=_unexpected(error))
+        else:
+            queue.done(key, again_after)
+
+
+def _unexpected(error: Exception) -> Exception | None:
+    """Errors with a text for people need no traceback."""
+    from push_operator.errors import OperatorError
+
+    return None if isinstance(error, OperatorError | TimeoutError) else error

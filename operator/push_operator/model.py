@@ -1,0 +1,224 @@
+"""The PushCluster resource as values. Pure: `parse` takes the decoded manifest and returns it whole or refuses it whole.
+
+Only fields whose behaviour exists are known; anything else is refused with its path, never accepted and ignored.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from push_operator.errors import Fault, SpecError
+from push_operator.fields import Node
+
+API_VERSION: Final = "pushcluster.io/v1alpha1"
+KIND: Final = "PushCluster"
+SERVICES: Final = ("gateway", "auth", "message", "presence", "push")
+MAX_NAME = 40  # leaves room for "-gateway-<revision>-<pod>" in 63 characters
+DEFAULT_VERSION: Final = "0.1.0"
+
+# The product's own scaling table: small up to 10k connections, medium 100k, large 1M.
+SIZES: Final[Mapping[str, Mapping[str, int]]] = {
+    "small": {"gateway": 2, "auth": 1, "message": 1, "presence": 1, "push": 1},
+    "medium": {"gateway": 5, "auth": 2, "message": 3, "presence": 2, "push": 2},
+    "large": {"gateway": 20, "auth": 5, "message": 10, "presence": 5, "push": 5},
+}
+SINGLE_WITH_SQLITE: Final = ("auth", "message", "push")  # each owns a database file: a second replica could not share it
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """Requests and limits, Kubernetes quantities by resource name."""
+
+    requests: Mapping[str, str]
+    limits: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSpec:
+    """One of the five services."""
+
+    replicas: int
+    resources: Resources
+
+
+@dataclass(frozen=True, slots=True)
+class Managed:
+    """A backing service that the operator runs itself."""
+
+    storage: str
+
+
+@dataclass(frozen=True, slots=True)
+class External:
+    """A backing service that exists already. The Secret has the keys `username` and `password`."""
+
+    url: str
+    credentials_secret: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """History, accounts and devices in SQLite files of the services themselves: one machine, one replica each."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSpec:
+    """Access tokens. The Secret has the key `JWT_SECRET` (at least 32 bytes); None: one is generated and kept."""
+
+    signing_keys_secret: str | None
+    access_token_ttl_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class PushCluster:
+    """A whole valid PushCluster."""
+
+    name: str
+    namespace: str
+    size: str
+    version: str
+    paused: bool
+    services: Mapping[str, ServiceSpec]
+    registrations_per_hour: int
+    nats: Managed | External
+    redis: Managed | External
+    store: Embedded
+    tokens: TokenSpec
+
+
+def parse(body: Any) -> PushCluster:
+    """The resource in a decoded manifest. Raises SpecError with every fault found, each with its path."""
+    faults: list[Fault] = []
+    root = Node(body if body is not None else {}, "manifest", faults)
+    _kind_and_version(root)
+    name, namespace = _metadata(root.child("metadata"))
+    root.raw("status")
+    spec = Node(root.raw("spec"), "spec", faults)
+    if not spec.given and not faults:
+        spec.fault("", "required: the least is `spec: {gateway: {replicas: 1}}`")
+    parsed = _spec(name, namespace, spec)
+    root.done()
+    if faults:
+        raise SpecError(tuple(faults))
+    return parsed
+
+
+def _kind_and_version(root: Node) -> None:
+    for name, wanted in (("apiVersion", API_VERSION), ("kind", KIND)):
+        if root.raw(name) != wanted:
+            root.fault(name, f"must be {wanted}")
+
+
+def _metadata(node: Node) -> tuple[str, str]:
+    name = node.text("name", "", rf"(?=.{{1,{MAX_NAME}}}$)[a-z]([-a-z0-9]*[a-z0-9])?",
+                     f"1 to {MAX_NAME} lower-case letters, digits or '-', beginning with a letter")  # fmt: skip
+    if not node.has("name"):
+        node.fault("name", "required: what the cluster is called")
+    return name, node.name_of("namespace") or "default"
+
+
+def _spec(name: str, namespace: str, spec: Node) -> PushCluster:
+    size = spec.choice("size", "small", tuple(SIZES))
+    services = {"gateway": _gateway(spec.child("gateway"))}
+    auth = spec.child("auth")
+    registrations = auth.integer("registrationsPerHour", 60, 0, 1_000_000)
+    services["auth"] = _service(auth, SIZES[size]["auth"])
+    for other in SERVICES[2:]:
+        services[other] = _service(spec.child(other), SIZES[size][other])
+    parsed = PushCluster(
+        name=name,
+        namespace=namespace,
+        size=size,
+        version=spec.text("version", DEFAULT_VERSION, r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", 'an image tag such as "0.1.0"'),
+        paused=spec.boolean("paused", False),
+        services=services,
+        registrations_per_hour=registrations,
+        nats=_backing(spec.child("nats"), ("nats", "tls"), "10Gi"),
+        redis=_backing(spec.child("redis"), ("redis", "rediss"), "1Gi"),
+        store=_store(spec.child("cassandra")),
+        tokens=_tokens(spec.child("tokens")),
+    )
+    for one in SINGLE_WITH_SQLITE:
+        if services[one].replicas > 1:
+            spec.fault(f"{one}.replicas", f"must be 1 with the embedded store (size {size} gives {services[one].replicas})")
+    spec.done()
+    return parsed
+
+
+def _gateway(node: Node) -> ServiceSpec:
+    scaling = node.child("scaling")
+    scaling.choice("mode", "Fixed", ("Fixed",))
+    scaling.done()
+    if not node.has("replicas"):
+        node.fault("replicas", "required when scaling.mode is Fixed: how many gateways to run, 1 to 1000")
+    return _service(node, 1)
+
+
+def _service(node: Node, default_replicas: int) -> ServiceSpec:
+    made = ServiceSpec(replicas=node.integer("replicas", default_replicas, 1, 1000), resources=_resources(node))
+    node.done()
+    return made
+
+
+def _resources(node: Node) -> Resources:
+    child = node.child("resources")
+    made = Resources(requests=child.quantities("requests"), limits=child.quantities("limits"))
+    child.done()
+    return made
+
+
+def _backing(node: Node, schemes: tuple[str, ...], storage: str) -> Managed | External:
+    managed = node.child("managed")
+    url = node.url("url", schemes)
+    secret = node.name_of("credentialsSecret")
+    if managed.given and node.has("url"):
+        node.fault("", "give one of managed and url, not both")
+    if secret and not node.has("url"):
+        node.fault("credentialsSecret", "goes with url; a managed one makes its own credentials")
+    size = managed.text("storage", storage, r"[1-9][0-9]*(Mi|Gi|Ti)", "a size such as 10Gi")
+    managed.done()
+    node.done()
+    return External(url, secret) if url else Managed(size)
+
+
+def _store(node: Node) -> Embedded:
+    embedded = node.child("embedded")
+    embedded.done()
+    node.done()
+    return Embedded()
+
+
+def _tokens(node: Node) -> TokenSpec:
+    made = TokenSpec(
+        signing_keys_secret=node.name_of("signingKeysSecret"),
+        access_token_ttl_seconds=node.integer("accessTokenTtlSeconds", 86_400, 60, 365 * 86_400),
+    )
+    node.done()
+    return made
+
+
+def with_replicas(body: Mapping[str, Any], service: str, replicas: int) -> dict[str, Any]:
+    """The same manifest with another number of replicas for one service; checking it is `parse`'s work."""
+    spec = dict(body.get("spec") or {})
+    spec[service] = {**(spec.get(service) or {}), "replicas": replicas}
+    return {**body, "spec": spec}
+
+
+def object_key(body: Mapping[str, Any]) -> str:
+    """`namespace/name`, what the queue and the cluster call this object."""
+    metadata = body.get("metadata") or {}
+    return f"{metadata.get('namespace') or 'default'}/{metadata.get('name')}"
+
+
+_MEMORY = re.compile(r"(\d+)(Mi|Gi|Ti)")
+
+
+def mebibytes(size: str) -> int:
+    """A storage size of the manifest in MiB."""
+    found = _MEMORY.fullmatch(size)
+    if found is None:
+        raise ValueError(f"not a size: {size}")
+    return int(found[1]) * {"Mi": 1, "Gi": 1024, "Ti": 1024 * 1024}[found[2]]

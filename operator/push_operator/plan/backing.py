@@ -1,0 +1,107 @@
+"""NATS and Valkey, when the operator runs them: their configuration and the rights of each workload on the bus.
+
+Nobody publishes to `dlv.>`: only the log does, by republishing what it stored. Only the message service manages
+streams. Each has its own inbox prefix, so that no workload can read another's answers.
+"""
+
+from __future__ import annotations
+
+from push_operator.model import SERVICES, Managed, PushCluster, mebibytes
+from push_operator.plan.names import component_name, credentials_name, password_key, revision
+from push_operator.plan.workload import Port, SecretKey, Workload
+
+NATS_CLIENT, NATS_MONITOR, VALKEY_PORT = 4222, 8222, 6379
+STOP_SECONDS = 10
+SYNC_INTERVAL_SECONDS = 1  # what an acknowledged message may wait for the disk; power loss only, not a crash
+
+_RIGHTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    # service: what it may publish, what it may subscribe besides its own inbox
+    "gateway": (("log.>", "$JS.API.STREAM.MSG.GET.*", "$JS.API.STREAM.INFO.*"), ("dlv.>",)),
+    "auth": ((), ()),
+    "message": (("$JS.API.>", "$JS.ACK.>", "push.>"), ()),
+    "presence": ((), ()),
+    "push": (("$JS.API.CONSUMER.*.PUSH.>", "$JS.API.CONSUMER.DURABLE.CREATE.PUSH.*", "$JS.API.CONSUMER.MSG.NEXT.PUSH.*",
+              "$JS.API.STREAM.INFO.PUSH", "$JS.ACK.PUSH.>"), ()),
+}  # fmt: skip
+
+
+def backing_workloads(cluster: PushCluster) -> tuple[Workload, ...]:
+    """The servers that this cluster asked the operator to run."""
+    made = []
+    if isinstance(cluster.nats, Managed):
+        made.append(_nats(cluster, cluster.nats))
+    if isinstance(cluster.redis, Managed):
+        made.append(_valkey(cluster, cluster.redis))
+    return tuple(made)
+
+
+def generated_keys(cluster: PushCluster) -> tuple[str, ...]:
+    """The passwords that those servers need."""
+    keys: list[str] = []
+    if isinstance(cluster.nats, Managed):
+        keys += [password_key("nats", service) for service in SERVICES]
+    if isinstance(cluster.redis, Managed):
+        keys.append("VALKEY_PASSWORD")
+    return tuple(keys)
+
+
+def _nats(cluster: PushCluster, managed: Managed) -> Workload:
+    secret = credentials_name(cluster.name)
+    config = nats_config(mebibytes(managed.storage))
+    return Workload(
+        component="nats",
+        name=component_name(cluster.name, "nats"),
+        revision=revision("nats", config),
+        replicas=1,
+        env={key: SecretKey(secret, key) for key in (password_key("nats", service) for service in SERVICES)},
+        ports=(Port("client", NATS_CLIENT), Port("monitor", NATS_MONITOR)),
+        stop_seconds=STOP_SECONDS,
+        storage=managed.storage,
+        config=config,
+    )
+
+
+def nats_config(storage_mib: int) -> str:
+    """The server's configuration file. Passwords are environment variables of the server, never in the file."""
+    users = ",\n".join(_user(service) for service in SERVICES)
+    return f"""\
+max_payload: 1MB
+write_deadline: "10s"
+jetstream {{
+  store_dir: $NATS_STORE
+  max_file: {storage_mib * 1024 * 1024}
+  sync_interval: "{SYNC_INTERVAL_SECONDS}s"
+}}
+accounts {{
+  PUSH {{
+    jetstream: enabled
+    users: [
+{users}
+    ]
+  }}
+}}
+"""
+
+
+def _user(service: str) -> str:
+    publish, subscribe = _RIGHTS[service]
+    rights = {"publish": publish, "subscribe": (*subscribe, f"_INBOX_{service}.>")}
+    listed = ", ".join(f"{verb}: [{', '.join(_quoted(subjects))}]" for verb, subjects in rights.items())
+    return f"      {{user: {service}, password: ${password_key('nats', service)}, permissions: {{{listed}}}}}"
+
+
+def _quoted(subjects: tuple[str, ...]) -> list[str]:
+    return [f'"{subject}"' for subject in subjects] or ['"_none_"']
+
+
+def _valkey(cluster: PushCluster, managed: Managed) -> Workload:
+    return Workload(
+        component="valkey",
+        name=component_name(cluster.name, "valkey"),
+        revision=revision("valkey", managed.storage),
+        replicas=1,
+        env={"VALKEY_PASSWORD": SecretKey(credentials_name(cluster.name), "VALKEY_PASSWORD")},
+        ports=(Port("client", VALKEY_PORT),),
+        stop_seconds=STOP_SECONDS,
+        storage=managed.storage,
+    )

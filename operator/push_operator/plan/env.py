@@ -1,0 +1,77 @@
+"""The environment of each service: the only way in which the operator talks to a workload's configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from push_operator.model import External, Managed, PushCluster, mebibytes
+from push_operator.plan.names import credentials_name, password_key
+from push_operator.plan.workload import Address, DataPath, EnvValue, SecretKey
+
+LOG_SHARDS = 1  # fixed for the life of a cluster
+LOG_MAX_AGE_HOURS = 72
+USES_REDIS = frozenset({"gateway", "auth", "presence"})
+USES_NATS = frozenset({"gateway", "message", "push"})
+
+
+def service_env(cluster: PushCluster, service: str, origins: tuple[str, ...], stop_seconds: int) -> dict[str, EnvValue]:
+    """Variables of one service, without what only the cluster knows (its ports, its instance name)."""
+    env: dict[str, EnvValue] = {
+        "STOP_SECONDS": str(stop_seconds),
+        "JWT_SECRET": _jwt_secret(cluster),
+        "ACCESS_TOKEN_TTL_SECONDS": str(cluster.tokens.access_token_ttl_seconds),
+    }
+    if origins:
+        env["ALLOWED_ORIGINS"] = ",".join(origins)
+    if service in USES_NATS:
+        env |= _nats(cluster, service)
+    if service in USES_REDIS:
+        env |= _redis(cluster)
+    return env | _OWN.get(service, lambda _: {})(cluster)
+
+
+def _jwt_secret(cluster: PushCluster) -> SecretKey:
+    return SecretKey(cluster.tokens.signing_keys_secret or credentials_name(cluster.name), "JWT_SECRET")
+
+
+def _nats(cluster: PushCluster, service: str) -> Mapping[str, EnvValue]:
+    shards: dict[str, EnvValue] = {"LOG_SHARDS": str(LOG_SHARDS)}
+    if isinstance(cluster.nats, Managed):
+        secret = SecretKey(credentials_name(cluster.name), password_key("nats", service))
+        return shards | {"NATS_URL": Address("nats", "client", "nats"), "NATS_USER": service, "NATS_PASSWORD": secret}
+    return shards | {"NATS_URL": cluster.nats.url} | _login(cluster.nats, "NATS_USER", "NATS_PASSWORD")
+
+
+def _redis(cluster: PushCluster) -> Mapping[str, EnvValue]:
+    if isinstance(cluster.redis, Managed):
+        secret = SecretKey(credentials_name(cluster.name), "VALKEY_PASSWORD")
+        return {"REDIS_URL": Address("valkey", "client", "redis"), "REDIS_PASSWORD": secret}
+    return {"REDIS_URL": cluster.redis.url} | _login(cluster.redis, "REDIS_USER", "REDIS_PASSWORD")
+
+
+def _login(external: External, user: str, password: str) -> Mapping[str, EnvValue]:
+    secret = external.credentials_secret
+    if secret is None:
+        return {}
+    return {user: SecretKey(secret, "username", optional=True), password: SecretKey(secret, "password")}
+
+
+def _auth(cluster: PushCluster) -> Mapping[str, EnvValue]:
+    return {"SQLITE_PATH": DataPath("accounts.db"), "REGISTRATIONS_PER_HOUR": str(cluster.registrations_per_hour)}
+
+
+def _message(cluster: PushCluster) -> Mapping[str, EnvValue]:
+    # The log gets four fifths of the broker's disk; the push queue and the broker's own files share the rest.
+    disk = mebibytes(cluster.nats.storage if isinstance(cluster.nats, Managed) else "10Gi")
+    return {
+        "SQLITE_PATH": DataPath("history.db"),
+        "LOG_MAX_BYTES": str(disk * 1024 * 1024 * 4 // 5),
+        "LOG_MAX_AGE_HOURS": str(LOG_MAX_AGE_HOURS),
+    }
+
+
+def _push(_: PushCluster) -> Mapping[str, EnvValue]:
+    return {"SQLITE_PATH": DataPath("devices.db")}
+
+
+_OWN = {"auth": _auth, "message": _message, "push": _push}

@@ -1,0 +1,27 @@
+"""How things are called, and the revision hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+
+def component_name(cluster: str, component: str) -> str:
+    return f"{cluster}-{component}"
+
+
+def credentials_name(cluster: str) -> str:
+    """The Secret with the passwords and keys that the operator made for this cluster."""
+    return f"{cluster}-credentials"
+
+
+def password_key(component: str, service: str) -> str:
+    """The key in that Secret for one service's password at one backing service."""
+    return f"{component.upper()}_PASSWORD_{service.upper()}"
+
+
+def revision(*inputs: Any) -> str:
+    """Eight hex digits over JSON-able inputs: equal inputs, equal revision, whatever the operator's version."""
+    text = json.dumps(inputs, sort_keys=True, separators=(",", ":"), default=repr)
+    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()

@@ -1,0 +1,38 @@
+"""The five services as workloads."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from push_operator.model import SERVICES, PushCluster
+from push_operator.plan.env import service_env
+from push_operator.plan.names import component_name, revision
+from push_operator.plan.workload import Port, Workload
+
+PUBLIC_PORTS: Final = {"gateway": 8080, "auth": 8081, "message": 8082, "presence": 8083, "push": 8084}
+ADMIN_PORT: Final = 9090
+STOP_SECONDS: Final = {"gateway": 30, "auth": 10, "message": 20, "presence": 10, "push": 20}
+HAS_DATA: Final = ("auth", "message", "push")
+DATA_STORAGE: Final = "5Gi"
+
+
+def service_workloads(cluster: PushCluster, origins: tuple[str, ...]) -> tuple[Workload, ...]:
+    return tuple(_service(cluster, service, origins) for service in SERVICES)
+
+
+def _service(cluster: PushCluster, service: str, origins: tuple[str, ...]) -> Workload:
+    spec = cluster.services[service]
+    stop_seconds = STOP_SECONDS[service]
+    env = service_env(cluster, service, origins, stop_seconds)
+    resources = {"requests": dict(spec.resources.requests), "limits": dict(spec.resources.limits)}
+    return Workload(
+        component=service,
+        name=component_name(cluster.name, service),
+        revision=revision(service, cluster.version, env, resources),
+        replicas=spec.replicas,
+        env=env,
+        ports=(Port("public", PUBLIC_PORTS[service], public=True), Port("admin", ADMIN_PORT)),
+        stop_seconds=stop_seconds,
+        storage=DATA_STORAGE if service in HAS_DATA else None,
+        resources=resources,
+    )

@@ -1,0 +1,95 @@
+"""The status of a PushCluster, with conditions as kstatus reads them: Ready, Reconciling, Stalled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from push_operator.errors import Fault
+from push_operator.model import SERVICES, PushCluster
+from push_operator.plan.observed import Observed
+from push_operator.plan.workload import Plan, Workload
+
+Status = dict[str, Any]
+
+
+def running_status(cluster: PushCluster, plan: Plan, observed: Observed, now: str) -> Status:
+    """Status of a valid object; `now` is RFC 3339 and only used where a condition changes."""
+    components = [_component(workload, observed) for workload in plan.workloads]
+    lacking = [_lack(component, observed) for component in components if not _complete(component)]
+    reason = "Paused" if cluster.paused else "Progressing" if lacking else "AllReady"
+    message = "; ".join(lacking) or "every component is ready"
+    conditions = [
+        ("Ready", not lacking, reason, message),
+        ("Reconciling", bool(lacking) and not cluster.paused, reason, message),
+        ("Stalled", False, "Valid", "the manifest is valid"),
+    ]
+    gateways = next(one for one in components if one["name"] == SERVICES[0])
+    return {
+        "observedGeneration": _generation(observed),
+        "components": components,
+        "gateways": gateways["ready"],
+        "version": cluster.version,
+        "conditions": _conditions(conditions, observed, now),
+        **({"ignored": list(observed.ignored)} if observed.ignored else {}),
+    }
+
+
+def refused_status(faults: Sequence[Fault], observed: Observed, now: str) -> Status:
+    """Status of an object that cannot be used: what ran before still runs."""
+    message = "; ".join(str(fault) for fault in faults)
+    conditions = [
+        ("Ready", False, "InvalidSpec", message),
+        ("Reconciling", False, "InvalidSpec", message),
+        ("Stalled", True, "InvalidSpec", message),
+    ]
+    before = dict((observed.body or {}).get("status") or {})
+    before.update(observedGeneration=_generation(observed), conditions=_conditions(conditions, observed, now))
+    return before
+
+
+def _component(workload: Workload, observed: Observed) -> dict[str, Any]:
+    units = [unit for unit in observed.units if unit.component == workload.component]
+    return {
+        "name": workload.component,
+        "desired": workload.replicas,
+        "ready": sum(unit.ready for unit in units),
+        "updated": sum(unit.revision == workload.revision for unit in units),
+        "total": len(units),
+        "endpoint": (observed.endpoints or {}).get(workload.component, ""),
+    }
+
+
+def _complete(component: Mapping[str, Any]) -> bool:
+    """As many as wanted, all of the wanted revision, all ready, none too many."""
+    counts = {component[key] for key in ("desired", "ready", "updated", "total")}
+    return len(counts) == 1
+
+
+def _lack(component: Mapping[str, Any], observed: Observed) -> str:
+    notes = [unit.note for unit in observed.units if unit.component == component["name"] and unit.note]
+    text = f"{component['name']} {component['ready']}/{component['desired']}"
+    return f"{text} ({notes[0]})" if notes else text
+
+
+def _generation(observed: Observed) -> int:
+    return int(((observed.body or {}).get("metadata") or {}).get("generation") or 0)
+
+
+def _conditions(wanted: list[tuple[str, bool, str, str]], observed: Observed, now: str) -> list[dict[str, Any]]:
+    """A transition time changes only when the condition's status does."""
+    before = {one["type"]: one for one in ((observed.body or {}).get("status") or {}).get("conditions") or ()}
+    made = []
+    for kind, holds, reason, message in wanted:
+        status = "True" if holds else "False"
+        last = before.get(kind)
+        since = last["lastTransitionTime"] if last is not None and last["status"] == status else now
+        made.append(
+            {"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": since}
+        )
+    return made
+
+
+def condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any] | None:
+    """One condition of a status, None when it is not there yet."""
+    return next((one for one in status.get("conditions") or () if one["type"] == kind), None)

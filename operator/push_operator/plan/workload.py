@@ -1,0 +1,82 @@
+"""The neutral result of planning: what must run, said so that Kubernetes and one machine can both do it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class SecretKey:
+    """An environment value that stands in a Secret; `optional` leaves the variable out when the key is not there."""
+
+    secret: str
+    key: str
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An environment value that is where another workload of this plan listens: `scheme://host:port`."""
+
+    component: str
+    port: str
+    scheme: str
+
+
+@dataclass(frozen=True, slots=True)
+class DataPath:
+    """An environment value that is a file in the workload's own data folder."""
+
+    file: str
+
+
+EnvValue = str | SecretKey | Address | DataPath
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """`public` ports are for clients of the platform; the others only for its own parts."""
+
+    name: str
+    number: int
+    public: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """One component. `revision` is a hash of everything that a running unit was started from, replicas aside.
+
+    `stop_seconds` is how long a unit may take to stop in good order. `config` is the text of the server's
+    configuration file, for those that read one.
+    """
+
+    component: str
+    name: str
+    revision: str
+    replicas: int
+    env: Mapping[str, EnvValue]
+    ports: tuple[Port, ...]
+    stop_seconds: int
+    storage: str | None = None
+    config: str | None = None
+    resources: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedSecret:
+    """A Secret whose keys get random values once, and keep them."""
+
+    name: str
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that one PushCluster needs, backing services first."""
+
+    workloads: tuple[Workload, ...] = ()
+    secrets: tuple[GeneratedSecret, ...] = ()
+
+    def workload(self, component: str) -> Workload | None:
+        return next((one for one in self.workloads if one.component == component), None)

@@ -1,0 +1,55 @@
+"""The one reconcile: observe → plan → apply (which prunes) → status."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+
+from push_operator.cluster.port import Cluster
+from push_operator.errors import SpecError
+from push_operator.model import parse
+from push_operator.plan.build import build
+from push_operator.plan.status import Status, condition, refused_status, running_status
+from push_operator.plan.workload import Plan
+
+RESYNC_SECONDS = 300.0
+UNSETTLED_SECONDS = 2.0
+_log = logging.getLogger(__name__)
+Now = Callable[[], datetime]
+
+
+async def reconcile(key: str, cluster: Cluster, now: Now) -> float:
+    """Brings one object one step on. Returns the seconds after which to look again if nothing changes before."""
+    observed = await cluster.observe(key)
+    if observed.body is None:
+        await cluster.apply(key, Plan())
+        return RESYNC_SECONDS
+    try:
+        wanted = parse(observed.body)
+    except SpecError as error:
+        await _publish(key, cluster, refused_status(error.faults, observed, _stamp(now)), observed.body)
+        return RESYNC_SECONDS
+    plan = build(wanted, observed.origins)
+    if not wanted.paused:
+        await cluster.apply(key, plan)
+        observed = await cluster.observe(key)
+    status = running_status(wanted, plan, observed, _stamp(now))
+    await _publish(key, cluster, status, observed.body or {})
+    return RESYNC_SECONDS if _settled(status) else UNSETTLED_SECONDS
+
+
+async def _publish(key: str, cluster: Cluster, status: Status, body: object) -> None:
+    """Writes only a difference: an unchanged status costs no write and wakes nobody."""
+    before = body.get("status") if isinstance(body, dict) else None
+    if status != before:
+        await cluster.publish(key, status)
+
+
+def _settled(status: Status) -> bool:
+    ready = condition(status, "Ready")
+    return ready is not None and ready["status"] == "True"
+
+
+def _stamp(now: Now) -> str:
+    return now().strftime("%Y-%m-%dT%H:%M:%SZ")
