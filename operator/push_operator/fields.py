@@ -132,4 +132,6 @@ class Node:
 
 
 def _kind(value: object) -> str:
-    return {str: "text", bool: "true/false", int: "a number", float: "a number", list: "a list"}.get(type(value), "that")
+    return {str: "text", bool: "true/false", int: "a number", float: "a number", list: "a list"}.get(
+        type(value), "that"
+    )

@@ -8,6 +8,7 @@ import random
 from datetime import UTC, datetime
 
 from push_operator.cluster.port import Cluster
+from push_operator.errors import OperatorError
 from push_operator.queue import KeyQueue
 from push_operator.reconcile import reconcile
 
@@ -39,13 +40,13 @@ async def _work(cluster: Cluster, queue: KeyQueue) -> None:
                 again_after = await reconcile(key, cluster, lambda: datetime.now(UTC))
         except Exception as error:
             pause = queue.failed(key)
-            _log.warning("%s: %s; again in %.1f s", key, error or type(error).__name__, pause, exc_info=_unexpected(error))
+            _log.warning(
+                "%s: %s; again in %.1f s", key, str(error) or type(error).__name__, pause, exc_info=_unexpected(error)
+            )
         else:
             queue.done(key, again_after)
 
 
 def _unexpected(error: Exception) -> Exception | None:
     """Errors with a text for people need no traceback."""
-    from push_operator.errors import OperatorError
-
     return None if isinstance(error, OperatorError | TimeoutError) else error

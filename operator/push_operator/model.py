@@ -25,7 +25,11 @@ SIZES: Final[Mapping[str, Mapping[str, int]]] = {
     "medium": {"gateway": 5, "auth": 2, "message": 3, "presence": 2, "push": 2},
     "large": {"gateway": 20, "auth": 5, "message": 10, "presence": 5, "push": 5},
 }
-SINGLE_WITH_SQLITE: Final = ("auth", "message", "push")  # each owns a database file: a second replica could not share it
+SINGLE_WITH_SQLITE: Final = (
+    "auth",
+    "message",
+    "push",
+)  # each owns a database file: a second replica could not share it
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +136,9 @@ def _spec(name: str, namespace: str, spec: Node) -> PushCluster:
         name=name,
         namespace=namespace,
         size=size,
-        version=spec.text("version", DEFAULT_VERSION, r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", 'an image tag such as "0.1.0"'),
+        version=spec.text(
+            "version", DEFAULT_VERSION, r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", 'an image tag such as "0.1.0"'
+        ),
         paused=spec.boolean("paused", False),
         services=services,
         registrations_per_hour=registrations,
@@ -143,7 +149,9 @@ def _spec(name: str, namespace: str, spec: Node) -> PushCluster:
     )
     for one in SINGLE_WITH_SQLITE:
         if services[one].replicas > 1:
-            spec.fault(f"{one}.replicas", f"must be 1 with the embedded store (size {size} gives {services[one].replicas})")
+            spec.fault(
+                f"{one}.replicas", f"must be 1 with the embedded store (size {size} gives {services[one].replicas})"
+            )
     spec.done()
     return parsed
 

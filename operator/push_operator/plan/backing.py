@@ -6,7 +6,7 @@ streams. Each has its own inbox prefix, so that no workload can read another's a
 
 from __future__ import annotations
 
-from push_operator.model import SERVICES, Managed, PushCluster, mebibytes
+from push_operator.model import Managed, PushCluster, mebibytes
 from push_operator.plan.names import component_name, credentials_name, password_key, revision
 from push_operator.plan.workload import Port, SecretKey, Workload
 
@@ -17,9 +17,7 @@ SYNC_INTERVAL_SECONDS = 1  # what an acknowledged message may wait for the disk;
 _RIGHTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     # service: what it may publish, what it may subscribe besides its own inbox
     "gateway": (("log.>", "$JS.API.STREAM.MSG.GET.*", "$JS.API.STREAM.INFO.*"), ("dlv.>",)),
-    "auth": ((), ()),
     "message": (("$JS.API.>", "$JS.ACK.>", "push.>"), ()),
-    "presence": ((), ()),
     "push": (("$JS.API.CONSUMER.*.PUSH.>", "$JS.API.CONSUMER.DURABLE.CREATE.PUSH.*", "$JS.API.CONSUMER.MSG.NEXT.PUSH.*",
               "$JS.API.STREAM.INFO.PUSH", "$JS.ACK.PUSH.>"), ()),
 }  # fmt: skip
@@ -39,7 +37,7 @@ def generated_keys(cluster: PushCluster) -> tuple[str, ...]:
     """The passwords that those servers need."""
     keys: list[str] = []
     if isinstance(cluster.nats, Managed):
-        keys += [password_key("nats", service) for service in SERVICES]
+        keys += [password_key("nats", service) for service in _RIGHTS]
     if isinstance(cluster.redis, Managed):
         keys.append("VALKEY_PASSWORD")
     return tuple(keys)
@@ -53,7 +51,7 @@ def _nats(cluster: PushCluster, managed: Managed) -> Workload:
         name=component_name(cluster.name, "nats"),
         revision=revision("nats", config),
         replicas=1,
-        env={key: SecretKey(secret, key) for key in (password_key("nats", service) for service in SERVICES)},
+        env={key: SecretKey(secret, key) for key in (password_key("nats", service) for service in _RIGHTS)},
         ports=(Port("client", NATS_CLIENT), Port("monitor", NATS_MONITOR)),
         stop_seconds=STOP_SECONDS,
         storage=managed.storage,
@@ -63,7 +61,7 @@ def _nats(cluster: PushCluster, managed: Managed) -> Workload:
 
 def nats_config(storage_mib: int) -> str:
     """The server's configuration file. Passwords are environment variables of the server, never in the file."""
-    users = ",\n".join(_user(service) for service in SERVICES)
+    users = ",\n".join(_user(service) for service in _RIGHTS)
     return f"""\
 max_payload: 1MB
 write_deadline: "10s"
@@ -91,7 +89,7 @@ def _user(service: str) -> str:
 
 
 def _quoted(subjects: tuple[str, ...]) -> list[str]:
-    return [f'"{subject}"' for subject in subjects] or ['"_none_"']
+    return [f'"{subject}"' for subject in subjects]
 
 
 def _valkey(cluster: PushCluster, managed: Managed) -> Workload:

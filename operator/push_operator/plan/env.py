@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from push_operator.model import External, Managed, PushCluster, mebibytes
 from push_operator.plan.names import credentials_name, password_key
 from push_operator.plan.workload import Address, DataPath, EnvValue, SecretKey
@@ -27,40 +25,42 @@ def service_env(cluster: PushCluster, service: str, origins: tuple[str, ...], st
         env |= _nats(cluster, service)
     if service in USES_REDIS:
         env |= _redis(cluster)
-    return env | _OWN.get(service, lambda _: {})(cluster)
+    if service in _OWN:
+        env |= _OWN[service](cluster)
+    return env
 
 
 def _jwt_secret(cluster: PushCluster) -> SecretKey:
     return SecretKey(cluster.tokens.signing_keys_secret or credentials_name(cluster.name), "JWT_SECRET")
 
 
-def _nats(cluster: PushCluster, service: str) -> Mapping[str, EnvValue]:
+def _nats(cluster: PushCluster, service: str) -> dict[str, EnvValue]:
     shards: dict[str, EnvValue] = {"LOG_SHARDS": str(LOG_SHARDS)}
     if isinstance(cluster.nats, Managed):
         secret = SecretKey(credentials_name(cluster.name), password_key("nats", service))
         return shards | {"NATS_URL": Address("nats", "client", "nats"), "NATS_USER": service, "NATS_PASSWORD": secret}
-    return shards | {"NATS_URL": cluster.nats.url} | _login(cluster.nats, "NATS_USER", "NATS_PASSWORD")
+    return shards | {"NATS_URL": cluster.nats.url, **_login(cluster.nats, "NATS_USER", "NATS_PASSWORD")}
 
 
-def _redis(cluster: PushCluster) -> Mapping[str, EnvValue]:
+def _redis(cluster: PushCluster) -> dict[str, EnvValue]:
     if isinstance(cluster.redis, Managed):
         secret = SecretKey(credentials_name(cluster.name), "VALKEY_PASSWORD")
         return {"REDIS_URL": Address("valkey", "client", "redis"), "REDIS_PASSWORD": secret}
-    return {"REDIS_URL": cluster.redis.url} | _login(cluster.redis, "REDIS_USER", "REDIS_PASSWORD")
+    return {"REDIS_URL": cluster.redis.url, **_login(cluster.redis, "REDIS_USER", "REDIS_PASSWORD")}
 
 
-def _login(external: External, user: str, password: str) -> Mapping[str, EnvValue]:
+def _login(external: External, user: str, password: str) -> dict[str, EnvValue]:
     secret = external.credentials_secret
     if secret is None:
         return {}
     return {user: SecretKey(secret, "username", optional=True), password: SecretKey(secret, "password")}
 
 
-def _auth(cluster: PushCluster) -> Mapping[str, EnvValue]:
+def _auth(cluster: PushCluster) -> dict[str, EnvValue]:
     return {"SQLITE_PATH": DataPath("accounts.db"), "REGISTRATIONS_PER_HOUR": str(cluster.registrations_per_hour)}
 
 
-def _message(cluster: PushCluster) -> Mapping[str, EnvValue]:
+def _message(cluster: PushCluster) -> dict[str, EnvValue]:
     # The log gets four fifths of the broker's disk; the push queue and the broker's own files share the rest.
     disk = mebibytes(cluster.nats.storage if isinstance(cluster.nats, Managed) else "10Gi")
     return {
@@ -70,7 +70,7 @@ def _message(cluster: PushCluster) -> Mapping[str, EnvValue]:
     }
 
 
-def _push(_: PushCluster) -> Mapping[str, EnvValue]:
+def _push(_: PushCluster) -> dict[str, EnvValue]:
     return {"SQLITE_PATH": DataPath("devices.db")}
 
 

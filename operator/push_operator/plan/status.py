@@ -84,9 +84,7 @@ def _conditions(wanted: list[tuple[str, bool, str, str]], observed: Observed, no
         status = "True" if holds else "False"
         last = before.get(kind)
         since = last["lastTransitionTime"] if last is not None and last["status"] == status else now
-        made.append(
-            {"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": since}
-        )
+        made.append({"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": since})
     return made
 
 

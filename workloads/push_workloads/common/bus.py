@@ -84,7 +84,7 @@ class DirectClient(Client):
                 self._flush_queue.put_nowait(asyncio.get_running_loop().create_future())
 
     async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
-        if type(self._subs.get(sid)) is Interest:
+        if isinstance(self._subs.get(sid), Interest):
             try:
                 self._deliver(subject, data, headers)
             except Exception:
@@ -142,7 +142,7 @@ async def connected(config: NatsConfig, name: str, client: Client | None = None)
     bus = Bus(client if client is not None else Client())
 
     async def report(error: Exception) -> None:
-        _log.warning("NATS: %s", error or type(error).__name__)
+        _log.warning("NATS: %s", str(error) or type(error).__name__)
 
     user = {"user": config.user, "password": config.password} if config.user else {}
     await bus.client.connect(

@@ -23,6 +23,7 @@ async def cache(config: RedisConfig) -> AsyncIterator[Any]:
     """A client that connects when first used, retries a lost connection twice and gives a call at most two seconds."""
     client = Redis.from_url(
         config.url,
+        username=config.user,
         password=config.password,
         socket_timeout=CALL_SECONDS,
         socket_connect_timeout=CALL_SECONDS,

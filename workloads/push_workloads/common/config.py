@@ -136,11 +136,13 @@ class NatsConfig:
 @dataclass(frozen=True, slots=True)
 class RedisConfig:
     url: str
+    user: str | None
     password: str | None
 
     @classmethod
     def read(cls, env: Env) -> RedisConfig:
-        return cls(url=env.url("REDIS_URL", ("redis", "rediss", "unix")), password=env.optional("REDIS_PASSWORD"))
+        url = env.url("REDIS_URL", ("redis", "rediss"))
+        return cls(url=url, user=env.optional("REDIS_USER"), password=env.optional("REDIS_PASSWORD"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import math
 import re
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -22,7 +23,6 @@ from push_workloads.common.tokens import Identity, Tokens, bearer
 
 MAX_BODY_BYTES = 256 * 1024
 _log = logging.getLogger(__name__)
-Handler = web.RequestHandler[web.Request]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +100,8 @@ def _site(runner: web.AppRunner, listen: Listen) -> web.BaseSite:
     return web.TCPSite(runner, listen.host, listen.port)
 
 
-def listening_socket(fd: int) -> Any:
+def listening_socket(fd: int) -> socket.socket:
     """The inherited listening socket behind a file descriptor."""
-    import socket  # local: only the local platform passes sockets
-
     made = socket.socket(fileno=fd)
     made.setblocking(False)
     return made
@@ -206,7 +204,9 @@ _REASONS = {
 
 def openapi(title: str, routes: Sequence[Route]) -> dict[str, Any]:
     """The OpenAPI 3.1 document of a table of routes."""
-    types = sorted({kind for route in routes for kind in (route.body, route.answer) if kind}, key=lambda kind: kind.__name__)
+    types = sorted(
+        {kind for route in routes for kind in (route.body, route.answer) if kind}, key=lambda kind: kind.__name__
+    )
     _, schemas = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     schemas["Error"] = {
         "type": "object",
@@ -235,7 +235,13 @@ def _operation(route: Route) -> dict[str, Any]:
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
         for name in re.findall(r"{(\w+)}", route.path)
     ] + [
-        {"name": q.name, "in": "query", "required": q.required, "description": q.description, "schema": {"type": "string"}}
+        {
+            "name": q.name,
+            "in": "query",
+            "required": q.required,
+            "description": q.description,
+            "schema": {"type": "string"},
+        }
         for q in route.query
     ]
     failures = {503, *route.errors} | ({400, 413} if route.body else set()) | ({401} if route.auth else set())

@@ -70,7 +70,9 @@ class Process:
 Serve = Callable[[Config, Process], AbstractAsyncContextManager[None]]
 
 
-def run(name: str, parse: Callable[[Mapping[str, str]], Config], serve: Serve[Config], environ: Mapping[str, str]) -> int:
+def run(
+    name: str, parse: Callable[[Mapping[str, str]], Config], serve: Serve[Config], environ: Mapping[str, str]
+) -> int:
     """Runs one service until SIGTERM or SIGINT; returns the process's exit code."""
     try:
         config = parse(environ)
@@ -103,7 +105,9 @@ async def _serve_until_stopped(config: Config, process: Process, serve: Serve[Co
     started = False
     try:
         async with asyncio.timeout(None) as limit:
-            process.background(_arm(limit, process.stopping, lambda: config.common.stop_seconds if started else 0), "stop")
+            process.background(
+                _arm(limit, process.stopping, lambda: config.common.stop_seconds if started else 0), "stop"
+            )
             async with serve(config, process):
                 started = True
                 _tune_garbage_collection()
