@@ -38,7 +38,7 @@ async def _work(cluster: Cluster, queue: KeyQueue) -> None:
         try:
             async with asyncio.timeout(RECONCILE_SECONDS):
                 again_after = await reconcile(key, cluster, lambda: datetime.now(UTC))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - one object's failure must not stop the others
             pause = queue.failed(key)
             _log.warning(
                 "%s: %s; again in %.1f s", key, str(error) or type(error).__name__, pause, exc_info=_unexpected(error)

@@ -72,7 +72,8 @@ class DirectClient(Client):
         return True
 
     def drop_unsent(self) -> None:
-        """Forgets what the socket has not taken: after a reconnect it would go out to clients that were told `unavailable`."""
+        """Forgets what the socket has not taken: after a reconnect it would go out although its sender was told
+        `unavailable`."""
         self._pending.clear()
         self._pending_data_size = 0
 
@@ -87,7 +88,7 @@ class DirectClient(Client):
         if isinstance(self._subs.get(sid), Interest):
             try:
                 self._deliver(subject, data, headers)
-            except Exception:
+            except Exception:  # noqa: BLE001 - see the next line
                 # nats-py ends its read loop on any exception and stays deaf without a word.
                 _log.exception("delivery failed", extra={"subject": subject.decode("ascii", "replace")})
         else:
@@ -123,7 +124,7 @@ class Bus:
             call()
 
     async def ask(self, subject: str, body: object = None, *, timeout: float = REQUEST_SECONDS) -> dict[str, Any]:
-        """One JSON request and its answer. Raises Unavailable when the bus or the peer does not answer in `timeout` s."""
+        """One JSON request and its answer. Raises Unavailable when nobody answers in `timeout` seconds."""
         payload = b"" if body is None else msgspec.json.encode(body)
         try:
             message = await self.client.request(subject, payload, timeout=timeout)

@@ -31,6 +31,13 @@ class Unauthorized(PushError):
     status = 401
 
 
+class Forbidden(PushError):
+    """Known, and not allowed."""
+
+    code = "forbidden"
+    status = 403
+
+
 class NotFound(PushError):
     code = "not_found"
     status = 404

@@ -162,7 +162,7 @@ async def _answer(request: web.Request, handler: Any) -> web.StreamResponse:
     except (ConnectionError, TimeoutError) as error:
         _log.warning("a peer failed", extra={"path": request.path, "cause": repr(error)})
         return error_response(Unavailable("a part of the platform is away; try again", retry_after_ms=1000))
-    except Exception:
+    except Exception:  # noqa: BLE001 - the edge: logged whole, told as `internal`
         _log.exception("a request failed", extra={"method": request.method, "path": request.path})
         return error_response(PushError("something went wrong here; it has been logged"))
 

@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line on standard error. Metrics are prometheus_client's, one registry a process."""
+"""Structured logs: one JSON object a line on standard error."""
 
 from __future__ import annotations
 

@@ -1,0 +1,102 @@
+"""A durable pull consumer that outlives its server: fetch, handle, acknowledge, for as long as the process runs.
+
+`handle` acknowledges what it has finished; what it does not comes again after `ack_wait_seconds`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
+from nats.js.api import AckPolicy, ConsumerConfig
+
+from push_workloads.common.errors import Unavailable
+
+# A fetch in flight over a restart of the server hangs to its end: short ones, with heartbeats, notice.
+FETCH_SECONDS: Final = 5.0
+HEARTBEAT_SECONDS: Final = 1.0
+REQUEST_SECONDS: Final = 5.0
+PAUSE_FIRST, PAUSE_LAST = 0.2, 5.0
+_log = logging.getLogger(__name__)
+Handle = Callable[[Sequence[Msg]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Which messages, in what portions. `max_deliver` -1: again and again until they are acknowledged."""
+
+    stream: str
+    subject: str
+    durable: str
+    batch: int
+    ack_wait_seconds: int = 30
+    max_ack_pending: int = 2048
+    max_deliver: int = -1
+
+
+class Consumer:
+    """Runs until cancelled. A failure of the bus or of `handle` (Unavailable) is a pause, never an end."""
+
+    def __init__(self, client: Client, source: Source, handle: Handle) -> None:
+        self._client = client
+        self._source = source
+        self._handle = handle
+        self._open = False
+
+    @property
+    def stream(self) -> str:
+        return self._source.stream
+
+    def waiting(self) -> str | None:
+        """A readiness check: None while it can fetch."""
+        return None if self._open else f"waiting for the {self._source.stream} stream"
+
+    async def run(self) -> None:
+        failures = 0
+        while True:
+            try:
+                subscription = await self._subscribe()
+                failures = 0
+                await self._fetch_all(subscription)
+            except (NatsError, Unavailable, OSError, TimeoutError) as error:
+                _log.warning("consuming %s stopped: %s", self._source.stream, str(error) or type(error).__name__)
+            self._open = False
+            pause = min(PAUSE_LAST, PAUSE_FIRST * 2.0 ** min(failures, 8))
+            failures += 1
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads retries
+
+    async def _subscribe(self) -> JetStreamContext.PullSubscription:
+        source = self._source
+        config = ConsumerConfig(
+            ack_policy=AckPolicy.EXPLICIT,
+            ack_wait=source.ack_wait_seconds,
+            max_ack_pending=source.max_ack_pending,
+            max_deliver=source.max_deliver,
+        )
+        js = self._client.jetstream(timeout=REQUEST_SECONDS)
+        return await js.pull_subscribe(source.subject, durable=source.durable, stream=source.stream, config=config)
+
+    async def _fetch_all(self, subscription: JetStreamContext.PullSubscription) -> None:
+        try:
+            while True:
+                self._open = True
+                try:
+                    messages = await subscription.fetch(
+                        self._source.batch, timeout=FETCH_SECONDS, heartbeat=HEARTBEAT_SECONDS
+                    )
+                except TimeoutError:
+                    # Nothing came, which is no fault; but only a consumer that is still there may go on silently.
+                    await subscription.consumer_info()
+                    continue
+                await self._handle(messages)
+        finally:
+            if self._client.is_connected:
+                await subscription.unsubscribe()

@@ -1,0 +1,58 @@
+"""Who is connected, in Redis: the contract between the gateways, which write it, and the presence service. Pure.
+
+A **gateway generation** `gid` is an instance name and random digits; it never holds a `|`. A gateway that loses its
+lease takes a new one, so whatever is written under an old gid is dead and may be removed by anyone at any time.
+
+| key | type | written by | meaning |
+|---|---|---|---|
+| `presence:lease:<gid>` | string, PX 15 s | the gateway, every 5 s | this generation lives |
+| `presence:gateways` | set of gids | gateway adds, sweeper removes | where the sweeper looks |
+| `presence:of:<gid>` | set of user ids | gateway adds, sweeper removes | who has, or had, a session there |
+| `presence:user:<user>` | hash `<gid>\\|<session id>` → ms | gateway; sweeper removes | open sessions, since when |
+| `presence:seen:<user>` | string, ms | gateway on disconnect, sweeper | the last disconnect |
+
+A user is online when the gid of any field has a lease. Order matters at the gateway: its gid goes into
+`presence:gateways`, and the user into `presence:of:<gid>`, before or together with the session's field. Otherwise a
+crash between the two leaves a field that the sweeper never finds.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from push_workloads.common.subjects import token
+
+LEASE_MS: Final = 15_000
+GATEWAYS: Final = "presence:gateways"
+
+# KEYS[1] last_seen(user), ARGV[1] ms. The time of the last disconnect only grows, whoever tells it last.
+LAST_SEEN_LUA: Final = """
+local held = tonumber(redis.call('GET', KEYS[1]) or '0')
+if tonumber(ARGV[1]) > held then redis.call('SET', KEYS[1], ARGV[1]) end
+return 1
+"""
+
+
+def lease(gid: str) -> str:
+    return f"presence:lease:{gid}"
+
+
+def sessions_of(gid: str) -> str:
+    return f"presence:of:{gid}"
+
+
+def user(user_id: str) -> str:
+    return f"presence:user:{token(user_id)}"
+
+
+def last_seen(user_id: str) -> str:
+    return f"presence:seen:{token(user_id)}"
+
+
+def field(gid: str, session_id: str) -> str:
+    return f"{gid}|{session_id}"
+
+
+def gid_of(hash_field: str) -> str:
+    """The gateway generation in the field of a user's hash."""
+    return hash_field.partition("|")[0]

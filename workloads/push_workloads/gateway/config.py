@@ -1,0 +1,46 @@
+"""The gateway's settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from push_workloads.common.config import Common, Env, NatsConfig, RedisConfig, TokenConfig
+from push_workloads.gateway.session import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayConfig:
+    """`drain_seconds`: over how long a stopping gateway spreads its clients' reconnects. `max_outbound_bytes`: what may
+    wait for one slow socket before it is closed with 4410."""
+
+    common: Common
+    nats: NatsConfig
+    redis: RedisConfig
+    tokens: TokenConfig
+    limits: Limits
+    max_connections: int
+    max_outbound_bytes: int
+    drain_seconds: int
+
+    @classmethod
+    def parse(cls, environ: Mapping[str, str]) -> GatewayConfig:
+        """Raises ConfigError naming every variable that is missing or wrong."""
+        env = Env(environ)
+        made = cls(
+            common=Common.read(env, 8080),
+            nats=NatsConfig.read(env),
+            redis=RedisConfig.read(env),
+            tokens=TokenConfig.read(env),
+            limits=Limits(
+                heartbeat_s=env.integer("HEARTBEAT_SECONDS", 25, 1, 300),
+                max_frame_bytes=env.integer("MAX_FRAME_BYTES", 65_536, 1024, 512 * 1024),
+                frames_per_second=env.integer("FRAMES_PER_SECOND", 50, 1, 100_000),
+                burst=env.integer("FRAMES_BURST", 100, 1, 100_000),
+            ),
+            max_connections=env.integer("MAX_CONNECTIONS", 15_000, 1, 1_000_000),
+            max_outbound_bytes=env.integer("MAX_OUTBOUND_BYTES", 1024 * 1024, 65_536, 64 * 1024 * 1024),
+            drain_seconds=env.integer("DRAIN_SECONDS", 3, 0, 3600),
+        )
+        env.check()
+        return made

@@ -1,0 +1,73 @@
+"""Device cursors: how far each device has received. Kept in Redis, at most one write a second for each device.
+
+A cursor only grows within an epoch: a late write of an older one changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any, Final
+
+from redis.exceptions import RedisError
+
+from push_workloads.common.subjects import token
+from push_workloads.gateway.session import Cursor
+
+FLUSH_SECONDS: Final = 1.0
+KEEP_SECONDS: Final = 90 * 86_400
+BATCH: Final = 500
+_log = logging.getLogger(__name__)
+
+# KEYS[1] the device, ARGV: channel, epoch, seq, seconds to keep. A new epoch replaces, within one the larger wins.
+SET_LUA: Final = """
+local held = redis.call('HGET', KEYS[1], ARGV[1])
+if held then
+  local epoch, seq = string.match(held, '^(.*) (%d+)$')
+  if epoch == ARGV[2] and tonumber(seq) >= tonumber(ARGV[3]) then return 0 end
+end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ' ' .. ARGV[3])
+redis.call('EXPIRE', KEYS[1], ARGV[4])
+return 1
+"""
+
+
+def cursor_key(user_id: str, device_id: str) -> str:
+    """The hash of one device: channel → "epoch seq"."""
+    return f"cursor:{token(user_id)}:{device_id}"
+
+
+class CursorWriter:
+    """Coalesces: only the newest cursor of a device and channel waits to be written."""
+
+    def __init__(self, cache: Any) -> None:
+        self._cache = cache
+        self._waiting: dict[tuple[str, str, str], Cursor] = {}
+
+    def moved(self, user_id: str, device_id: str, cursor: Cursor) -> None:
+        key = (user_id, device_id, cursor.channel)
+        held = self._waiting.get(key)
+        if held is None or held.epoch != cursor.epoch or held.seq < cursor.seq:
+            self._waiting[key] = cursor
+
+    async def run(self) -> None:
+        while True:
+            await asyncio.sleep(FLUSH_SECONDS)
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Writes what waits; on failure it goes on waiting."""
+        while self._waiting:
+            batch = [(key, self._waiting[key]) for key in list(self._waiting)[:BATCH]]
+            pipe = self._cache.pipeline(transaction=False)
+            for (user_id, device_id, channel), cursor in batch:
+                key = cursor_key(user_id, device_id)
+                pipe.eval(SET_LUA, 1, key, channel, cursor.epoch, cursor.seq, KEEP_SECONDS)
+            try:
+                await pipe.execute()
+            except (RedisError, OSError, TimeoutError) as error:
+                _log.warning("cursors cannot be written: %s", error)
+                return
+            for waiting, cursor in batch:
+                if self._waiting.get(waiting) is cursor:
+                    del self._waiting[waiting]

@@ -1,0 +1,131 @@
+"""The client protocol's frames. Pure: text in, values out; values in, bytes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+
+from push_workloads.gateway.codes import BAD_FRAME, UNKNOWN_TYPE
+
+Id = Annotated[str, Meta(min_length=1, max_length=64)]
+DedupId = Annotated[str, Meta(min_length=16, max_length=128)]
+UserId = Annotated[str, Meta(min_length=1, max_length=128)]
+MessageId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
+Kind = Literal["text", "edit", "delete", "reaction"]
+
+
+class PushHint(Struct, omit_defaults=True):
+    """How a notification for this message should look, if one is needed."""
+
+    title: Annotated[str, Meta(max_length=256)] | None = None
+    body: Annotated[str, Meta(max_length=1024)] | None = None
+    data: dict[str, str] | None = None
+    collapse_key: Annotated[str, Meta(max_length=64)] | None = None
+    ttl_s: Annotated[int, Meta(ge=0, le=2_419_200)] | None = None
+    silent: bool = False
+
+
+class SendMessage(Struct, tag_field="type", tag="send_message"):
+    recipient_id: UserId
+    content: Raw
+    id: Id | None = None
+    dedup_id: DedupId | None = None
+    kind: Kind = "text"
+    ref: MessageId | None = None
+    push: PushHint | None = None
+    retry: bool = False
+
+
+class Received(Struct, tag_field="type", tag="received"):
+    channel: str
+    seq: Annotated[int, Meta(ge=0)]
+    id: Id | None = None
+
+
+class Ping(Struct, tag_field="type", tag="ping"):
+    id: Id | None = None
+
+
+Frame = SendMessage | Received | Ping
+
+
+class Refused(Struct):
+    """Why a frame could not be read; `id` is the frame's own when that much could be read."""
+
+    code: str
+    message: str
+    id: str | None
+
+
+class _Loose(Struct):
+    type: str | UnsetType = UNSET
+    id: Id | None = None
+
+
+_decode: Final[Callable[[str], Frame]] = msgspec.json.Decoder(Frame).decode
+_decode_loose = msgspec.json.Decoder(_Loose).decode
+_KNOWN: Final = frozenset({"send_message", "received", "ping"})
+
+
+def decode(text: str) -> Frame | Refused:
+    """One frame from a text message; anything unusable comes back as Refused, never as an exception."""
+    try:
+        return _decode(text)
+    except msgspec.ValidationError as error:
+        return _refuse(text, str(error))
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        return Refused(BAD_FRAME, f"a frame is one JSON object: {error}", None)
+
+
+def _refuse(text: str, reason: str) -> Refused:
+    """Tells a wrong type from a wrong field, and keeps the id when it can be read."""
+    try:
+        loose = _decode_loose(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return Refused(BAD_FRAME, reason, None)
+    if loose.type is UNSET:
+        return Refused(BAD_FRAME, 'the field "type" is missing', loose.id)
+    if loose.type not in _KNOWN:
+        known = ", ".join(sorted(_KNOWN))
+        return Refused(
+            UNKNOWN_TYPE, f"this server does not know the type {loose.type[:64]!r}; it knows {known}", loose.id
+        )
+    return Refused(BAD_FRAME, reason, loose.id)
+
+
+encode: Final = msgspec.json.Encoder().encode
+
+
+def error_frame(code: str, message: str, identifier: str | None, retry_after_ms: int | None = None) -> bytes:
+    frame: dict[str, object] = {"type": "error", "code": code, "message": message}
+    if identifier is not None:
+        frame["id"] = identifier
+    if retry_after_ms is not None:
+        frame["retry_after_ms"] = retry_after_ms
+    return encode(frame)
+
+
+def pong_frame(identifier: str | None, server_time: int) -> bytes:
+    if identifier is None:
+        return b'{"type":"pong","server_time":%d}' % server_time
+    return encode({"type": "pong", "id": identifier, "server_time": server_time})
+
+
+def reconnect_frame(after_ms: int, reason: str) -> bytes:
+    return encode({"type": "reconnect", "after_ms": after_ms, "reason": reason})
+
+
+def message_head(channel: str, epoch: str) -> bytes:
+    """The part of a `message` frame that is the same for all messages of a channel; see `message_frame`."""
+    return b'{"type":"message","channel":%b,"epoch":%b,"seq":' % (encode(channel), encode(epoch))
+
+
+def message_frame(head: bytes, seq: int, prev: int, payload: bytes) -> bytes:
+    """A `message` frame around a payload of the log, which is a JSON object that only gateways write.
+
+    Joining bytes instead of decoding and encoding: the content is never parsed on its way through.
+    """
+    return b'%b%d,"prev":%d,%b' % (head, seq, prev, payload[1:])

@@ -1,0 +1,101 @@
+"""Who may come in: answered in one step from memory (picows' factory is synchronous), refused as HTTP with JSON."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+from urllib.parse import parse_qs
+
+import msgspec
+from picows import WSListener, WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener
+
+from push_workloads.common.errors import (
+    BadRequest,
+    Forbidden,
+    NotFound,
+    PushError,
+    Unavailable,
+)
+from push_workloads.common.tokens import Identity, Tokens, bearer
+from push_workloads.gateway.session import Who
+
+SUBPROTOCOL: Final = "push.v1"
+RETRY_AFTER_SECONDS: Final = "2"
+_DEVICE = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+NewWho = Callable[[str, str | None, int], Who]
+"""user id, device id or None, token expiry in Unix seconds"""
+
+
+class Door:
+    """Admits or refuses upgrade requests. `full` says why nobody can come in now, None when they can."""
+
+    def __init__(
+        self, tokens: Tokens, origins: tuple[str, ...], full: Callable[[], str | None], new_who: NewWho
+    ) -> None:
+        self._tokens = tokens
+        self._origins = frozenset(origins)
+        self._full = full
+        self._new_who = new_who
+        self.refused: dict[int, int] = {}  # by HTTP status
+
+    def admit(self, request: WSUpgradeRequest, make: Callable[[Who], WSListener]) -> WSUpgradeResponseWithListener:
+        """The answer to one request. Never raises: picows would send the exception's text to the client."""
+        try:
+            who = self._who(request)
+        except PushError as error:
+            self.refused[error.status] = self.refused.get(error.status, 0) + 1
+            return WSUpgradeResponseWithListener(_refusal(error), None)
+        offered = request.headers.get("Sec-WebSocket-Protocol", "")
+        chosen = {"Sec-WebSocket-Protocol": SUBPROTOCOL} if SUBPROTOCOL in _list(offered) else None
+        return WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(chosen), make(who))
+
+    def _who(self, request: WSUpgradeRequest) -> Who:
+        path, _, query = request.path.decode("latin-1").partition("?")
+        if path != "/ws":
+            raise NotFound("sockets are at /ws")
+        _check_upgrade(request.headers)
+        origin = request.headers.get("Origin")
+        if origin is not None and self._origins and origin not in self._origins:
+            raise Forbidden("this origin may not connect")
+        asked = _query(query)
+        identity = self._identity(asked.get("token"), request.headers.get("Authorization"))
+        device = asked.get("device_id")
+        if device is not None and not _DEVICE.fullmatch(device):
+            raise BadRequest("device_id is 1 to 64 of A-Z a-z 0-9 _ -")
+        reason = self._full()
+        if reason:
+            raise Unavailable(reason)
+        return self._new_who(identity.user_id, device, identity.expires_at)
+
+    def _identity(self, in_query: str | None, header: str | None) -> Identity:
+        return self._tokens.verify(in_query if in_query is not None else bearer(header))
+
+
+def _check_upgrade(headers: Any) -> None:
+    """The parts of an upgrade request (RFC 6455 §4.2.1) that deserve an answer in words."""
+    if "websocket" not in _list(headers.get("Upgrade", "").lower()):
+        raise BadRequest("this is a WebSocket endpoint: send an upgrade request")
+    if headers.get("Sec-WebSocket-Version") != "13":
+        raise BadRequest("Sec-WebSocket-Version must be 13")
+
+
+def _query(text: str) -> dict[str, str]:
+    try:
+        parsed = parse_qs(text, keep_blank_values=True, max_num_fields=16, errors="strict")
+    except ValueError as error:
+        raise BadRequest("the query string cannot be read") from error
+    return {name: values[0] for name, values in parsed.items()}
+
+
+def _list(header: str) -> list[str]:
+    return [part.strip() for part in header.split(",")]
+
+
+def _refusal(error: PushError) -> WSUpgradeResponse:
+    headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+    if error.status in (429, 503):
+        headers["Retry-After"] = RETRY_AFTER_SECONDS
+    body = msgspec.json.encode({"error": {"code": error.code, "message": error.message}})
+    made: WSUpgradeResponse = WSUpgradeResponse.create_error_response(error.status, body, headers)
+    return made

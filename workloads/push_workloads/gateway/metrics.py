@@ -1,0 +1,33 @@
+"""The gateway's numbers, read when Prometheus asks: the hot path only counts integers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from push_workloads.gateway.handshake import Door
+from push_workloads.gateway.server import Gateway
+
+
+class GatewayCollector(Collector):
+    def __init__(self, gateway: Gateway, door: Door) -> None:
+        self._gateway = gateway
+        self._door = door
+
+    def collect(self) -> Iterable[Metric]:
+        gateway = self._gateway
+        yield GaugeMetricFamily("push_gateway_connections", "Open sockets", value=len(gateway.sockets))
+        yield GaugeMetricFamily("push_gateway_channels", "Channels present here", value=gateway.hub.channels)
+        yield GaugeMetricFamily("push_gateway_publishes_in_flight", "Not yet answered", value=gateway.log.unanswered)
+        yield CounterMetricFamily("push_gateway_accepted", "Sockets accepted", value=gateway.accepted)
+        yield CounterMetricFamily("push_gateway_frames_in", "Messages from clients", value=gateway.frames_in)
+        yield CounterMetricFamily("push_gateway_frames_out", "Messages to clients", value=gateway.frames_out)
+        yield CounterMetricFamily("push_gateway_delivered", "Log messages passed on", value=gateway.hub.delivered)
+        yield CounterMetricFamily("push_gateway_gaps", "Gaps filled from the log", value=gateway.hub.gaps)
+        yield CounterMetricFamily("push_gateway_fell_behind", "Sockets closed with 4410", value=gateway.shed)
+        refused = CounterMetricFamily("push_gateway_refused", "Handshakes refused", labels=["status"])
+        for status, count in self._door.refused.items():
+            refused.add_metric([str(status)], count)
+        yield refused

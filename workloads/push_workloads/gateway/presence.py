@@ -1,0 +1,107 @@
+"""Tells Redis who is connected here: one lease for the gateway, a field for each session, all written in batches.
+
+Cost grows with connects and disconnects, not with users: nothing is renewed per session. A gateway that finds its
+lease lost (Redis restarted, or this process was frozen) takes a new generation and registers all again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from redis.exceptions import RedisError
+
+from push_workloads.common import presence_keys as keys
+
+FLUSH_SECONDS: Final = 0.1
+RENEW_SECONDS: Final = 5.0
+BATCH: Final = 500
+_log = logging.getLogger(__name__)
+Session = tuple[str, str]  # user id, session id
+
+
+class PresenceWriter:
+    """`here` lists the sessions that are open now; it is asked when everything must be registered again."""
+
+    def __init__(self, cache: Any, instance: str, here: Callable[[], Iterable[Session]]) -> None:
+        self._cache = cache
+        self._instance = instance
+        self._here = here
+        self._changes: dict[Session, bool] = {}  # the last word on each session: bounded by the sessions themselves
+        self._gid = ""
+        self._registered = False
+
+    def waiting(self) -> str | None:
+        """A readiness check."""
+        return None if self._registered else "no presence lease in Redis"
+
+    def connected(self, user_id: str, session_id: str) -> None:
+        self._changes[(user_id, session_id)] = True
+
+    def disconnected(self, user_id: str, session_id: str) -> None:
+        self._changes[(user_id, session_id)] = False
+
+    async def run(self) -> None:
+        """Renews the lease and writes changes until cancelled; Redis away means later, never a stop."""
+        renew_at = 0.0
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                if loop.time() >= renew_at:
+                    await self._renew()
+                    renew_at = loop.time() + RENEW_SECONDS * random.uniform(0.9, 1.0)  # noqa: S311 - spreads writes
+                await self._flush()
+            except (RedisError, OSError, TimeoutError) as error:
+                _log.warning("presence cannot be written: %s", error)
+                await asyncio.sleep(random.uniform(0.5, 1.0))  # noqa: S311 - spreads retries
+            await asyncio.sleep(FLUSH_SECONDS)
+
+    async def close(self) -> None:
+        """Says goodbye for every session at once; whatever fails here the sweeper does."""
+        try:
+            await self._flush()
+            if self._gid:
+                await self._cache.delete(keys.lease(self._gid))
+        except (RedisError, OSError, TimeoutError) as error:
+            _log.warning("presence could not be ended: %s", error)
+
+    async def _renew(self) -> None:
+        lease = {"px": keys.LEASE_MS}
+        if self._gid and await self._cache.set(keys.lease(self._gid), b"1", xx=True, **lease):
+            return
+        if self._gid:
+            _log.warning("the presence lease was lost: registering again")
+        self._gid = f"{self._instance}.{secrets.token_hex(4)}"
+        pipe = self._cache.pipeline(transaction=False)
+        pipe.sadd(keys.GATEWAYS, self._gid)
+        pipe.set(keys.lease(self._gid), b"1", **lease)
+        await pipe.execute()
+        for session in self._here():
+            self._changes.setdefault(session, True)
+        self._registered = True
+
+    async def _flush(self) -> None:
+        while self._changes and self._gid:
+            batch = [(session, self._changes[session]) for session in list(self._changes)[:BATCH]]
+            await self._write(batch)
+            for session, present in batch:
+                if self._changes.get(session) is present:
+                    del self._changes[session]
+
+    async def _write(self, batch: list[tuple[Session, bool]]) -> None:
+        now = int(time.time() * 1000)
+        pipe = self._cache.pipeline(transaction=False)
+        for (user_id, session_id), present in batch:
+            field = keys.field(self._gid, session_id)
+            if present:
+                pipe.sadd(keys.sessions_of(self._gid), user_id)
+                pipe.hset(keys.user(user_id), field, now)
+            else:
+                pipe.hdel(keys.user(user_id), field)
+                pipe.eval(keys.LAST_SEEN_LUA, 1, keys.last_seen(user_id), now)
+        await pipe.execute()

@@ -1,0 +1,336 @@
+"""One client's session as a state machine. Pure: events in, actions out; the shell performs them.
+
+`Joining` is a socket whose inbox position is not known yet: it keeps what arrives. `Session` is one that is welcome.
+An action is a frame to send (bytes), or Publish, Find, Cursor, Ping, Close.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from msgspec import Struct
+
+from push_workloads.common.subjects import BadId, inbox, inbox_subject
+from push_workloads.gateway import codes, frames
+from push_workloads.gateway.frames import Received, Refused, SendMessage, encode, error_frame
+from push_workloads.gateway.sending import TO_RECIPIENT, TO_SENDER, Find, Publish, Send, Stored, ack_frame, begin
+
+SEND_SECONDS: Final = 30.0  # after it a send that the log did not answer is given up (rulings §15)
+JOIN_SECONDS: Final = 10.0
+HEARTBEATS_TO_LIVE: Final = 2.5
+MAX_EARLY_FRAMES: Final = 64
+MAX_EARLY_MESSAGES: Final = 1000
+MAX_SENDS_IN_FLIGHT: Final = 256
+FAULTS_TO_CLOSE: Final = 20.0
+FAULTS_FORGIVEN_PER_SECOND: Final = 0.5
+RETRY_AFTER_MS: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one client may do. A frame costs one token of a bucket of `burst`, refilled at `frames_per_second`."""
+
+    heartbeat_s: int = 25
+    max_frame_bytes: int = 65_536
+    frames_per_second: int = 50
+    burst: int = 100
+
+
+class Who(Struct, gc=False):
+    """Whose session it is. `ends_at` is on the monotonic clock: when the token expires."""
+
+    user_id: str
+    device_id: str
+    session_id: str
+    ends_at: float
+
+
+class Close(Struct, gc=False):
+    code: int
+    reason: str
+
+
+class Ping(Struct, gc=False):
+    """A WebSocket ping (RFC 6455 §5.5.2): any answer shows that the client lives."""
+
+
+class Cursor(Struct, gc=False):
+    """This device holds everything on the channel up to `seq`."""
+
+    channel: str
+    epoch: str
+    seq: int
+
+
+class Delivered(Struct, gc=False):
+    """A message of the log as it goes to the sockets: encoded once for all of them."""
+
+    message_id: str
+    seq: int
+    frame: bytes
+
+
+Action = bytes | Publish | Find | Cursor | Ping | Close
+
+
+class Joining:
+    """Subscribed, but the head of the inbox is still being asked for. Keeps a bounded amount of what arrives."""
+
+    __slots__ = ("_deadline", "_frames", "_limits", "_messages", "who")
+
+    def __init__(self, who: Who, limits: Limits, now: float) -> None:
+        self.who = who
+        self._limits = limits
+        self._deadline = now + JOIN_SECONDS
+        self._frames: list[str] = []
+        self._messages: list[Delivered] = []
+
+    def on_frame(self, text: str, now: float, wall_ms: int, entropy: bytes) -> Iterable[Action]:
+        if len(self._frames) >= MAX_EARLY_FRAMES:
+            return (Close(codes.ABUSE, "too many frames before the welcome"),)
+        self._frames.append(text)
+        return ()
+
+    def deliver(self, message: Delivered) -> Action | None:
+        if len(self._messages) >= MAX_EARLY_MESSAGES:
+            return Close(codes.OVERLOADED, "too many messages before the welcome")
+        self._messages.append(message)
+        return None
+
+    def heard(self, now: float) -> None:
+        """Nothing to note: only the welcome ends this state."""
+
+    def tick(self, now: float) -> Iterable[Action]:
+        return (Close(codes.OVERLOADED, "the log does not answer"),) if now > self._deadline else ()
+
+    def bus_lost(self) -> Iterable[Action]:
+        return ()  # the head is asked for again when the bus is back, within the deadline
+
+    def welcome(self, epoch: str, head: int, now: float, wall_ms: int, entropy: bytes) -> tuple[Session, list[Action]]:
+        """The session that this becomes, and what it starts with: the welcome, then what came meanwhile, in order."""
+        session = Session(self.who, self._limits, epoch, head, now)
+        actions: list[Action] = [session.welcome_frame(wall_ms)]
+        for message in self._messages:
+            action = session.deliver(message)
+            if action is not None:
+                actions.append(action)
+        for number, text in enumerate(self._frames):
+            # One seed must not give two messages the same id.
+            actions += session.on_frame(text, now, wall_ms, number.to_bytes(2, "big") + entropy[2:])
+        return session, actions
+
+
+class Session:
+    """A welcome client. `delivered` is the seq of the last message of its inbox that it was sent."""
+
+    __slots__ = (
+        "_channel",
+        "_epoch",
+        "_faults",
+        "_faults_at",
+        "_heard_at",
+        "_limits",
+        "_own",
+        "_pinged_at",
+        "_sends",
+        "_tokens",
+        "_tokens_at",
+        "delivered",
+        "who",
+    )
+
+    def __init__(self, who: Who, limits: Limits, epoch: str, head: int, now: float) -> None:
+        self.who = who
+        self.delivered = head
+        self._epoch = epoch
+        self._limits = limits
+        self._channel = inbox(who.user_id)
+        self._own = inbox_subject(who.user_id)
+        self._sends: dict[str, Send] | None = None  # made when first needed: most sockets only listen
+        self._tokens = float(limits.burst)
+        self._tokens_at = self._heard_at = self._pinged_at = self._faults_at = now
+        self._faults = 0.0
+
+    # Frames from the client
+
+    def on_frame(self, text: str, now: float, wall_ms: int, entropy: bytes) -> Iterable[Action]:
+        """What one text message of the client comes to. `wall_ms` is Unix milliseconds, `now` monotonic seconds."""
+        self._heard_at = now
+        wait = self._take_token(now)
+        if wait:
+            return self._fault(now, codes.RATE_LIMITED, "too many frames", None, wait)
+        if len(text) > self._limits.max_frame_bytes or len(text.encode()) > self._limits.max_frame_bytes:
+            return self.too_large(now)
+        frame = frames.decode(text)
+        if isinstance(frame, SendMessage):
+            return self._send_message(frame, now, wall_ms, entropy)
+        if isinstance(frame, Received):
+            return self._received(frame, now)
+        if isinstance(frame, Refused):
+            return self._fault(now, frame.code, frame.message, frame.id)
+        return (frames.pong_frame(frame.id, wall_ms),)
+
+    def too_large(self, now: float) -> Iterable[Action]:
+        """A frame over `max_frame_bytes`, which nobody decodes."""
+        return self._fault(now, codes.TOO_LARGE, f"a frame has at most {self._limits.max_frame_bytes} bytes", None)
+
+    def not_text(self, now: float) -> Iterable[Action]:
+        return self._fault(now, codes.BAD_FRAME, "send text frames: one JSON object in each", None)
+
+    def heard(self, now: float) -> None:
+        """A pong or any other sign of life."""
+        self._heard_at = now
+
+    def _send_message(self, frame: SendMessage, now: float, wall_ms: int, entropy: bytes) -> Iterable[Action]:
+        refusal = _unusable(frame)
+        if refusal:
+            return self._fault(now, codes.BAD_FRAME, refusal, frame.id)
+        try:
+            send = begin(self.who.user_id, self._own, frame, now + SEND_SECONDS, wall_ms, entropy)
+        except BadId as error:
+            return self._fault(now, codes.BAD_FRAME, f"recipient_id: {error}", frame.id)
+        if self._sends is None:
+            self._sends = {}
+        if send.message_id in self._sends:
+            return (error_frame(codes.UNAVAILABLE, "this message is on its way already", frame.id, RETRY_AFTER_MS),)
+        if len(self._sends) >= MAX_SENDS_IN_FLIGHT:
+            return (error_frame(codes.UNAVAILABLE, "too many messages on their way", frame.id, RETRY_AFTER_MS),)
+        self._sends[send.message_id] = send
+        return (send.publication(),)
+
+    def _received(self, frame: Received, now: float) -> Iterable[Action]:
+        if frame.channel != self._channel:
+            return self._fault(now, codes.NOT_FOUND, "channel: not one that this socket reads", frame.id)
+        # A client cannot hold what it was not sent: a cursor ahead of that would skip messages for ever.
+        return (Cursor(self._channel, self._epoch, min(frame.seq, self.delivered)),)
+
+    # Events from the log
+
+    def deliver(self, message: Delivered) -> Action | None:
+        """The next message of the inbox: its frame, the ack in its place when it is our own, None for a repeat."""
+        if message.seq <= self.delivered:
+            return None
+        self.delivered = message.seq
+        if self._sends:
+            send = self._sends.get(message.message_id)
+            if send is not None and send.stage == TO_SENDER:
+                return self._acknowledge(send, message.seq)
+        return message.frame
+
+    def published(self, message_id: str, seq: int, duplicate: bool) -> Iterable[Action]:
+        """The log has a copy, under `seq` of its channel."""
+        send = (self._sends or {}).get(message_id)
+        if send is None:
+            return ()
+        if duplicate and not send.duplicate:
+            send.duplicate = True
+            return (Find(message_id, send.own if send.stage == TO_SENDER else send.recipient, seq),)
+        return self._next(send, seq)
+
+    def found(self, message_id: str, seq: int, stored: Stored | None) -> Iterable[Action]:
+        """What the log holds under an id that it knew already; None when it is gone from the log."""
+        send = (self._sends or {}).get(message_id)
+        if send is None:
+            return ()
+        if stored is not None and not send.same_as(stored):
+            self._forget(send)
+            return (error_frame(codes.CONFLICT, "this dedup_id was used for another message", send.frame.id),)
+        if stored is not None:
+            send.sent_at = stored.sent_at  # the second ack equals the first
+        return self._next(send, seq)
+
+    def failed(self, message_id: str, reason: str) -> Iterable[Action]:
+        """The log did not take it, or did not say so: the same dedup_id may be sent again."""
+        send = (self._sends or {}).get(message_id)
+        if send is None:
+            return ()
+        self._forget(send)
+        return (error_frame(codes.UNAVAILABLE, reason, send.frame.id, RETRY_AFTER_MS),)
+
+    def bus_lost(self) -> Iterable[Action]:
+        """Whether what is on its way arrived is unknown: the client hears at once, not after a time-out."""
+        lost = tuple(self._sends or ())
+        return [action for message_id in lost for action in self.failed(message_id, "the log is away")]
+
+    def _next(self, send: Send, seq: int) -> Iterable[Action]:
+        if send.stage == TO_RECIPIENT:
+            send.stage = TO_SENDER
+            return (send.publication(),)
+        if seq <= self.delivered:
+            return (self._acknowledge(send, seq),)
+        return ()  # the ack stands in its message's place: it goes out when that is delivered, after all lower seqs
+
+    def _acknowledge(self, send: Send, seq: int) -> bytes:
+        self._forget(send)
+        return ack_frame(send, self._channel, self._epoch, seq)
+
+    def _forget(self, send: Send) -> None:
+        if self._sends:
+            self._sends.pop(send.message_id, None)
+
+    # Time
+
+    def tick(self, now: float) -> Iterable[Action]:
+        """Called about once a second: heartbeat, token expiry, sends that nobody answered."""
+        if now >= self.who.ends_at:
+            return (Close(codes.TOKEN_EXPIRED, "the access token has expired"),)
+        idle = now - self._heard_at
+        if idle > self._limits.heartbeat_s * HEARTBEATS_TO_LIVE:
+            return (Close(codes.HEARTBEAT_MISSED, "no sign of life"),)
+        actions: list[Action] = []
+        if idle > self._limits.heartbeat_s and now - self._pinged_at > self._limits.heartbeat_s:
+            self._pinged_at = now
+            actions.append(Ping())
+        if self._sends:
+            for send in [send for send in self._sends.values() if send.deadline < now]:
+                actions += self.failed(send.message_id, "the log did not answer")
+        return actions
+
+    def welcome_frame(self, wall_ms: int) -> bytes:
+        return encode(
+            {
+                "type": "welcome",
+                "user_id": self.who.user_id,
+                "device_id": self.who.device_id,
+                "session_id": self.who.session_id,
+                "heartbeat_s": self._limits.heartbeat_s,
+                "max_frame_bytes": self._limits.max_frame_bytes,
+                "server_time": wall_ms,
+                "inbox": {"epoch": self._epoch, "seq": self.delivered},
+            }
+        )
+
+    # Limits
+
+    def _take_token(self, now: float) -> int:
+        """0 when the frame may pass, else the milliseconds until one may (token bucket)."""
+        limits = self._limits
+        tokens = min(limits.burst, self._tokens + (now - self._tokens_at) * limits.frames_per_second)
+        self._tokens_at = now
+        if tokens < 1:
+            self._tokens = tokens
+            return 1 + int((1 - tokens) * 1000 / limits.frames_per_second)
+        self._tokens = tokens - 1
+        return 0
+
+    def _fault(
+        self, now: float, code: str, message: str, identifier: str | None, retry_after_ms: int | None = None
+    ) -> Iterable[Action]:
+        """Answers a bad frame; a client that goes on sending them is closed."""
+        forgiven = (now - self._faults_at) * FAULTS_FORGIVEN_PER_SECOND
+        self._faults = max(0.0, self._faults - forgiven) + 1
+        self._faults_at = now
+        error = error_frame(code, message, identifier, retry_after_ms)
+        if self._faults > FAULTS_TO_CLOSE:
+            return (error, Close(codes.ABUSE, "too many bad frames"))
+        return (error,)
+
+
+def _unusable(frame: SendMessage) -> str | None:
+    if frame.kind != "text" and frame.ref is None:
+        return f"ref: required with kind {frame.kind}: the message_id that it is about"
+    if frame.retry:
+        return "retry: not known to this version; within 2 minutes the same dedup_id is enough"
+    return None

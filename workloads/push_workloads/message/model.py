@@ -1,0 +1,90 @@
+"""Messages as history keeps them. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+import msgspec
+from msgspec import Raw, Struct
+
+from push_workloads.common.subjects import token
+
+MAX_PAGE: Final = 200
+DEFAULT_PAGE: Final = 50
+_CURSOR = re.compile(r"(\d{1,15})\.([A-Za-z0-9_-]{1,64})", re.ASCII)
+
+
+class Payload(Struct, rename={"sender": "from"}):
+    """What a gateway writes into the log: one copy of a direct message."""
+
+    message_id: str
+    sender: str
+    recipient_id: str
+    conversation: str
+    content: Raw
+    sent_at: int
+    kind: str = "text"
+    ref: str | None = None
+
+
+class Message(NamedTuple):
+    """One row of history. `conversation` is the pair's own key, the same from both sides."""
+
+    conversation: str
+    sent_at: int
+    message_id: str
+    sender: str
+    recipient_id: str
+    kind: str
+    ref: str | None
+    content: bytes
+
+
+class Position(NamedTuple):
+    """A place in a conversation; history is ordered by (sent_at, message_id) everywhere."""
+
+    sent_at: int
+    message_id: str
+
+
+_decode_payload = msgspec.json.Decoder(Payload).decode
+
+
+def decode_payload(raw: bytes) -> Payload:
+    """Raises msgspec.DecodeError when this is no message of a gateway, BadId when an id in it is not well-formed."""
+    payload: Payload = _decode_payload(raw)
+    token(payload.sender)
+    token(payload.recipient_id)
+    return payload
+
+
+def conversation_key(one: str, other: str) -> str:
+    """The key of a pair of users, whichever is named first. Tokens hold no '|', so no two pairs share a key."""
+    return "|".join(sorted((token(one), token(other))))
+
+
+def row_of(payload: Payload) -> Message:
+    """Both copies of a message become the same row: writing either, or both, or twice, is one message."""
+    return Message(
+        conversation=conversation_key(payload.sender, payload.recipient_id),
+        sent_at=payload.sent_at,
+        message_id=payload.message_id,
+        sender=payload.sender,
+        recipient_id=payload.recipient_id,
+        kind=payload.kind,
+        ref=payload.ref,
+        content=bytes(payload.content),
+    )
+
+
+def format_cursor(position: Position) -> str:
+    return f"{position.sent_at}.{position.message_id}"
+
+
+def parse_cursor(text: str) -> Position:
+    """Raises ValueError when it is not one that `format_cursor` made."""
+    found = _CURSOR.fullmatch(text)
+    if found is None:
+        raise ValueError("not a cursor")
+    return Position(int(found[1]), found[2])

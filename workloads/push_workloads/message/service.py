@@ -1,0 +1,75 @@
+"""The message service put together."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from push_workloads.common.bus import Bus, connected
+from push_workloads.common.consumer import Consumer, Source
+from push_workloads.common.errors import Unavailable
+from push_workloads.common.http import application, serving
+from push_workloads.common.service import Process
+from push_workloads.common.subjects import stream_name
+from push_workloads.common.tokens import Tokens
+from push_workloads.message.api import routes
+from push_workloads.message.config import MessageConfig
+from push_workloads.message.sqlite import sqlite_store
+from push_workloads.message.store import HistoryStore
+from push_workloads.message.streams import ensure_log, ensure_push_queue
+from push_workloads.message.writer import HistoryMetrics, HistoryWriter
+
+BATCH = 500
+_log = logging.getLogger(__name__)
+parse = MessageConfig.parse
+
+
+@asynccontextmanager
+async def serve(config: MessageConfig, process: Process) -> AsyncIterator[None]:
+    """Serves history at once, and writes it as soon as the bus is there."""
+    async with sqlite_store(config.sqlite_path) as store:
+        app = application("PushCluster messages", routes(store), Tokens(config.tokens), config.common.origins)
+        process.checks["nats"] = lambda: "not connected to NATS"
+        async with serving(app, config.common.public), connected(config.nats, "message") as bus:
+            process.checks["nats"] = bus.waiting
+            process.background(_keep_history(bus, store, config, process), "history")
+            yield
+
+
+async def _keep_history(bus: Bus, store: HistoryStore, config: MessageConfig, process: Process) -> None:
+    """Makes the streams, then writes history from each shard; a lost log is made anew, under another epoch."""
+    process.checks["log"] = lambda: "making the streams"
+    metrics = HistoryMetrics(process.registry)
+    writers = [HistoryWriter(bus, store, shard, metrics) for shard in range(config.nats.shards)]
+    consumers = [
+        Consumer(bus.client, Source(stream_name(shard), f"log.{shard}.>", "history", BATCH), writers[shard].handle)
+        for shard in range(config.nats.shards)
+    ]
+    changed = asyncio.Event()
+    bus.on_back(changed.set)
+    async with asyncio.TaskGroup() as tasks:
+        await _ensure(bus, store, config, writers)
+        del process.checks["log"]
+        for consumer in consumers:
+            process.checks[f"history {consumer.stream}"] = consumer.waiting
+            tasks.create_task(consumer.run())
+        while True:
+            await changed.wait()
+            changed.clear()
+            await _ensure(bus, store, config, writers)
+
+
+async def _ensure(bus: Bus, store: HistoryStore, config: MessageConfig, writers: list[HistoryWriter]) -> None:
+    """Tries until all streams are as they should be."""
+    while True:
+        try:
+            for shard, writer in enumerate(writers):
+                writer.epoch = await ensure_log(bus, store, config, shard)
+            await ensure_push_queue(bus, config)
+            return
+        except Unavailable as error:
+            _log.warning("the streams are not ready: %s", error.message)
+            await asyncio.sleep(random.uniform(0.2, 0.6))  # noqa: S311 - spreads retries

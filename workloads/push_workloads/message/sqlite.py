@@ -1,0 +1,81 @@
+"""History in one SQLite file: the embedded store. One connection writes, another reads, so that pages never wait."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+import aiosqlite
+
+from push_workloads.common.errors import Unavailable
+from push_workloads.common.sqlite import opened
+from push_workloads.message.model import Message, Position
+from push_workloads.message.store import LogState
+
+MIGRATIONS: Final = (
+    """
+    CREATE TABLE messages (
+      conversation TEXT NOT NULL,
+      sent_at INTEGER NOT NULL,
+      message_id TEXT NOT NULL,
+      sender TEXT NOT NULL,
+      recipient_id TEXT NOT NULL,
+      kind TEXT NOT NULL,
+      ref TEXT,
+      content BLOB NOT NULL,
+      PRIMARY KEY (conversation, sent_at, message_id)
+    ) WITHOUT ROWID;
+    CREATE TABLE log_state (shard INTEGER PRIMARY KEY, epoch TEXT NOT NULL, seq INTEGER NOT NULL);
+    """,
+)
+
+_INSERT = "INSERT OR IGNORE INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_STATE = """
+INSERT INTO log_state VALUES (?, ?, ?) ON CONFLICT (shard) DO UPDATE SET epoch = excluded.epoch, seq = excluded.seq
+WHERE epoch <> excluded.epoch OR seq < excluded.seq
+"""
+_PAGE = """
+SELECT conversation, sent_at, message_id, sender, recipient_id, kind, ref, content FROM messages
+WHERE conversation = ? AND (sent_at, message_id) < (?, ?) ORDER BY sent_at DESC, message_id DESC LIMIT ?
+"""
+_NEWEST = Position(2**62, "")
+
+
+class SqliteStore:
+    """A HistoryStore."""
+
+    def __init__(self, writer: aiosqlite.Connection, reader: aiosqlite.Connection) -> None:
+        self._writer = writer
+        self._reader = reader
+
+    async def append(self, shard: int, state: LogState, messages: Sequence[Message]) -> None:
+        try:
+            await self._writer.executemany(_INSERT, messages)
+            await self._writer.execute(_STATE, (shard, state.epoch, state.seq))
+            await self._writer.commit()
+        except sqlite3.Error as error:
+            await self._writer.rollback()
+            raise Unavailable(f"history cannot be written: {error}", retry_after_ms=1000) from error
+
+    async def log_state(self, shard: int) -> LogState | None:
+        rows = await self._read("SELECT epoch, seq FROM log_state WHERE shard = ?", (shard,))
+        return LogState(rows[0][0], rows[0][1]) if rows else None
+
+    async def page(self, conversation: str, before: Position | None, limit: int) -> list[Message]:
+        rows = await self._read(_PAGE, (conversation, *(before or _NEWEST), limit))
+        return [Message(*row) for row in rows]
+
+    async def _read(self, query: str, values: tuple[object, ...]) -> list[sqlite3.Row]:
+        try:
+            return list(await self._reader.execute_fetchall(query, values))
+        except sqlite3.Error as error:
+            raise Unavailable(f"history cannot be read: {error}", retry_after_ms=1000) from error
+
+
+@asynccontextmanager
+async def sqlite_store(path: str) -> AsyncIterator[SqliteStore]:
+    """The store in the file at `path`, made when it is not there."""
+    async with opened(path, MIGRATIONS) as writer, opened(path, MIGRATIONS) as reader:
+        yield SqliteStore(writer, reader)

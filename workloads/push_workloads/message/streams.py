@@ -1,0 +1,97 @@
+"""The streams: this service alone makes and changes them.
+
+The **epoch** says which log a seq belongs to. It is random, set by whoever creates the stream, stands in the stream's
+metadata and is sent again in every update. When the log is found to be shorter than what history has of it (its disk
+was lost or restored), it gets a new epoch before anything else happens, and clients are told.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from typing import Any, Final
+
+from push_workloads.common import push_jobs
+from push_workloads.common.bus import Bus
+from push_workloads.common.errors import Unavailable
+from push_workloads.common.subjects import stream_name
+from push_workloads.message.config import MessageConfig
+from push_workloads.message.store import HistoryStore
+
+DEDUP_WINDOW_SECONDS: Final = 120
+PUSH_MAX_AGE_HOURS: Final = 24
+ALREADY_THERE: Final = 10058  # the stream exists, with another configuration
+_NANOSECONDS: Final = 1_000_000_000
+_log = logging.getLogger(__name__)
+
+
+async def ensure_log(bus: Bus, store: HistoryStore, config: MessageConfig, shard: int) -> str:
+    """Makes or updates the log of one shard; returns its epoch. Raises Unavailable."""
+    wanted = _log_stream(config, shard)
+    made = await _call(bus, "CREATE", {**wanted, "metadata": {"epoch": _new_epoch()}})
+    if made.get("error", {}).get("err_code") == ALREADY_THERE:
+        made = await _call(bus, "INFO", {"name": wanted["name"]})
+    _check(made)
+    epoch = made["config"].get("metadata", {}).get("epoch") or _new_epoch()
+    held = await store.log_state(shard)
+    if held is not None and held.epoch == epoch and made["state"]["last_seq"] < held.seq:
+        epoch = _new_epoch()
+        _log.warning("the log is shorter than its history: a new epoch", extra={"shard": shard, "history": held.seq})
+    _check(await _call(bus, "UPDATE", {**wanted, "metadata": {"epoch": epoch}}))
+    return epoch
+
+
+async def ensure_push_queue(bus: Bus, config: MessageConfig) -> None:
+    """Makes or updates the queue of push jobs. Raises Unavailable."""
+    wanted = _push_stream(config)
+    made = await _call(bus, "CREATE", wanted)
+    if made.get("error", {}).get("err_code") == ALREADY_THERE:
+        made = await _call(bus, "UPDATE", wanted)
+    _check(made)
+
+
+def _log_stream(config: MessageConfig, shard: int) -> dict[str, Any]:
+    """No limit per channel: one would drop messages that history has not read yet. Full means refused, not dropped."""
+    source = f"log.{shard}.>"
+    return {
+        "name": stream_name(shard),
+        "subjects": [source],
+        "retention": "limits",
+        "storage": "file",
+        "discard": "new",
+        "max_age": config.log_max_age_hours * 3600 * _NANOSECONDS,
+        "max_bytes": config.log_max_bytes // config.nats.shards,
+        "duplicate_window": DEDUP_WINDOW_SECONDS * _NANOSECONDS,
+        "num_replicas": config.log_replicas,
+        "republish": {"src": source, "dest": "dlv.>"},
+        "allow_direct": True,
+    }
+
+
+def _push_stream(config: MessageConfig) -> dict[str, Any]:
+    """A notification that nobody fetched for a day, or that a full queue has no room for, is not worth a stop."""
+    return {
+        "name": push_jobs.STREAM,
+        "subjects": [push_jobs.SUBJECTS],
+        "retention": "workqueue",
+        "storage": "file",
+        "discard": "old",
+        "max_age": PUSH_MAX_AGE_HOURS * 3600 * _NANOSECONDS,
+        "max_bytes": config.log_max_bytes // 10,
+        "duplicate_window": DEDUP_WINDOW_SECONDS * _NANOSECONDS,
+        "num_replicas": config.log_replicas,
+    }
+
+
+async def _call(bus: Bus, verb: str, body: dict[str, Any]) -> dict[str, Any]:
+    return await bus.ask(f"$JS.API.STREAM.{verb}.{body['name']}", body, timeout=10)
+
+
+def _check(answer: dict[str, Any]) -> None:
+    error = answer.get("error")
+    if error:
+        raise Unavailable(f"a stream cannot be made: {error.get('description')}", retry_after_ms=1000)
+
+
+def _new_epoch() -> str:
+    return secrets.token_hex(6)

@@ -1,0 +1,117 @@
+"""From the log into history: a batch is written, its push jobs are queued, then it is acknowledged.
+
+Each step may happen twice: rows are the same row, jobs have the same id. So a crash at any line loses nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from push_workloads.common import push_jobs
+from push_workloads.common.bus import Bus
+from push_workloads.common.errors import Unavailable
+from push_workloads.common.subjects import BadId, inbox
+from push_workloads.message.model import Payload, decode_payload, row_of
+from push_workloads.message.store import HistoryStore, LogState
+
+JOB_CONTENT_BYTES: Final = 2048  # a notification shows a line or two; larger content is left out of the job
+JOB_SECONDS: Final = 5.0
+HINT_HEADER: Final = "Push-Hint"
+_log = logging.getLogger(__name__)
+
+
+class HistoryMetrics:
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.written = Counter("push_message_written", "Log messages written to history", registry=registry)
+        self.undecodable = Counter("push_message_undecodable", "Log messages that are none", registry=registry)
+        self.lag = Gauge("push_message_lag", "Log messages not yet read, by shard", ["shard"], registry=registry)
+
+
+class HistoryWriter:
+    """Handles the batches of one shard. `epoch` is that of its log as last seen."""
+
+    def __init__(self, bus: Bus, store: HistoryStore, shard: int, metrics: HistoryMetrics) -> None:
+        self._bus = bus
+        self._store = store
+        self._shard = shard
+        self._metrics = metrics
+        self.epoch = ""
+
+    async def handle(self, batch: Sequence[Msg]) -> None:
+        """Raises Unavailable when the store or the queue is away; nothing is acknowledged then."""
+        read = [(message, self._decode(message)) for message in batch]
+        rows = [row_of(payload) for _, payload in read if payload is not None]
+        last = batch[-1].metadata
+        await self._store.append(self._shard, LogState(self.epoch, last.sequence.stream), rows)
+        await self._queue_jobs([(message, payload) for message, payload in read if payload is not None])
+        for message in batch:
+            await message.ack()
+        self._metrics.written.inc(len(rows))
+        self._metrics.lag.labels(str(self._shard)).set(last.num_pending)
+
+    def _decode(self, message: Msg) -> Payload | None:
+        try:
+            return decode_payload(message.data)
+        except (msgspec.DecodeError, BadId, UnicodeError) as error:
+            # Only gateways may write here; acknowledged all the same, or it would come for ever.
+            self._metrics.undecodable.inc()
+            _log.error("a log message cannot be read: %s", error, extra={"subject": message.subject})
+            return None
+
+    async def _queue_jobs(self, read: Sequence[tuple[Msg, Payload]]) -> None:
+        jobs = [job for message, payload in read if (job := job_for(message, payload)) is not None]
+        js = self._bus.client.jetstream(timeout=JOB_SECONDS)
+        try:
+            await asyncio.gather(
+                *(
+                    js.publish(
+                        push_jobs.subject(job.user_id), push_jobs.encode(job), headers={"Nats-Msg-Id": job.job_id}
+                    )
+                    for job in jobs
+                )
+            )
+        except (NatsError, TimeoutError) as error:
+            raise Unavailable("the push queue does not answer", retry_after_ms=1000) from error
+
+
+def job_for(message: Msg, payload: Payload) -> push_jobs.PushJob | None:
+    """The push job of a recipient's copy; None for the sender's own, and for a note to oneself."""
+    if payload.sender == payload.recipient_id or payload.conversation != payload.sender:
+        return None
+    hint = (message.headers or {}).get(HINT_HEADER)
+    content = bytes(payload.content)
+    return push_jobs.PushJob(
+        job_id=payload.message_id,
+        user_id=payload.recipient_id,
+        message_id=payload.message_id,
+        channel=inbox(payload.recipient_id),
+        seq=message.metadata.sequence.stream,
+        sender=payload.sender,
+        sent_at=payload.sent_at,
+        content=_content(content),
+        hint=_hint(hint) if hint else None,
+    )
+
+
+def _content(raw: bytes) -> object:
+    if len(raw) > JOB_CONTENT_BYTES:
+        return None
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeError):
+        return None  # lone surrogates: fit for a browser, not for a notification
+
+
+def _hint(raw: str) -> push_jobs.Hint | None:
+    try:
+        return msgspec.json.decode(raw, type=push_jobs.Hint)
+    except (msgspec.DecodeError, UnicodeError):
+        return None
