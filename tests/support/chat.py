@@ -7,17 +7,18 @@ import json
 import os
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
 from push_workloads.common.config import TokenConfig
 from push_workloads.common.ids import uuid7
 from push_workloads.common.tokens import Tokens
 from tests.support.servers import Nats, Valkey
-from tests.support.services import SECRET, InProcess, environ_for, in_process
+from tests.support.services import SECRET, InProcess, OwnProcess, environ_for, in_process
 
 TOKENS = Tokens(TokenConfig(secret=SECRET.encode(), ttl_seconds=3600, issuer="pushcluster"))
 Frame = dict[str, Any]
@@ -55,9 +56,9 @@ class Client:
     async def closed(self, *, within: float = 5.0) -> int:
         """Reads to the end; the close code."""
         async with asyncio.timeout(within):
-            async for text in self.socket:
-                self._kept.append(json.loads(text))
-            await self.socket.wait_closed()
+            with suppress(ConnectionClosed):
+                while True:
+                    self._kept.append(json.loads(await self.socket.recv()))
         return self.socket.close_code or 0
 
     async def nothing_but_pong(self) -> list[Frame]:
@@ -83,10 +84,12 @@ class Plane:
 
     async def gateway(self, **environ: str) -> InProcess:
         """One more gateway, ready."""
-        given = environ_for(REDIS_URL=self._valkey.url, **self._nats.environ_of("gateway"), **environ)
-        made = await self._stack.enter_async_context(in_process("gateway", given))
+        made = await self._stack.enter_async_context(in_process("gateway", self.gateway_environ(**environ)))
         await made.ready()
         return made
+
+    def gateway_environ(self, **environ: str) -> Frame:
+        return environ_for(REDIS_URL=self._valkey.url, **self._nats.environ_of("gateway"), **environ)
 
     async def message(self, **environ: str) -> InProcess:
         """A message service on this test's history, ready: it makes the log that gateways wait for."""
@@ -100,10 +103,10 @@ class Plane:
         return made
 
     async def client(
-        self, gateway: InProcess, user_id: str, *, device_id: str | None = None, **options: Any
+        self, gateway: InProcess | OwnProcess, user_id: str, *, device_id: str | None = None, **options: Any
     ) -> Client:
         """A welcome client; its socket is closed at the end of the test."""
-        url = f"ws://127.0.0.1:{gateway.port}/ws?token={token_for(user_id)}"
+        url = f"{gateway.url.replace('http', 'ws')}/ws?token={token_for(user_id)}"
         if device_id is not None:
             url += f"&device_id={device_id}"
         socket = await self._stack.enter_async_context(connect(url, compression=None, **options))

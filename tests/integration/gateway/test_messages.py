@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from aiohttp import ClientSession
-
 from tests.support.chat import Plane, data_plane, token_for
 from tests.support.servers import Nats, Valkey
 from tests.support.waiting import eventually

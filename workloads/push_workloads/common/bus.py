@@ -100,6 +100,7 @@ class Bus:
 
     def __init__(self, client: Client) -> None:
         self.client = client
+        self.closing = False
         self._on_lost: list[Callable[[], None]] = []
         self._on_back: list[Callable[[], None]] = []
 
@@ -114,6 +115,8 @@ class Bus:
         self._on_back.append(call)
 
     async def lost(self) -> None:
+        if self.closing:
+            return
         _log.warning("NATS connection lost")
         for call in self._on_lost:
             call()
@@ -164,6 +167,7 @@ async def connected(config: NatsConfig, name: str, client: Client | None = None)
     try:
         yield bus
     finally:
+        bus.closing = True
         await bus.client.close()
 
 

@@ -67,6 +67,8 @@ class Consumer:
                 failures = 0
                 await self._fetch_all(subscription)
             except (NatsError, Unavailable, OSError, TimeoutError) as error:
+                if self._client.is_closed:
+                    return
                 _log.warning("consuming %s stopped: %s", self._source.stream, str(error) or type(error).__name__)
             self._open = False
             pause = min(PAUSE_LAST, PAUSE_FIRST * 2.0 ** min(failures, 8))
