@@ -44,6 +44,7 @@ class Client:
     async def expect(self, kind: str, *, within: float = 5.0, **fields: Any) -> Frame:
         """The next frame of this type whose fields are these."""
         async with asyncio.timeout(within):
+            frame: Frame
             for number, frame in enumerate(self._kept):
                 if _fits(frame, kind, fields):
                     return self._kept.pop(number)

@@ -52,7 +52,7 @@ class Env:
 
     def url(self, name: str, schemes: tuple[str, ...]) -> str:
         value = self.text(name)
-        if value and (urlsplit(value).scheme not in schemes or not urlsplit(value).hostname):
+        if value and not _is_url(value, schemes):
             wanted = " or ".join(f"{scheme}://HOST:PORT" for scheme in schemes)
             self._faults.append(f"{name} must look like {wanted}")
         return value
@@ -73,6 +73,14 @@ class Env:
         """Raises ConfigError when anything read so far was missing or wrong."""
         if self._faults:
             raise ConfigError(self._faults)
+
+
+def _is_url(text: str, schemes: tuple[str, ...]) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in schemes and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:  # half a bracket, a port that is no number or over 65535
+        return False
 
 
 @dataclass(frozen=True, slots=True)

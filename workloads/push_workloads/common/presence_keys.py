@@ -11,9 +11,11 @@ lease takes a new one, so whatever is written under an old gid is dead and may b
 | `presence:user:<user>` | hash `<gid>\\|<session id>` → ms | gateway; sweeper removes | open sessions, since when |
 | `presence:seen:<user>` | string, ms | gateway on disconnect, sweeper | the last disconnect |
 
-A user is online when the gid of any field has a lease. Order matters at the gateway: its gid goes into
-`presence:gateways`, and the user into `presence:of:<gid>`, before or together with the session's field. Otherwise a
-crash between the two leaves a field that the sweeper never finds.
+A user is online when the gid of any field has a lease. What keeps a crash, or a late write, from leaving a field that
+the sweeper never finds:
+- a gateway sets its lease *before* it adds its gid to `presence:gateways`: the sweeper removes what has no lease;
+- every batch of writes begins with adding the gid there again, for it may have been swept since;
+- a user goes into `presence:of:<gid>` before, or together with, the session's field.
 """
 
 from __future__ import annotations

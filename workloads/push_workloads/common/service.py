@@ -103,6 +103,7 @@ async def _serve_until_stopped(config: Config, process: Process, serve: Serve[Co
     """Starts, waits for the stop, stops. A stop during start-up ends at once; a peer that hangs cannot hold it longer
     than `stop_seconds`."""
     started = False
+    process.checks["start"] = lambda: None if started else "starting"
     try:
         async with asyncio.timeout(None) as limit:
             process.background(

@@ -41,3 +41,5 @@ def set_up_logging(service: str, instance: str, level: str) -> None:
     # Both say a line per connection at INFO; picows' lower levels would also print the token of the request line.
     logging.getLogger("picows").setLevel(logging.ERROR)
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+    # At DEBUG it prints statements with their values: hashes of passwords, tokens of devices.
+    logging.getLogger("aiosqlite").setLevel(logging.WARNING)

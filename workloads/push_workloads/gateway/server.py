@@ -125,7 +125,7 @@ class Socket(WSListener):
     """One connection: feeds its session and does what that says."""
 
     __slots__ = (
-        "__weakref__", "_channel", "_closing", "_fragments", "_fragments_size", "_gateway", "_paused", "_transport",
+        "_channel", "_closing", "_fragments", "_fragments_size", "_gateway", "_paused", "_transport",
         "state", "who",
     )  # fmt: skip
 

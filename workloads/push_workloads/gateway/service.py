@@ -13,6 +13,7 @@ from push_workloads.common.bus import Bus, DirectClient, connected
 from push_workloads.common.cache import cache
 from push_workloads.common.errors import Unavailable
 from push_workloads.common.service import Process
+from push_workloads.common.tasks import beside, wait
 from push_workloads.common.tokens import Tokens
 from push_workloads.gateway.config import GatewayConfig
 from push_workloads.gateway.cursors import CursorWriter
@@ -24,6 +25,7 @@ from push_workloads.gateway.presence import PresenceWriter
 from push_workloads.gateway.server import Gateway, accepting, new_who
 
 EPOCH_CHECK_SECONDS = 30.0
+NO_LOG_SECONDS = 0.2
 _log = logging.getLogger(__name__)
 parse = GatewayConfig.parse
 
@@ -46,14 +48,12 @@ async def serve(config: GatewayConfig, process: Process) -> AsyncIterator[None]:
         process.registry.register(GatewayCollector(gateway, door))
         process.checks["presence"] = presence.waiting
         log.open()
-        _follow(bus, client, gateway, process)
-        process.background(presence.run(), "presence")
-        process.background(cursors.run(), "cursors")
-        process.background(gateway.tick(), "tick")
+        work = (presence.run(), cursors.run(), gateway.tick(), _follow(bus, client, gateway))
         try:
-            async with accepting(gateway, door, config.common.public):
-                yield
-            await gateway.drain()
+            async with beside(*work):
+                async with accepting(gateway, door, config.common.public):
+                    yield
+                await gateway.drain()
         finally:
             await gateway.close()
             await cursors.flush()
@@ -85,44 +85,35 @@ def _full(gateway: Gateway, process: Process) -> Callable[[], str | None]:
     return full
 
 
-def _follow(bus: Bus, client: DirectClient, gateway: Gateway, process: Process) -> None:
+async def _follow(bus: Bus, client: DirectClient, gateway: Gateway) -> None:
     """Keeps the log's epoch known, and looks after every channel when the connection was away."""
-    look = asyncio.Event()
-    look.set()
+    back = asyncio.Event()
 
     def lost() -> None:
         client.drop_unsent()
         gateway.log.forget_unanswered()
         gateway.bus_lost()
 
-    async def follow() -> None:
-        back = False
-        while True:
-            pause = EPOCH_CHECK_SECONDS
-            if look.is_set():
-                look.clear()
-                back = True
-            try:
-                epoch = await gateway.log.epoch()
-                if epoch is not None:
-                    gateway.hub.set_epoch(epoch)
-                    if back:
-                        await gateway.hub.recheck()
-                        back = False
-                else:
-                    pause = 0.2
-            except Unavailable:
-                pause = random.uniform(0.2, 1.0)  # noqa: S311 - spreads retries
-            await _wait(look, pause)
-
     bus.on_lost(lost)
-    bus.on_back(look.set)
-    process.background(follow(), "epoch")
+    bus.on_back(back.set)
+    missed = False
+    while True:
+        missed = missed or back.is_set()
+        back.clear()
+        pause = await _look(gateway, missed)
+        missed = missed and pause != EPOCH_CHECK_SECONDS
+        await wait(back, pause)
 
 
-async def _wait(event: asyncio.Event, seconds: float) -> None:
+async def _look(gateway: Gateway, missed: bool) -> float:
+    """Reads the epoch, and every channel's head when something may have been missed. Seconds until the next look."""
     try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        return
+        epoch = await gateway.log.epoch()
+        if epoch is None:
+            return NO_LOG_SECONDS
+        gateway.hub.set_epoch(epoch)
+        if missed:
+            await gateway.hub.recheck()
+    except Unavailable:
+        return random.uniform(NO_LOG_SECONDS, 1.0)  # noqa: S311 - spreads retries
+    return EPOCH_CHECK_SECONDS

@@ -135,6 +135,7 @@ class Session:
         "_own",
         "_pinged_at",
         "_sends",
+        "_sent_at",
         "_tokens",
         "_tokens_at",
         "delivered",
@@ -149,6 +150,7 @@ class Session:
         self._channel = inbox(who.user_id)
         self._own = inbox_subject(who.user_id)
         self._sends: dict[str, Send] | None = None  # made when first needed: most sockets only listen
+        self._sent_at = 0
         self._tokens = float(limits.burst)
         self._tokens_at = self._heard_at = self._pinged_at = self._faults_at = now
         self._faults = 0.0
@@ -187,8 +189,10 @@ class Session:
         refusal = _unusable(frame)
         if refusal:
             return self._fault(now, codes.BAD_FRAME, refusal, frame.id)
+        # Conversations are ordered by time: two messages of one socket in the same millisecond keep their order.
+        self._sent_at = max(self._sent_at + 1, wall_ms)
         try:
-            send = begin(self.who.user_id, self._own, frame, now + SEND_SECONDS, wall_ms, entropy)
+            send = begin(self.who.user_id, self._own, frame, now + SEND_SECONDS, self._sent_at, entropy)
         except BadId as error:
             return self._fault(now, codes.BAD_FRAME, f"recipient_id: {error}", frame.id)
         if self._sends is None:

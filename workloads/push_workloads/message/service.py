@@ -14,6 +14,7 @@ from push_workloads.common.errors import Unavailable
 from push_workloads.common.http import application, serving
 from push_workloads.common.service import Process
 from push_workloads.common.subjects import stream_name
+from push_workloads.common.tasks import beside
 from push_workloads.common.tokens import Tokens
 from push_workloads.message.api import routes
 from push_workloads.message.config import MessageConfig
@@ -35,8 +36,8 @@ async def serve(config: MessageConfig, process: Process) -> AsyncIterator[None]:
         process.checks["nats"] = lambda: "not connected to NATS"
         async with serving(app, config.common.public), connected(config.nats, "message") as bus:
             process.checks["nats"] = bus.waiting
-            process.background(_keep_history(bus, store, config, process), "history")
-            yield
+            async with beside(_keep_history(bus, store, config, process)):
+                yield
 
 
 async def _keep_history(bus: Bus, store: HistoryStore, config: MessageConfig, process: Process) -> None:
@@ -48,17 +49,16 @@ async def _keep_history(bus: Bus, store: HistoryStore, config: MessageConfig, pr
         Consumer(bus.client, Source(stream_name(shard), f"log.{shard}.>", "history", BATCH), writers[shard].handle)
         for shard in range(config.nats.shards)
     ]
-    changed = asyncio.Event()
-    bus.on_back(changed.set)
-    async with asyncio.TaskGroup() as tasks:
-        await _ensure(bus, store, config, writers)
-        del process.checks["log"]
-        for consumer in consumers:
-            process.checks[f"history {consumer.stream}"] = consumer.waiting
-            tasks.create_task(consumer.run())
+    await _ensure(bus, store, config, writers)
+    del process.checks["log"]
+    for consumer in consumers:
+        process.checks[f"history {consumer.stream}"] = consumer.waiting
+    back = asyncio.Event()
+    bus.on_back(back.set)
+    async with beside(*(consumer.run() for consumer in consumers)):
         while True:
-            await changed.wait()
-            changed.clear()
+            await back.wait()
+            back.clear()
             await _ensure(bus, store, config, writers)
 
 

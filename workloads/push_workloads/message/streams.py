@@ -20,7 +20,6 @@ from push_workloads.message.store import HistoryStore
 
 DEDUP_WINDOW_SECONDS: Final = 120
 PUSH_MAX_AGE_HOURS: Final = 24
-ALREADY_THERE: Final = 10058  # the stream exists, with another configuration
 _NANOSECONDS: Final = 1_000_000_000
 _log = logging.getLogger(__name__)
 
@@ -28,10 +27,7 @@ _log = logging.getLogger(__name__)
 async def ensure_log(bus: Bus, store: HistoryStore, config: MessageConfig, shard: int) -> str:
     """Makes or updates the log of one shard; returns its epoch. Raises Unavailable."""
     wanted = _log_stream(config, shard)
-    made = await _call(bus, "CREATE", {**wanted, "metadata": {"epoch": _new_epoch()}})
-    if made.get("error", {}).get("err_code") == ALREADY_THERE:
-        made = await _call(bus, "INFO", {"name": wanted["name"]})
-    _check(made)
+    made = await _made_or_found(bus, {**wanted, "metadata": {"epoch": _new_epoch()}})
     epoch = made["config"].get("metadata", {}).get("epoch") or _new_epoch()
     held = await store.log_state(shard)
     if held is not None and held.epoch == epoch and made["state"]["last_seq"] < held.seq:
@@ -44,10 +40,8 @@ async def ensure_log(bus: Bus, store: HistoryStore, config: MessageConfig, shard
 async def ensure_push_queue(bus: Bus, config: MessageConfig) -> None:
     """Makes or updates the queue of push jobs. Raises Unavailable."""
     wanted = _push_stream(config)
-    made = await _call(bus, "CREATE", wanted)
-    if made.get("error", {}).get("err_code") == ALREADY_THERE:
-        made = await _call(bus, "UPDATE", wanted)
-    _check(made)
+    await _made_or_found(bus, wanted)
+    _check(await _call(bus, "UPDATE", wanted))
 
 
 def _log_stream(config: MessageConfig, shard: int) -> dict[str, Any]:
@@ -81,6 +75,17 @@ def _push_stream(config: MessageConfig) -> dict[str, Any]:
         "duplicate_window": DEDUP_WINDOW_SECONDS * _NANOSECONDS,
         "num_replicas": config.log_replicas,
     }
+
+
+async def _made_or_found(bus: Bus, wanted: dict[str, Any]) -> dict[str, Any]:
+    """The stream as it is now. A refusal to make it counts only when it is not there: while the log holds its part of
+    the disk, the server answers a second CREATE of it with "insufficient storage", not with "exists"."""
+    created = await _call(bus, "CREATE", wanted)
+    if "error" not in created:
+        return created
+    found = await bus.ask(f"$JS.API.STREAM.INFO.{wanted['name']}")
+    _check(created if "error" in found else found)
+    return found
 
 
 async def _call(bus: Bus, verb: str, body: dict[str, Any]) -> dict[str, Any]:

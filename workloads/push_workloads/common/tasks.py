@@ -1,0 +1,42 @@
+"""Background work with a scope: it ends before whatever it uses is closed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Iterable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+CANCEL_AGAIN_SECONDS: Final = 0.1
+
+
+@asynccontextmanager
+async def beside(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Runs the coroutines while the context is open, then cancels them and waits for their end.
+
+    The first that fails ends the context with its error: nothing goes on half alive.
+    """
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(one) for one in work]
+        try:
+            yield
+        finally:
+            await _end(running)
+
+
+async def _end(running: Iterable[asyncio.Task[None]]) -> None:
+    """Cancels until they are gone: nats-py swallows a cancellation that hits it while it flushes."""
+    left = {task for task in running if not task.done()}
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_SECONDS)
+
+
+async def wait(event: asyncio.Event, seconds: float) -> None:
+    """Until the event, but at most so long."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return
