@@ -38,8 +38,5 @@ def set_up_logging(service: str, instance: str, level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    # Both say a line per connection at INFO; picows' lower levels would also print the token of the request line.
-    logging.getLogger("picows").setLevel(logging.ERROR)
-    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
     # At DEBUG it prints statements with their values: hashes of passwords, tokens of devices.
     logging.getLogger("aiosqlite").setLevel(logging.WARNING)

@@ -352,6 +352,8 @@ async def accepting(gateway: Gateway, door: Door, listen: Listen) -> AsyncIterat
     def enter(request: Any) -> Any:
         return door.admit(request, lambda who: Socket(gateway, who))
 
+    # It says a line for every connection and every broken frame, and at its lowest level the token of the request.
+    logging.getLogger("picows").setLevel(logging.CRITICAL)
     server = await ws_create_server(
         enter,
         **where,

@@ -1,0 +1,389 @@
+"""The session machine: tables and properties, no sockets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import Raw
+
+from push_workloads.common.ids import message_id_of
+from push_workloads.gateway.frames import message_frame, message_head
+from push_workloads.gateway.sending import Find, Publish, Stored
+from push_workloads.gateway.session import (
+    FAULTS_TO_CLOSE,
+    JOIN_SECONDS,
+    MAX_EARLY_FRAMES,
+    MAX_SENDS_IN_FLIGHT,
+    SEND_SECONDS,
+    Action,
+    Close,
+    Cursor,
+    Delivered,
+    Joining,
+    Limits,
+    Ping,
+    Session,
+    Who,
+)
+
+WALL = 1_700_000_000_000
+KEY = "a-random-dedup-id"
+GENEROUS = Limits(heartbeat_s=25, max_frame_bytes=4096, frames_per_second=1000, burst=10_000)
+
+
+def who(ends_at: float = 1e9) -> Who:
+    return Who("ann", "phone", "s1", ends_at)
+
+
+def opened(limits: Limits = GENEROUS, *, head: int = 10, ends_at: float = 1e9) -> Session:
+    session, actions = Joining(who(ends_at), limits, 0.0).welcome("e1", head, 0.0, WALL, bytes(10))
+    assert [decoded["type"] for decoded in sent(actions)] == ["welcome"]
+    return session
+
+
+def says(session: Session | Joining, frame: Any, now: float = 1.0) -> list[Action]:
+    text = frame if isinstance(frame, str) else json.dumps(frame)
+    return list(session.on_frame(text, now, WALL, bytes(range(10))))
+
+
+def sent(actions: Iterable[Action]) -> list[dict[str, Any]]:
+    return [json.loads(action) for action in actions if isinstance(action, bytes)]
+
+
+def message(seq: int, message_id: str = "other") -> Delivered:
+    return Delivered(message_id, seq, b'{"type":"message","seq":%d}' % seq)
+
+
+def one(actions: Iterable[Action], kind: type[Any]) -> Any:
+    found = [action for action in actions if isinstance(action, kind)]
+    assert len(found) == 1, found
+    return found[0]
+
+
+# Bad input: an error that names the fault, and the socket stays open.
+
+BAD = [
+    ("nonsense", "bad_frame", "one JSON object"),
+    ("[]", "bad_frame", "array"),
+    ("1", "bad_frame", ""),
+    ('"send_message"', "bad_frame", ""),
+    ("null", "bad_frame", ""),
+    ("{}", "bad_frame", "type"),
+    ('{"type":1}', "bad_frame", "str"),
+    ('{"type":"subscribe","channel":"topic:x"}', "unknown_type", "subscribe"),
+    ('{"type":"Ping"}', "unknown_type", "Ping"),
+    ('{"type":"send_message"}', "bad_frame", "recipient_id"),
+    ('{"type":"send_message","recipient_id":"bob"}', "bad_frame", "content"),
+    ('{"type":"send_message","recipient_id":7,"content":1}', "bad_frame", "$.recipient_id"),
+    ('{"type":"send_message","recipient_id":"","content":1}', "bad_frame", "$.recipient_id"),
+    ('{"type":"send_message","recipient_id":"bob","content":1,"dedup_id":"short"}', "bad_frame", "$.dedup_id"),
+    ('{"type":"send_message","recipient_id":"bob","content":1,"kind":"system"}', "bad_frame", "$.kind"),
+    ('{"type":"send_message","recipient_id":"bob","content":1,"kind":"edit"}', "bad_frame", "ref"),
+    ('{"type":"send_message","recipient_id":"bob","content":1,"retry":true}', "bad_frame", "retry"),
+    ('{"type":"send_message","recipient_id":"\\ud800","content":1}', "bad_frame", ""),
+    ('{"type":"send_message","recipient_id":"' + "é" * 100 + '","content":1}', "bad_frame", "recipient_id"),
+    ('{"type":"received","channel":"user:ann","seq":-1}', "bad_frame", "$.seq"),
+    ('{"type":"received","channel":"user:bob","seq":1}', "not_found", "channel"),
+    ('{"type":"ping","id":""}', "bad_frame", "$.id"),
+    ('{"type":"ping","id":"' + "x" * 65 + '"}', "bad_frame", "$.id"),
+    ('{"type":"ping"', "bad_frame", "JSON"),
+    ("[" * 3000, "bad_frame", ""),
+    ('{"type":"send_message","recipient_id":"bob","content":' + "[" * 3000, "bad_frame", ""),
+    ('{"type":"ping","pad":"' + "x" * 5000 + '"}', "too_large", "4096"),
+    ('{"type":"ping","pad":"' + "é" * 2500 + '"}', "too_large", "4096"),
+]
+
+
+@pytest.mark.parametrize(("text", "code", "names"), BAD, ids=[f"{n}-{row[1]}" for n, row in enumerate(BAD)])
+def test_a_bad_frame_gets_an_error_that_names_the_fault(text: str, code: str, names: str) -> None:
+    session = opened()
+    (error,) = sent(says(session, text))
+    assert (error["type"], error["code"]) == ("error", code)
+    assert names in error["message"]
+    assert sent(says(session, {"type": "ping", "id": "p"})) == [{"type": "pong", "id": "p", "server_time": WALL}]
+
+
+def test_an_error_repeats_the_id_when_it_can_be_read() -> None:
+    assert sent(says(opened(), {"type": "nope", "id": "7"}))[0]["id"] == "7"
+    assert sent(says(opened(), {"type": "send_message", "id": "7"}))[0]["id"] == "7"
+
+
+@given(st.text())
+def test_no_text_raises(text: str) -> None:
+    actions = says(opened(), text)
+    assert all(isinstance(action, bytes | Publish | Cursor) for action in actions)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda inner: (
+            st.lists(inner) | st.dictionaries(st.sampled_from(["type", "id", "recipient_id", "content", "seq"]), inner)
+        ),
+    )
+)
+def test_no_json_raises(value: Any) -> None:
+    says(opened(), json.dumps(value))
+
+
+def test_repeated_faults_close_with_4400_and_time_forgives() -> None:
+    session = opened()
+    for number in range(int(FAULTS_TO_CLOSE)):
+        assert not any(isinstance(action, Close) for action in says(session, "x", now=1.0 + number / 1000))
+    assert one(says(session, "x", now=1.1), Close).code == 4400
+    patient = opened()
+    for number in range(200):
+        assert not any(isinstance(action, Close) for action in says(patient, "x", now=float(number * 3)))
+
+
+def test_too_fast_is_rate_limited_and_says_when_to_come_back() -> None:
+    session = opened(Limits(frames_per_second=10, burst=3))
+    for _ in range(3):
+        assert sent(says(session, {"type": "ping"}))[0]["type"] == "pong"
+    (error,) = sent(says(session, {"type": "ping"}))
+    assert (error["code"], error["retry_after_ms"]) == ("rate_limited", 101)
+    assert sent(says(session, {"type": "ping"}, now=1.0 + 0.11))[0]["type"] == "pong"
+
+
+# Sending
+
+
+def send(session: Session, **more: Any) -> list[Action]:
+    return says(session, {"type": "send_message", "id": "1", "recipient_id": "bob", "content": {"a": 1}, **more})
+
+
+def test_a_direct_message_is_the_recipients_copy_then_ours_then_the_ack_in_its_place() -> None:
+    session = opened()
+    theirs = one(send(session, dedup_id=KEY), Publish)
+    assert (theirs.subject, theirs.twin) == ("u.bob", None)
+    assert theirs.message_id == message_id_of("ann", "u.bob", KEY)
+    assert json.loads(theirs.payload) == {
+        "message_id": theirs.message_id,
+        "from": "ann",
+        "recipient_id": "bob",
+        "conversation": "ann",
+        "kind": "text",
+        "content": {"a": 1},
+        "sent_at": WALL,
+    }
+    ours = one(session.published(theirs.message_id, 40, duplicate=False), Publish)
+    assert (ours.subject, ours.twin) == ("u.ann", "u.bob")
+    assert json.loads(ours.payload) == json.loads(theirs.payload) | {"conversation": "bob", "dedup_id": KEY}
+
+    assert list(session.published(ours.message_id, 12, duplicate=False)) == []  # 11 was not delivered yet
+    assert session.deliver(message(11)) == message(11).frame
+    ack = session.deliver(message(12, ours.message_id))
+    assert isinstance(ack, bytes)
+    assert json.loads(ack) == {
+        "type": "ack",
+        "id": "1",
+        "message_id": ours.message_id,
+        "dedup_id": KEY,
+        "channel": "user:ann",
+        "epoch": "e1",
+        "seq": 12,
+        "sent_at": WALL,
+    }
+
+
+def test_the_delivery_of_our_copy_before_its_answer_is_the_ack() -> None:
+    session = opened()
+    theirs = one(send(session), Publish)
+    list(session.published(theirs.message_id, 11, duplicate=False))
+    ack = session.deliver(message(12, theirs.message_id))
+    assert isinstance(ack, bytes) and json.loads(ack)["seq"] == 12
+    assert list(session.published(theirs.message_id, 12, duplicate=False)) == []
+
+
+def test_the_hint_for_a_push_goes_with_the_recipients_copy_only() -> None:
+    session = opened()
+    theirs = one(send(session, push={"title": "Hi", "silent": True}), Publish)
+    assert json.loads(theirs.hint) == {"title": "Hi", "silent": True}
+    assert one(session.published(theirs.message_id, 11, duplicate=False), Publish).hint is None
+
+
+def repeated(content: Any, stored: Stored | None) -> list[Action]:
+    session = opened()
+    theirs = one(send(session, dedup_id=KEY, content=content), Publish)
+    find = one(session.published(theirs.message_id, 5, duplicate=True), Find)
+    assert (find.subject, find.seq) == ("u.bob", 5)
+    return list(session.found(find.message_id, find.seq, stored)) + list(
+        session.published(theirs.message_id, 6, duplicate=True)
+    )
+
+
+def test_a_repeat_with_the_same_content_is_acknowledged_as_the_first_was() -> None:
+    actions = repeated({"a": 1, "b": 2}, Stored(Raw(b'{ "b":2, "a":1 }'), sent_at=77))
+    assert json.loads(one(actions, Publish).payload)["sent_at"] == 77
+    (ack,) = sent(actions)
+    assert (ack["type"], ack["duplicate"], ack["sent_at"], ack["seq"]) == ("ack", True, 77, 6)
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        Stored(Raw(b'{"a":2}'), 77),
+        Stored(Raw(b'{"a":1}'), 77, kind="edit", ref="m"),
+        Stored(Raw(b"1"), 77),
+        Stored(Raw(b'"\\ud800"'), 77),
+    ],
+)
+def test_a_repeat_with_other_content_is_a_conflict(stored: Stored) -> None:
+    (error,) = sent(repeated({"a": 1}, stored))
+    assert (error["code"], error["id"]) == ("conflict", "1")
+
+
+def test_a_repeat_whose_first_is_gone_from_the_log_is_acknowledged() -> None:
+    assert sent(repeated({"a": 1}, None))[-1]["type"] == "ack"
+
+
+def test_a_failure_a_lost_bus_and_silence_are_told_and_may_be_tried_again() -> None:
+    ways: list[Callable[[Session, Publish], Iterable[Action]]] = [
+        lambda session, publication: session.failed(publication.message_id, "why"),
+        lambda session, _: session.bus_lost(),
+        lambda session, _: session.tick(1.0 + SEND_SECONDS + 0.1),
+    ]
+    for fail in ways:
+        session = opened()
+        first = one(send(session, dedup_id=KEY), Publish)
+        (error,) = sent(fail(session, first))
+        assert (error["code"], error["id"], error["retry_after_ms"]) == ("unavailable", "1", 1000)
+        assert one(send(session, dedup_id=KEY), Publish).message_id == first.message_id
+
+
+def test_what_is_on_its_way_is_bounded() -> None:
+    session = opened()
+    for _ in range(MAX_SENDS_IN_FLIGHT):
+        # Each has its own entropy in production; here the clock of the session makes the ids differ.
+        one(send(session), Publish)
+    assert sent(send(session))[0]["code"] == "unavailable"
+
+
+def test_two_messages_of_one_millisecond_keep_their_order_in_time() -> None:
+    session = opened()
+    times = [json.loads(one(send(session), Publish).payload)["sent_at"] for _ in range(5)]
+    assert times == [WALL + number for number in range(5)]
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_every_send_ends_in_one_answer_and_acks_follow_every_lower_seq(data: st.DataObject) -> None:
+    """Answers of the log and deliveries race in any order; what the client sees does not show it."""
+    session = opened(head=0)
+    seq, seen, open_sends = 0, [], {}
+    log: list[tuple[int, str]] = []  # our inbox, in order
+    waiting: list[tuple[str, int]] = []  # answers on their way
+    for number in range(data.draw(st.integers(1, 8))):
+        publication = one(send(session, id=str(number)), Publish)
+        open_sends[str(number)] = publication.message_id
+        waiting.append((publication.message_id, -1))
+    while waiting or log:
+        moves = ["answer"] * bool(waiting) + ["deliver"] * bool(log) + ["other"]
+        move = data.draw(st.sampled_from(moves))
+        actions: list[Action] = []
+        if move == "answer":
+            message_id, at = waiting.pop(data.draw(st.integers(0, len(waiting) - 1)))
+            for action in session.published(message_id, 1000 if at < 0 else at, duplicate=False):
+                if isinstance(action, Publish):
+                    seq += 1
+                    log.append((seq, message_id))
+                    waiting.append((message_id, seq))
+                else:
+                    actions.append(action)
+        elif move == "deliver":
+            at, message_id = log.pop(0)
+            delivered = session.deliver(message(at, message_id))
+            actions += [delivered] if delivered is not None else []
+        elif seq < 30:
+            seq += 1
+            log.append((seq, "other"))
+        seen += sent(actions)
+    assert [frame["seq"] for frame in seen] == list(range(1, seq + 1))
+    assert {frame["id"] for frame in seen if frame["type"] == "ack"} == set(open_sends)
+
+
+# Receiving
+
+
+def test_a_repeat_of_a_delivery_is_dropped() -> None:
+    session = opened(head=10)
+    assert session.deliver(message(10)) is None
+    assert session.deliver(message(11)) == message(11).frame
+    assert session.deliver(message(11)) is None
+
+
+@pytest.mark.parametrize(("said", "kept"), [(5, 5), (10, 10), (11, 10), (2**60, 10)])
+def test_a_cursor_is_clamped_to_what_was_sent(said: int, kept: int) -> None:
+    cursor = one(says(opened(head=10), {"type": "received", "channel": "user:ann", "seq": said}), Cursor)
+    assert (cursor.channel, cursor.epoch, cursor.seq) == ("user:ann", "e1", kept)
+
+
+def test_a_message_frame_is_json_whatever_the_names_are() -> None:
+    head = message_head('user:"\\', "e")
+    assert json.loads(message_frame(head, 3, 2, b'{"content":1}')) == {
+        "type": "message",
+        "channel": 'user:"\\',
+        "epoch": "e",
+        "seq": 3,
+        "prev": 2,
+        "content": 1,
+    }
+
+
+# Time
+
+
+def test_the_heartbeat_pings_a_quiet_client_then_gives_it_up() -> None:
+    session = opened()
+    assert list(session.tick(25.0)) == []
+    assert isinstance(one(session.tick(26.0), Ping), Ping)
+    assert list(session.tick(27.0)) == []
+    session.heard(30.0)
+    assert list(session.tick(54.0)) == []
+    assert one(session.tick(30.0 + 2.5 * 25 + 1), Close).code == 4408
+
+
+def test_an_expired_token_closes_with_4401() -> None:
+    session = opened(ends_at=100.0)
+    session.heard(99.0)
+    assert list(session.tick(99.9)) == []
+    assert one(session.tick(100.0), Close).code == 4401
+
+
+# Joining
+
+
+def test_what_arrives_before_the_welcome_comes_after_it_once_and_in_order() -> None:
+    joining = Joining(who(), GENEROUS, 0.0)
+    assert says(joining, {"type": "ping", "id": "a"}) == []
+    for seq in (9, 10, 11, 12):
+        assert joining.deliver(message(seq)) is None
+    session, actions = joining.welcome("e1", 10, 1.0, WALL, bytes(10))
+    frames = sent(actions)
+    assert [frame["type"] for frame in frames] == ["welcome", "message", "message", "pong"]
+    assert frames[0]["inbox"] == {"epoch": "e1", "seq": 10}
+    assert [frame["seq"] for frame in frames[1:3]] == [11, 12]
+    assert session.delivered == 12
+
+
+def test_two_messages_before_the_welcome_have_two_ids() -> None:
+    joining = Joining(who(), GENEROUS, 0.0)
+    for _ in range(2):
+        says(joining, {"type": "send_message", "recipient_id": "bob", "content": 1})
+    _, actions = joining.welcome("e1", 0, 1.0, WALL, bytes(10))
+    ids = {action.message_id for action in actions if isinstance(action, Publish)}
+    assert len(ids) == 2
+
+
+def test_joining_is_bounded_in_frames_and_in_time() -> None:
+    joining = Joining(who(), GENEROUS, 0.0)
+    for _ in range(MAX_EARLY_FRAMES):
+        says(joining, {"type": "ping"})
+    assert one(says(joining, {"type": "ping"}), Close).code == 4400
+    assert list(joining.tick(JOIN_SECONDS)) == []
+    assert one(joining.tick(JOIN_SECONDS + 0.1), Close).code == 1013
