@@ -80,6 +80,14 @@ def decode(text: str) -> Frame | Refused:
         return Refused(BAD_FRAME, f"a frame is one JSON object: {error}", None)
 
 
+def id_of(text: str) -> str | None:
+    """The `id` of a frame that is not looked at any further, None when it cannot be read."""
+    try:
+        return _decode_loose(text).id
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+
+
 def _refuse(text: str, reason: str) -> Refused:
     """Tells a wrong type from a wrong field, and keeps the id when it can be read."""
     try:

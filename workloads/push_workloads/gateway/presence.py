@@ -78,8 +78,8 @@ class PresenceWriter:
             _log.warning("the presence lease was lost: registering again")
         self._gid = f"{self._instance}.{secrets.token_hex(4)}"
         pipe = self._cache.pipeline(transaction=False)
+        pipe.set(keys.lease(self._gid), b"1", **lease)  # first: a sweep between the two must find it alive
         pipe.sadd(keys.GATEWAYS, self._gid)
-        pipe.set(keys.lease(self._gid), b"1", **lease)
         await pipe.execute()
         for session in self._here():
             self._changes.setdefault(session, True)
@@ -96,6 +96,7 @@ class PresenceWriter:
     async def _write(self, batch: list[tuple[Session, bool]]) -> None:
         now = int(time.time() * 1000)
         pipe = self._cache.pipeline(transaction=False)
+        pipe.sadd(keys.GATEWAYS, self._gid)  # a write that comes late, after a sweep of this gid, is swept again
         for (user_id, session_id), present in batch:
             field = keys.field(self._gid, session_id)
             if present:

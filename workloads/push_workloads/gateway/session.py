@@ -162,9 +162,10 @@ class Session:
         self._heard_at = now
         wait = self._take_token(now)
         if wait:
-            return self._fault(now, codes.RATE_LIMITED, "too many frames", None, wait)
+            return self._fault(now, codes.RATE_LIMITED, "too many frames", frames.id_of(text), wait)
         if len(text) > self._limits.max_frame_bytes or len(text.encode()) > self._limits.max_frame_bytes:
-            return self.too_large(now)
+            most = self._limits.max_frame_bytes
+            return self._fault(now, codes.TOO_LARGE, f"a frame has at most {most} bytes", frames.id_of(text))
         frame = frames.decode(text)
         if isinstance(frame, SendMessage):
             return self._send_message(frame, now, wall_ms, entropy)
@@ -173,10 +174,6 @@ class Session:
         if isinstance(frame, Refused):
             return self._fault(now, frame.code, frame.message, frame.id)
         return (frames.pong_frame(frame.id, wall_ms),)
-
-    def too_large(self, now: float) -> Iterable[Action]:
-        """A frame over `max_frame_bytes`, which nobody decodes."""
-        return self._fault(now, codes.TOO_LARGE, f"a frame has at most {self._limits.max_frame_bytes} bytes", None)
 
     def not_text(self, now: float) -> Iterable[Action]:
         return self._fault(now, codes.BAD_FRAME, "send text frames: one JSON object in each", None)

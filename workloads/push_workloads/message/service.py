@@ -36,25 +36,26 @@ async def serve(config: MessageConfig, process: Process) -> AsyncIterator[None]:
         process.checks["nats"] = lambda: "not connected to NATS"
         async with serving(app, config.common.public), connected(config.nats, "message") as bus:
             process.checks["nats"] = bus.waiting
-            async with beside(_keep_history(bus, store, config, process)):
+            metrics = HistoryMetrics(process.registry)
+            writers = [HistoryWriter(bus, store, shard, metrics) for shard in range(config.nats.shards)]
+            consumers = [_consumer(bus, shard, writer) for shard, writer in enumerate(writers)]
+            for consumer in consumers:
+                process.checks[consumer.stream] = consumer.waiting
+            async with beside(_keep_history(bus, store, config, writers, consumers)):
                 yield
 
 
-async def _keep_history(bus: Bus, store: HistoryStore, config: MessageConfig, process: Process) -> None:
+def _consumer(bus: Bus, shard: int, writer: HistoryWriter) -> Consumer:
+    return Consumer(bus.client, Source(stream_name(shard), f"log.{shard}.>", "history", BATCH), writer.handle)
+
+
+async def _keep_history(
+    bus: Bus, store: HistoryStore, config: MessageConfig, writers: list[HistoryWriter], consumers: list[Consumer]
+) -> None:
     """Makes the streams, then writes history from each shard; a lost log is made anew, under another epoch."""
-    process.checks["log"] = lambda: "making the streams"
-    metrics = HistoryMetrics(process.registry)
-    writers = [HistoryWriter(bus, store, shard, metrics) for shard in range(config.nats.shards)]
-    consumers = [
-        Consumer(bus.client, Source(stream_name(shard), f"log.{shard}.>", "history", BATCH), writers[shard].handle)
-        for shard in range(config.nats.shards)
-    ]
-    await _ensure(bus, store, config, writers)
-    del process.checks["log"]
-    for consumer in consumers:
-        process.checks[f"history {consumer.stream}"] = consumer.waiting
     back = asyncio.Event()
     bus.on_back(back.set)
+    await _ensure(bus, store, config, writers)
     async with beside(*(consumer.run() for consumer in consumers)):
         while True:
             await back.wait()

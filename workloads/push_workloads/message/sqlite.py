@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -49,15 +50,17 @@ class SqliteStore:
     def __init__(self, writer: aiosqlite.Connection, reader: aiosqlite.Connection) -> None:
         self._writer = writer
         self._reader = reader
+        self._one_at_a_time = asyncio.Lock()  # the connection has one transaction: a rollback must not drop another's
 
     async def append(self, shard: int, state: LogState, messages: Sequence[Message]) -> None:
-        try:
-            await self._writer.executemany(_INSERT, messages)
-            await self._writer.execute(_STATE, (shard, state.epoch, state.seq))
-            await self._writer.commit()
-        except sqlite3.Error as error:
-            await self._writer.rollback()
-            raise Unavailable(f"history cannot be written: {error}", retry_after_ms=1000) from error
+        async with self._one_at_a_time:
+            try:
+                await self._writer.executemany(_INSERT, messages)
+                await self._writer.execute(_STATE, (shard, state.epoch, state.seq))
+                await self._writer.commit()
+            except sqlite3.Error as error:
+                await self._writer.rollback()
+                raise Unavailable(f"history cannot be written: {error}", retry_after_ms=1000) from error
 
     async def log_state(self, shard: int) -> LogState | None:
         rows = await self._read("SELECT epoch, seq FROM log_state WHERE shard = ?", (shard,))

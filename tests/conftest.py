@@ -1,0 +1,59 @@
+"""Fixtures for all tests. Servers are real and fresh for each test: NATS and Valkey both start in under 0.1 s."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiohttp import ClientSession
+from hypothesis import HealthCheck, settings
+
+from tests.support.servers import PLAIN_NATS, Nats, Valkey, operators_nats, running
+
+# The same examples each time, and no clock: a slow machine is no failure.
+settings.register_profile(
+    "deterministic", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("deterministic")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI nothing may be skipped: a missing tool there is a fault, not a reason."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or os.environ.get("CI") != "true":
+        return
+    skipped = reporter.stats.get("skipped", [])
+    if skipped:
+        reporter.write_line(f"\nCI: {len(skipped)} skipped, which counts as failed", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture
+async def nats_server(tmp_path: Path) -> AsyncIterator[Nats]:
+    """NATS with JetStream, no users."""
+    server = Nats(tmp_path / "nats", PLAIN_NATS)
+    async with running(server):
+        yield server
+
+
+@pytest.fixture
+async def operators_nats_server(tmp_path: Path) -> AsyncIterator[Nats]:
+    """NATS as the operator configures it: `environ_of(service)` logs in."""
+    server = operators_nats(tmp_path / "nats")
+    async with running(server):
+        yield server
+
+
+@pytest.fixture
+async def valkey_server(tmp_path: Path) -> AsyncIterator[Valkey]:
+    server = Valkey(tmp_path / "valkey")
+    async with running(server):
+        yield server
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[ClientSession]:
+    async with ClientSession() as session:
+        yield session

@@ -1,0 +1,101 @@
+"""The environment that the planner renders is one that every workload understands."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from push_operator.model import parse
+from push_operator.plan.build import build
+from push_operator.plan.workload import Address, DataPath, EnvValue, SecretKey, Workload
+
+SERVICES = ("gateway", "auth", "message", "presence", "push")
+HOSTS = {"nats": "nats.example.internal:4222", "valkey": "valkey.example.internal:6379"}
+
+MANIFESTS: dict[str, dict[str, Any]] = {
+    "least": {"gateway": {"replicas": 1}},
+    "everything managed": {
+        "gateway": {"replicas": 3},
+        "auth": {"registrationsPerHour": 0},
+        "nats": {"managed": {"storage": "20Gi"}},
+        "redis": {"managed": {}},
+        "tokens": {"accessTokenTtlSeconds": 60},
+    },
+    "small disk": {"gateway": {"replicas": 1}, "nats": {"managed": {"storage": "64Mi"}}},
+    "large disk": {"gateway": {"replicas": 1}, "nats": {"managed": {"storage": "100Ti"}}},
+    "external without passwords": {
+        "gateway": {"replicas": 1},
+        "nats": {"url": "nats://bus:4222"},
+        "redis": {"url": "redis://cache:6379"},
+    },
+    "external with passwords": {
+        "gateway": {"replicas": 1},
+        "nats": {"url": "tls://bus:4222", "credentialsSecret": "bus"},
+        "redis": {"url": "rediss://cache:6380/1", "credentialsSecret": "cache"},
+        "tokens": {"signingKeysSecret": "keys", "accessTokenTtlSeconds": 365 * 86400},
+    },
+}
+
+
+def _workload(spec: Mapping[str, Any], service: str) -> Workload:
+    body = {
+        "apiVersion": "pushcluster.io/v1alpha1",
+        "kind": "PushCluster",
+        "metadata": {"name": "demo"},
+        "spec": spec,
+    }
+    workload = build(parse(body), ("http://localhost:8090",)).workload(service)
+    assert workload is not None
+    return workload
+
+
+def _resolved(env: Mapping[str, EnvValue], *, with_optional: bool) -> dict[str, str]:
+    """What a cluster adapter makes of it."""
+    texts: dict[str, str] = {}
+    for name, value in env.items():
+        match value:
+            case SecretKey(optional=True) if not with_optional:
+                continue
+            case SecretKey(key=key):
+                texts[name] = f"a generated value for {key}, of 32 bytes or more"
+            case Address(component, _, scheme):
+                texts[name] = f"{scheme}://{HOSTS[component]}"
+            case DataPath(file):
+                texts[name] = f"/data/{file}"
+            case str():
+                texts[name] = value
+    return texts
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("with_optional", [False, True], ids=["without", "with"])
+@pytest.mark.parametrize("spec", MANIFESTS.values(), ids=MANIFESTS.keys())
+def test_every_workload_reads_its_environment(spec: dict[str, Any], with_optional: bool, service: str) -> None:
+    module: Any = importlib.import_module(f"push_workloads.{service}.service")
+    workload = _workload(spec, service)
+    config = module.parse(_resolved(workload.env, with_optional=with_optional))
+    assert config.common.stop_seconds == workload.stop_seconds
+    assert config.common.origins == ("http://localhost:8090",)
+    assert config.common.public.port == next(port.number for port in workload.ports if port.public)
+    assert config.common.admin.port == next(port.number for port in workload.ports if port.name == "admin")
+    assert config.tokens.ttl_seconds == spec.get("tokens", {}).get("accessTokenTtlSeconds", 86_400)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("spec", MANIFESTS.values(), ids=MANIFESTS.keys())
+def test_every_variable_is_read(spec: dict[str, Any], service: str) -> None:
+    """A variable that no workload reads would be a setting of the manifest that does nothing."""
+    module: Any = importlib.import_module(f"push_workloads.{service}.service")
+    seen: set[str] = set()
+
+    class Watched(dict[str, str]):
+        def get(self, key: str, default: Any = None) -> Any:
+            seen.add(key)
+            return super().get(key, default)
+
+    env = _resolved(_workload(spec, service).env, with_optional=True)
+    module.parse(Watched(env))
+    assert set(env) <= seen

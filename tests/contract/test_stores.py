@@ -1,0 +1,162 @@
+"""The adapters of each store port behave as one: in memory, and in a SQLite file."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from push_workloads.auth.accounts import Account, RefreshToken
+from push_workloads.auth.sqlite import sqlite_accounts
+from push_workloads.auth.store import AccountStore, MemoryAccounts
+from push_workloads.common.errors import Conflict
+from push_workloads.push.devices import MAX_DEVICES, Device
+from push_workloads.push.sqlite import sqlite_devices
+from push_workloads.push.store import DeviceStore, MemoryDevices
+
+ADA = Account("u1", "ada@example.com", "Ada", "hash-1", 1000)
+EVE = Account("u2", "eve@example.com", None, "hash-2", 2000)
+PHONE = Device("u1", "phone", "fcm", "token-1", None, None, "com.example", 1000, 1000)
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def accounts(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AccountStore]:
+    if request.param == "memory":
+        yield MemoryAccounts()
+        return
+    async with sqlite_accounts(str(tmp_path / "accounts.db")) as store:
+        yield store
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def devices(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[DeviceStore]:
+    if request.param == "memory":
+        yield MemoryDevices()
+        return
+    async with sqlite_devices(str(tmp_path / "devices.db")) as store:
+        yield store
+
+
+async def test_an_account_is_found_by_id_and_by_email(accounts: AccountStore) -> None:
+    await accounts.add(ADA)
+    await accounts.add(EVE)
+    assert await accounts.by_email("ada@example.com") == ADA
+    assert await accounts.by_id("u2") == EVE
+    assert await accounts.by_email("nobody@example.com") is None
+    assert await accounts.by_id("u3") is None
+
+
+async def test_of_many_with_one_email_one_is_added(accounts: AccountStore) -> None:
+    wanted = [replace(ADA, id=f"u{number}") for number in range(20)]
+    answers = await asyncio.gather(*map(accounts.add, wanted), return_exceptions=True)
+    assert sorted(type(answer).__name__ for answer in answers) == ["Conflict"] * 19 + ["NoneType"]
+    winner = wanted[answers.index(None)]
+    assert await accounts.by_email(ADA.email) == winner
+
+
+async def test_a_refused_account_takes_no_other_with_it(accounts: AccountStore) -> None:
+    await accounts.add(ADA)
+    others = [replace(EVE, id=f"e{number}", email=f"eve{number}@example.com") for number in range(20)]
+    clashes = [accounts.add(replace(ADA, id=f"a{number}")) for number in range(20)]
+    mixed = [work for pair in zip(map(accounts.add, others), clashes, strict=True) for work in pair]
+    answers = await asyncio.gather(*mixed, return_exceptions=True)
+    assert all(isinstance(answer, Conflict) for answer in answers[1::2])
+    assert [await accounts.by_id(other.id) for other in others] == others
+
+
+async def test_a_hash_is_replaced_only_while_it_stands(accounts: AccountStore) -> None:
+    await accounts.add(ADA)
+    await accounts.replace_password_hash("u1", "hash-0", "hash-9")
+    assert await accounts.by_id("u1") == ADA
+    await accounts.replace_password_hash("u1", "hash-1", "hash-9")
+    assert await accounts.by_id("u1") == replace(ADA, password_hash="hash-9")
+    assert await accounts.by_email(ADA.email) == replace(ADA, password_hash="hash-9")
+
+
+async def test_refresh_tokens_and_the_end_of_old_ones(accounts: AccountStore) -> None:
+    await accounts.add(ADA)
+    await accounts.add(EVE)
+    old = RefreshToken(b"1" * 32, "f1", "u1", None, 1000, 2000)
+    eves = RefreshToken(b"2" * 32, "f2", "u2", "phone", 1000, 2000)
+    for one in (old, eves):
+        await accounts.add_refresh_token(one)
+        assert await accounts.refresh_token(one.hash) == one
+    new = RefreshToken(b"3" * 32, "f3", "u1", None, 2000, 9000)
+    await accounts.add_refresh_token(new)
+    assert await accounts.refresh_token(old.hash) is None
+    assert await accounts.refresh_token(eves.hash) == eves
+    assert await accounts.refresh_token(new.hash) == new
+
+
+async def test_a_device_is_registered_listed_and_removed(devices: DeviceStore) -> None:
+    assert await devices.put(PHONE) == PHONE
+    browser = Device("u1", "browser", "webpush", "https://push.example.com/1", "p", "a", None, 900, 900)
+    await devices.put(browser)
+    assert await devices.of_user("u1") == [browser, PHONE]
+    assert await devices.of_user("u2") == []
+    assert await devices.remove("u1", "phone")
+    assert not await devices.remove("u1", "phone")
+    assert not await devices.remove("u2", "browser")
+    assert await devices.of_user("u1") == [browser]
+
+
+async def test_registering_again_keeps_the_time_of_the_first(devices: DeviceStore) -> None:
+    await devices.put(PHONE)
+    again = PHONE._replace(address="token-2", app=None, created_at=5000, updated_at=5000)
+    stored = again._replace(created_at=1000)
+    assert await devices.put(again) == stored
+    assert await devices.of_user("u1") == [stored]
+
+
+async def test_an_address_moves_to_its_new_owner(devices: DeviceStore) -> None:
+    await devices.put(PHONE)
+    await devices.put(PHONE._replace(user_id="u2", device_id="other"))
+    assert await devices.of_user("u1") == []
+    assert [device.device_id for device in await devices.of_user("u2")] == ["other"]
+
+
+async def test_an_address_moves_between_devices_of_one_user(devices: DeviceStore) -> None:
+    await devices.put(PHONE)
+    await devices.put(PHONE._replace(device_id="reinstalled"))
+    assert [device.device_id for device in await devices.of_user("u1")] == ["reinstalled"]
+
+
+async def test_the_same_text_at_two_platforms_is_two_addresses(devices: DeviceStore) -> None:
+    await devices.put(PHONE)
+    await devices.put(PHONE._replace(device_id="ipad", platform="apns"))
+    assert len(await devices.of_user("u1")) == 2
+
+
+async def test_a_full_user_may_change_devices_and_not_add_one(devices: DeviceStore) -> None:
+    full = [PHONE._replace(device_id=f"d{number}", address=f"t{number}") for number in range(MAX_DEVICES)]
+    for device in full:
+        await devices.put(device)
+    with pytest.raises(Conflict):
+        await devices.put(PHONE)
+    await devices.put(full[3]._replace(address="t-new"))
+    await devices.put(full[4]._replace(device_id="renamed"))
+    with pytest.raises(Conflict):
+        await devices.put(PHONE)
+    assert len(await devices.of_user("u1")) == MAX_DEVICES
+    await devices.put(PHONE._replace(user_id="u2"))
+
+
+async def test_a_refused_device_leaves_the_address_where_it_was(devices: DeviceStore) -> None:
+    await devices.put(PHONE._replace(user_id="u2"))
+    for number in range(MAX_DEVICES):
+        await devices.put(PHONE._replace(device_id=f"d{number}", address=f"t{number}"))
+    with pytest.raises(Conflict):
+        await devices.put(PHONE)
+    assert len(await devices.of_user("u2")) == 1
+
+
+async def test_sqlite_keeps_accounts_and_nobody_else_may_read_them(tmp_path: Path) -> None:
+    path = tmp_path / "made" / "accounts.db"
+    async with sqlite_accounts(str(path)) as store:
+        await store.add(ADA)
+        assert {file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == {0o600}
+    async with sqlite_accounts(str(path)) as store:
+        assert await store.by_id("u1") == ADA

@@ -1,0 +1,240 @@
+"""Presence over a real Valkey: what the gateway's own writer wrote is read, and swept when the gateway is gone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession
+from prometheus_client import CollectorRegistry
+from redis.asyncio import Redis
+from tests.support.servers import Valkey
+from tests.support.services import SECRET, InProcess, environ_for, in_process
+from tests.support.waiting import eventually
+
+from push_workloads.common import presence_keys as keys
+from push_workloads.common.config import TokenConfig
+from push_workloads.common.tasks import beside
+from push_workloads.common.tokens import Tokens
+from push_workloads.gateway.presence import PresenceWriter
+from push_workloads.presence.lock import Lock
+from push_workloads.presence.sweeper import LOCK_KEY, Pace, Sweeper, SweepMetrics
+
+FAST = Pace(interval=0.02, settle=0.0)
+TOKENS = Tokens(TokenConfig(secret=SECRET.encode(), ttl_seconds=3600, issuer="pushcluster"))
+BEARER = {"Authorization": f"Bearer {TOKENS.issue('asker', int(time.time()), 't1')}"}
+
+
+@pytest.fixture
+async def redis(valkey_server: Valkey) -> AsyncIterator[Any]:
+    async with Redis.from_url(valkey_server.url) as client:
+        yield client
+
+
+@pytest.fixture
+async def presence(valkey_server: Valkey) -> AsyncIterator[InProcess]:
+    async with in_process("presence", environ_for(REDIS_URL=valkey_server.url)) as service:
+        await service.ready()
+        yield service
+
+
+def _writer(redis: Any, instance: str) -> PresenceWriter:
+    return PresenceWriter(redis, instance, lambda: ())
+
+
+async def _gid(redis: Any, instance: str) -> str:
+    """The generation under which this gateway is registered."""
+    found = [gid.decode() for gid in await redis.smembers(keys.GATEWAYS)]
+    return next((gid for gid in found if gid.startswith(f"{instance}.")), "")
+
+
+@asynccontextmanager
+async def _crashing_gateway(redis: Any, users: list[str]) -> AsyncIterator[str]:
+    """A gateway with a session for each user; leaving the context is its crash, with the lease ended at once."""
+    writer = _writer(redis, "crashing")
+    for user in users:
+        writer.connected(user, f"session-of-{user}")
+    async with beside(writer.run()):
+        gid: str = await eventually(lambda: _gid(redis, "crashing"))
+        await eventually(lambda: _count_is(redis, gid, len(set(users))))
+        yield gid
+    await redis.delete(keys.lease(gid))
+
+
+async def _count_is(redis: Any, gid: str, count: int) -> bool:
+    return bool(await redis.scard(keys.sessions_of(gid)) == count)
+
+
+async def _read(http: ClientSession, service: InProcess, *user_ids: str) -> list[dict[str, Any]]:
+    query = {"user_ids": ",".join(user_ids)}
+    async with http.get(f"{service.url}/presence", params=query, headers=BEARER) as answer:
+        assert answer.status == 200, await answer.text()
+        found: list[dict[str, Any]] = (await answer.json())["presence"]
+        return found
+
+
+async def _status(http: ClientSession, service: InProcess, user_id: str) -> str:
+    return str((await _read(http, service, user_id))[0]["status"])
+
+
+@asynccontextmanager
+async def _sweeping(redis: Any, pace: Pace = FAST) -> AsyncIterator[Callable[[str], float]]:
+    """A replica's sweeper; gives its metrics by name."""
+    registry = CollectorRegistry()
+    sweeper = Sweeper(redis, SweepMetrics(registry), lambda: int(time.time() * 1000), pace)
+    async with beside(sweeper.run()):
+        yield lambda name: registry.get_sample_value(f"push_presence_{name}") or 0.0
+    await sweeper.close()
+
+
+async def test_who_is_connected_is_online(presence: InProcess, http: ClientSession, redis: Any) -> None:
+    writer = _writer(redis, "gateway-1")
+    writer.connected("ada", "s1")
+    writer.connected("ada", "s2")
+    writer.connected("a user, with odd *ids*".replace(",", ";"), "s3")
+    before = int(time.time() * 1000)
+    async with beside(writer.run()):
+        await eventually(lambda: _is(http, presence, "ada", "online"))
+        writer.disconnected("ada", "s1")
+        found = await eventually(lambda: _seen(http, presence, "ada"))
+        assert found["status"] == "online"
+        writer.disconnected("ada", "s2")
+        await eventually(lambda: _is(http, presence, "ada", "offline"))
+        both = await _read(http, presence, "a user; with odd *ids*", "nobody", "ada")
+    assert [one["user_id"] for one in both] == ["a user; with odd *ids*", "nobody", "ada"]
+    assert both[0] == {"user_id": "a user; with odd *ids*", "status": "online", "last_seen": None}
+    assert both[1] == {"user_id": "nobody", "status": "offline", "last_seen": None}
+    assert before <= both[2]["last_seen"] <= int(time.time() * 1000)
+
+
+async def _is(http: ClientSession, service: InProcess, user_id: str, status: str) -> bool:
+    return await _status(http, service, user_id) == status
+
+
+async def _seen(http: ClientSession, service: InProcess, user_id: str) -> dict[str, Any] | None:
+    (found,) = await _read(http, service, user_id)
+    return found if found["last_seen"] else None
+
+
+async def test_users_of_a_dead_gateway_are_offline_before_anyone_sweeps(
+    presence: InProcess, http: ClientSession, redis: Any
+) -> None:
+    async with _crashing_gateway(redis, ["ada"]):
+        assert await _status(http, presence, "ada") == "online"
+    await eventually(lambda: _is(http, presence, "ada", "offline"))
+    assert await redis.hlen(keys.user("ada")) == 1  # this Valkey has just started: the sweeper leaves it alone
+
+
+async def test_the_sweeper_ends_the_sessions_of_a_dead_gateway(redis: Any) -> None:
+    users = [f"user-{number}" for number in range(450)]
+    alive = _writer(redis, "alive")
+    alive.connected("user-0", "elsewhere")
+    before = int(time.time() * 1000)
+    async with beside(alive.run()):
+        async with _crashing_gateway(redis, users) as gid:
+            pass
+        async with _sweeping(redis) as metric:
+            await eventually(lambda: metric("swept_gateways_total") == 1)
+            assert metric("swept_sessions_total") == 450
+        assert [gone.decode() for gone in await redis.smembers(keys.GATEWAYS)] == [await _gid(redis, "alive")]
+        assert not await redis.exists(keys.sessions_of(gid), *(keys.user(user) for user in users[1:]))
+        assert len(await redis.hkeys(keys.user("user-0"))) == 1
+        seen = await redis.mget([keys.last_seen(user) for user in users])
+        assert all(before <= int(one) <= int(time.time() * 1000) for one in seen)
+
+
+async def test_the_sweeper_leaves_the_living_alone(redis: Any) -> None:
+    alive = _writer(redis, "alive")
+    alive.connected("ada", "s1")
+    async with beside(alive.run()):
+        await eventually(lambda: redis.exists(keys.user("ada")))
+        async with _sweeping(redis) as metric:
+            async with _crashing_gateway(redis, ["eve"]):
+                pass
+            await eventually(lambda: metric("swept_gateways_total") == 1)
+            assert metric("swept_sessions_total") == 1
+        assert await redis.hlen(keys.user("ada")) == 1
+
+
+async def test_what_is_seen_later_stays(redis: Any) -> None:
+    later = int(time.time() * 1000) + 60_000
+    async with _crashing_gateway(redis, ["ada"]):
+        await redis.set(keys.last_seen("ada"), later)
+    async with _sweeping(redis) as metric:
+        await eventually(lambda: metric("swept_gateways_total") == 1)
+    assert int(await redis.get(keys.last_seen("ada")) or 0) == later
+
+
+async def test_a_valkey_that_has_just_started_is_left_alone(redis: Any) -> None:
+    async with _crashing_gateway(redis, ["ada"]):
+        pass
+    async with _sweeping(redis, Pace(interval=0.02, settle=3600)) as metric:
+        await eventually(lambda: metric("sweeper_active") == 1)
+        looks = int((await redis.info("commandstats"))["cmdstat_info"]["calls"])
+        await eventually(lambda: _looked(redis, looks + 10))
+        assert metric("swept_sessions_total") == 0
+    assert await redis.hlen(keys.user("ada")) == 1
+
+
+async def _looked(redis: Any, times: int) -> bool:
+    return int((await redis.info("commandstats"))["cmdstat_info"]["calls"]) > times
+
+
+async def test_of_two_sweepers_one_is_active_and_the_other_takes_over(redis: Any) -> None:
+    async with _sweeping(redis) as second:
+        async with _sweeping(redis) as first:
+            await eventually(lambda: first("sweeper_active") + second("sweeper_active") == 1)
+            async with _crashing_gateway(redis, [f"user-{number}" for number in range(300)]):
+                pass
+            await eventually(lambda: first("swept_gateways_total") + second("swept_gateways_total") == 1)
+            assert sorted((first("swept_sessions_total"), second("swept_sessions_total"))) == [0, 300]
+        await eventually(lambda: second("sweeper_active") == 1)
+
+
+async def test_a_lock_is_its_holders(redis: Any) -> None:
+    one, other = Lock(redis, LOCK_KEY, 60_000), Lock(redis, LOCK_KEY, 60_000)
+    assert await one.hold()
+    assert await one.hold()
+    assert not await other.hold()
+    await other.release()
+    assert not await other.hold()
+    await one.release()
+    assert await other.hold()
+    assert 0 < await redis.pttl(LOCK_KEY) <= 60_000
+
+
+@pytest.mark.parametrize("user_ids", ["", "a,,b", "x" * 129, ",".join(f"u{number}" for number in range(501))])
+async def test_a_bad_question(presence: InProcess, http: ClientSession, user_ids: str) -> None:
+    async with http.get(f"{presence.url}/presence", params={"user_ids": user_ids}, headers=BEARER) as answer:
+        assert answer.status == 400
+        assert (await answer.json())["error"]["message"].startswith("user_ids: ")
+
+
+async def test_without_a_token(presence: InProcess, http: ClientSession) -> None:
+    async with http.get(f"{presence.url}/presence", params={"user_ids": "ada"}) as answer:
+        assert answer.status == 401
+
+
+async def test_five_hundred_users_in_one_question(presence: InProcess, http: ClientSession) -> None:
+    assert len(await _read(http, presence, *(f"u{number}" for number in range(500)))) == 500
+
+
+async def test_without_redis_it_says_so_at_once_and_comes_back(
+    presence: InProcess, http: ClientSession, valkey_server: Valkey
+) -> None:
+    await valkey_server.kill()
+    started = time.monotonic()
+    async with http.get(f"{presence.url}/presence", params={"user_ids": "ada"}, headers=BEARER) as answer:
+        assert answer.status == 503
+        assert answer.headers["Retry-After"] == "1"
+    assert time.monotonic() - started < 3
+    await valkey_server.start()
+    await eventually(lambda: _answers(http, presence))
+
+
+async def _answers(http: ClientSession, service: InProcess) -> bool:
+    async with http.get(f"{service.url}/presence", params={"user_ids": "ada"}, headers=BEARER) as answer:
+        return answer.status == 200

@@ -1,0 +1,36 @@
+"""The test servers themselves: what the other integration tests stand on."""
+
+from __future__ import annotations
+
+import nats
+from redis.asyncio import Redis
+from tests.support.servers import Nats, Valkey
+
+
+async def test_nats_keeps_its_log_over_a_crash(nats_server: Nats) -> None:
+    client = await nats.connect(nats_server.url)
+    await client.jetstream().add_stream(name="KEPT", subjects=["kept"])
+    await client.jetstream().publish("kept", b"1")
+    await client.close()
+    await nats_server.kill()
+    await nats_server.start()
+    client = await nats.connect(nats_server.url)
+    assert (await client.jetstream().stream_info("KEPT")).state.messages == 1
+    await client.close()
+
+
+async def test_the_operators_nats_lets_each_service_in(operators_nats_server: Nats) -> None:
+    for service in ("gateway", "message", "push"):
+        login = operators_nats_server.environ_of(service)
+        client = await nats.connect(login["NATS_URL"], user=login["NATS_USER"], password=login["NATS_PASSWORD"])
+        assert client.is_connected
+        await client.close()
+
+
+async def test_valkey_keeps_its_data_over_a_restart(valkey_server: Valkey) -> None:
+    async with Redis.from_url(valkey_server.url) as client:
+        await client.set("kept", "1")
+    await valkey_server.stop()
+    await valkey_server.start()
+    async with Redis.from_url(valkey_server.url) as client:
+        assert await client.get("kept") == b"1"

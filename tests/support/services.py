@@ -1,0 +1,120 @@
+"""Runs a service of ours for a test: inside this process, or as the process that production runs."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import prometheus_client
+from aiohttp import ClientError, ClientSession
+
+from push_workloads.common.service import Process
+from tests.support.waiting import eventually
+
+SECRET = "a secret for tests, long enough for HS256"
+
+
+def environ_for(**values: str) -> dict[str, str]:
+    """What every service is given, and `values`."""
+    return {"JWT_SECRET": SECRET, "HOST": "127.0.0.1", "ADMIN_HOST": "127.0.0.1", "STOP_SECONDS": "5", **values}
+
+
+def listening() -> socket.socket:
+    """A listening socket on a port of the kernel's choice, as the local platform hands one to its services."""
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    made.bind(("127.0.0.1", 0))
+    made.listen(1024)
+    return made
+
+
+class InProcess:
+    """A service that runs in this event loop."""
+
+    def __init__(self, process: Process, port: int) -> None:
+        self.process = process
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+
+    async def ready(self) -> None:
+        await eventually(lambda: not self.process.waiting_for())
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The value of one sample, 0 when it was never counted."""
+        return self.process.registry.get_sample_value(name, labels) or 0.0
+
+
+@asynccontextmanager
+async def in_process(name: str, environ: Mapping[str, str]) -> AsyncIterator[InProcess]:
+    """Enters `push_workloads.<name>.service`'s `serve`; its public port is told by the result, it has no admin port."""
+    module: Any = importlib.import_module(f"push_workloads.{name}.service")
+    public = listening()
+    port = public.getsockname()[1]
+    config = module.parse({**environ, "FD": str(public.detach())})
+    async with asyncio.TaskGroup() as tasks:
+        process = Process(name, config.common, tasks, prometheus_client.CollectorRegistry())
+        try:
+            async with module.serve(config, process):
+                yield InProcess(process, port)
+                process.stopping.set()
+        finally:
+            process.cancel_background()
+
+
+class OwnProcess:
+    """A service as `python -m push_workloads NAME`."""
+
+    def __init__(self, child: subprocess.Popen[bytes], port: int, admin_port: int) -> None:
+        self.child = child
+        self.url = f"http://127.0.0.1:{port}"
+        self.admin_url = f"http://127.0.0.1:{admin_port}"
+
+    async def ready(self, http: ClientSession) -> None:
+        async def is_ready() -> bool:
+            assert self.child.poll() is None, f"exit code {self.child.returncode}"
+            try:
+                async with http.get(f"{self.admin_url}/readyz") as answer:
+                    return answer.status == 200
+            except ClientError:
+                return False
+
+        await eventually(is_ready)
+
+    async def stop(self) -> int:
+        """SIGTERM; the exit code."""
+        self.child.send_signal(signal.SIGTERM)
+        return await asyncio.to_thread(self.child.wait, 20)
+
+
+def launch(name: str, environ: Mapping[str, str], log: Path) -> OwnProcess:
+    """Starts the real process on ports of the kernel's choice; its log goes to the file."""
+    with listening() as public, listening() as admin, log.open("ab") as out:
+        fds = {"FD": str(public.fileno()), "ADMIN_FD": str(admin.fileno())}
+        child = subprocess.Popen(
+            [sys.executable, "-m", "push_workloads", name],
+            env={"PATH": os.environ.get("PATH", ""), **environ, **fds},
+            pass_fds=(public.fileno(), admin.fileno()),
+            stdout=out,
+            stderr=out,
+        )
+        return OwnProcess(child, public.getsockname()[1], admin.getsockname()[1])
+
+
+@asynccontextmanager
+async def own_process(name: str, environ: Mapping[str, str], log: Path) -> AsyncIterator[OwnProcess]:
+    """`launch`, and killed on exit if it is still there."""
+    started = launch(name, environ, log)
+    try:
+        yield started
+    finally:
+        started.child.kill()
+        await asyncio.to_thread(started.child.wait)

@@ -1,0 +1,169 @@
+"""What a manifest means, and what exactly is said of one that is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.unit.operator.manifests import cluster, manifest
+
+from push_operator.errors import SpecError
+from push_operator.model import External, Managed, mebibytes, object_key, parse, with_replicas
+
+
+def _faults(body: Any) -> list[str]:
+    with pytest.raises(SpecError) as caught:
+        parse(body)
+    return [str(fault) for fault in caught.value.faults]
+
+
+def test_the_least_manifest_gets_every_default() -> None:
+    made = cluster()
+    assert (made.name, made.namespace, made.size, made.version, made.paused) == (
+        "chat",
+        "default",
+        "small",
+        "0.1.0",
+        False,
+    )
+    assert {name: service.replicas for name, service in made.services.items()} == {
+        "gateway": 2, "auth": 1, "message": 1, "presence": 1, "push": 1,
+    }  # fmt: skip
+    assert (made.nats, made.redis) == (Managed("10Gi"), Managed("1Gi"))
+    assert made.tokens.signing_keys_secret is None
+
+
+def test_every_field_is_read() -> None:
+    made = cluster(
+        size="small", version="1.2", paused=True,
+        gateway={"replicas": 7, "scaling": {"mode": "Fixed"}, "resources": {"requests": {"cpu": "500m", "memory": 1}}},
+        auth={"replicas": 1, "registrationsPerHour": 5},
+        presence={"replicas": 3},
+        nats={"url": "tls://nats.example:4222", "credentialsSecret": "nats-login"},
+        redis={"managed": {"storage": "2Gi"}},
+        cassandra={"embedded": {}},
+        tokens={"signingKeysSecret": "keys", "accessTokenTtlSeconds": 900},
+    )  # fmt: skip
+    assert (made.version, made.paused, made.registrations_per_hour) == ("1.2", True, 5)
+    assert made.services["gateway"].replicas == 7
+    assert made.services["gateway"].resources.requests == {"cpu": "500m", "memory": "1"}
+    assert made.services["presence"].replicas == 3
+    assert made.nats == External("tls://nats.example:4222", "nats-login")
+    assert made.redis == Managed("2Gi")
+    assert (made.tokens.signing_keys_secret, made.tokens.access_token_ttl_seconds) == ("keys", 900)
+
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"gateway": {}},
+     "spec.gateway.replicas: required when scaling.mode is Fixed: how many gateways to run, 1 to 1000"),
+    ({"gateway": {"replicas": 0}}, "spec.gateway.replicas: must be a whole number from 1 to 1000"),
+    ({"gateway": {"replicas": True}}, "spec.gateway.replicas: must be a whole number from 1 to 1000"),
+    ({"gateway": {"replicas": "2"}}, "spec.gateway.replicas: must be a whole number from 1 to 1000"),
+    ({"gateway": {"replicas": 2, "scaling": {"mode": "Sometimes"}}}, "spec.gateway.scaling.mode: must be one of Fixed"),
+    ({"gateway": {"replicas": 2, "scaling": "Fixed"}}, "spec.gateway.scaling: must be a mapping of fields, not text"),
+    ({"gateway": {"replicas": 2, "resources": {"limits": {"cpu": "lots"}}}},
+     "spec.gateway.resources.limits.cpu: must be a quantity such as 500m, 2 or 256Mi"),
+    ({"gateway": {"replica": 2, "replicas": 2}},
+     "spec.gateway.replica: unknown field: did you mean replicas? allowed here: scaling, replicas, resources"),
+    ({"auth": {"replicas": 2}}, "spec.auth.replicas: must be 1 with the embedded store (size small gives 2)"),
+    ({"size": "medium", "auth": {"replicas": 1}, "push": {"replicas": 1}},
+     "spec.message.replicas: must be 1 with the embedded store (size medium gives 3)"),
+    ({"size": "tiny"}, "spec.size: must be one of small, medium, large"),
+    ({"paused": "yes"}, "spec.paused: must be true or false"),
+    ({"version": 0.1}, 'spec.version: must be an image tag such as "0.1.0" (put the number in quotes)'),
+    ({"nats": {"managed": {}, "url": "nats://a:1"}}, "spec.nats: give one of managed and url, not both"),
+    ({"nats": {"url": "http://a:1"}}, "spec.nats.url: must look like nats://HOST:PORT or tls://HOST:PORT"),
+    ({"nats": {"url": "nats://a:99999"}}, "spec.nats.url: must look like nats://HOST:PORT or tls://HOST:PORT"),
+    ({"redis": {"url": "redis://u:p@a:1"}},
+     "spec.redis.url: must not hold a password: put it in a Secret and name that in credentialsSecret"),
+    ({"redis": {"credentialsSecret": "x"}},
+     "spec.redis.credentialsSecret: goes with url; a managed one makes its own credentials"),
+    ({"redis": {"managed": {"storage": "1GB"}}}, "spec.redis.managed.storage: must be a size such as 10Gi"),
+    ({"tokens": {"accessTokenTtlSeconds": 5}},
+     "spec.tokens.accessTokenTtlSeconds: must be a whole number from 60 to 31536000"),
+    ({"tokens": {"signingKeysSecret": "Not A Name"}},
+     "spec.tokens.signingKeysSecret: must be an object's name: lower-case letters, digits and '-'"),
+    ({"oauth": {}},
+     "spec.oauth: unknown field: did you mean auth? allowed here: size, gateway, auth, message, presence, push, "
+     "version, paused, nats, redis, cassandra, tokens"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("spec", "told"), REFUSED, ids=[told.split(":")[0] + f"-{at}" for at, (_, told) in enumerate(REFUSED)]
+)
+def test_a_bad_field_is_named_with_what_is_allowed(spec: dict[str, Any], told: str) -> None:
+    assert _faults(manifest(**spec)) == [told]
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (None, "manifest.apiVersion: must be pushcluster.io/v1alpha1"),
+        ([], "manifest: must be a mapping of fields, not a list"),
+        ("text", "manifest: must be a mapping of fields, not text"),
+        ({**manifest(), "kind": "Deployment"}, "manifest.kind: must be PushCluster"),
+        ({**manifest(), "spce": {}}, "manifest.spce: unknown field: did you mean spec?"),
+        ({**manifest(), "metadata": {}}, "manifest.metadata.name: required: what the cluster is called"),
+        ({**manifest(), "metadata": {"name": "Chat"}}, "manifest.metadata.name: must be 1 to 40 lower-case letters"),
+        ({**manifest(), "metadata": {"name": "c" * 41}}, "manifest.metadata.name: must be 1 to 40 lower-case letters"),
+        ({**manifest(), "spec": None}, "spec: required: the least is"),
+        ({**manifest(), "spec": []}, "spec: must be a mapping of fields, not a list"),
+    ],
+)
+def test_a_bad_envelope_is_named(body: Any, told: str) -> None:
+    assert any(fault.startswith(told) for fault in _faults(body)), _faults(body)
+
+
+def test_all_faults_are_told_at_once() -> None:
+    told = _faults(manifest(size="tiny", paused=1, gateway={"replicas": -1}))
+    assert [fault.split(":")[0] for fault in told] == ["spec.size", "spec.gateway.replicas", "spec.paused"]
+
+
+_leaves = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12)
+_nested = st.recursive(
+    _leaves,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
+    max_leaves=12,
+)
+_known = st.sampled_from(
+    ["size", "gateway", "auth", "nats", "redis", "tokens", "cassandra", "replicas", "resources", "requests", "cpu",
+     "limits", "url", "managed", "storage", "scaling", "mode", "version", "paused", "memory", "metadata",
+     "signingKeysSecret"]
+)  # fmt: skip
+_likely = st.recursive(
+    _leaves | st.sampled_from(["small", "10Gi", "nats://[", "redis://h:x", "tls://h:1", "Fixed", "1" * 300]),
+    lambda inner: st.dictionaries(_known, inner, max_size=5),
+    max_leaves=20,
+)
+
+
+@given(_nested)
+def test_no_manifest_breaks_the_parser(body: Any) -> None:
+    with pytest.raises(SpecError):
+        parse(body)
+
+
+@given(_likely)
+def test_no_spec_breaks_the_parser(spec: Any) -> None:
+    try:
+        parse({**manifest(), "spec": spec})
+    except SpecError as error:
+        assert all(fault.path and fault.message for fault in error.faults)
+
+
+def test_with_replicas_changes_one_number_and_not_its_input() -> None:
+    body = manifest()
+    assert parse(with_replicas(body, "gateway", 5)).services["gateway"].replicas == 5
+    assert parse(with_replicas(body, "presence", 2)).services["presence"].replicas == 2
+    assert body == manifest()
+
+
+def test_object_key_and_sizes() -> None:
+    assert object_key(manifest()) == "default/chat"
+    assert object_key({"metadata": {"name": "a", "namespace": "b"}}) == "b/a"
+    assert [mebibytes(size) for size in ("512Mi", "10Gi", "1Ti")] == [512, 10_240, 1_048_576]
+    with pytest.raises(ValueError, match="not a size"):
+        mebibytes("10")

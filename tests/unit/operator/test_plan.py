@@ -1,0 +1,171 @@
+"""What must run for a manifest: golden tables, and what holds for every manifest."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.unit.operator.manifests import cluster
+
+from push_operator.plan.build import build
+from push_operator.plan.workload import Address, DataPath, EnvValue, Plan, SecretKey, Workload
+
+ORIGINS = ("http://localhost:8090",)
+
+
+def _env(plan: Plan, component: str) -> dict[str, EnvValue]:
+    return dict(_workload(plan, component).env)
+
+
+def _workload(plan: Plan, component: str) -> Workload:
+    found = plan.workload(component)
+    assert found is not None
+    return found
+
+
+def test_the_components_in_their_order_with_their_ports() -> None:
+    plan = build(cluster(), ORIGINS)
+    assert [(one.component, one.name, one.replicas, [port.number for port in one.ports]) for one in plan.workloads] == [
+        ("nats", "chat-nats", 1, [4222, 8222]),
+        ("valkey", "chat-valkey", 1, [6379]),
+        ("gateway", "chat-gateway", 2, [8080, 9090]),
+        ("auth", "chat-auth", 1, [8081, 9090]),
+        ("message", "chat-message", 1, [8082, 9090]),
+        ("presence", "chat-presence", 1, [8083, 9090]),
+        ("push", "chat-push", 1, [8084, 9090]),
+    ]
+    public = {one.component for one in plan.workloads if any(port.public for port in one.ports)}
+    assert public == {"gateway", "auth", "message", "presence", "push"}
+
+
+def test_generated_secrets_are_one_object_with_every_password() -> None:
+    (secret,) = build(cluster()).secrets
+    assert secret.name == "chat-credentials"
+    assert set(secret.keys) == {
+        "JWT_SECRET", "NATS_PASSWORD_GATEWAY", "NATS_PASSWORD_MESSAGE", "NATS_PASSWORD_PUSH", "VALKEY_PASSWORD",
+    }  # fmt: skip
+
+
+def test_the_environment_of_a_gateway() -> None:
+    assert _env(build(cluster(), ORIGINS), "gateway") == {
+        "STOP_SECONDS": "30",
+        "JWT_SECRET": SecretKey("chat-credentials", "JWT_SECRET"),
+        "ACCESS_TOKEN_TTL_SECONDS": "86400",
+        "ALLOWED_ORIGINS": "http://localhost:8090",
+        "LOG_SHARDS": "1",
+        "NATS_URL": Address("nats", "client", "nats"),
+        "NATS_USER": "gateway",
+        "NATS_PASSWORD": SecretKey("chat-credentials", "NATS_PASSWORD_GATEWAY"),
+        "REDIS_URL": Address("valkey", "client", "redis"),
+        "REDIS_PASSWORD": SecretKey("chat-credentials", "VALKEY_PASSWORD"),
+    }
+
+
+def test_files_belong_to_those_that_keep_some() -> None:
+    plan = build(cluster())
+    files = {one.component: [v.file for v in one.env.values() if isinstance(v, DataPath)] for one in plan.workloads}
+    assert {component: made for component, made in files.items() if made} == {
+        "auth": ["accounts.db"], "message": ["history.db"], "push": ["devices.db"],
+    }  # fmt: skip
+    assert all(_workload(plan, component).storage for component in ("auth", "message", "push", "nats", "valkey"))
+
+
+def test_external_servers_are_not_run_and_their_logins_come_from_the_users_secret() -> None:
+    plan = build(
+        cluster(
+            nats={"url": "tls://nats.example:4222", "credentialsSecret": "nats-login"},
+            redis={"url": "rediss://redis.example:6380"},
+            tokens={"signingKeysSecret": "keys"},
+        )
+    )
+    assert not plan.secrets
+    assert plan.workload("nats") is None
+    assert plan.workload("valkey") is None
+    env = _env(plan, "gateway")
+    assert env["NATS_URL"] == "tls://nats.example:4222"
+    assert env["NATS_USER"] == SecretKey("nats-login", "username", optional=True)
+    assert env["NATS_PASSWORD"] == SecretKey("nats-login", "password")
+    assert env["REDIS_URL"] == "rediss://redis.example:6380"
+    assert "REDIS_PASSWORD" not in env
+    assert env["JWT_SECRET"] == SecretKey("keys", "JWT_SECRET")
+
+
+def test_nobody_may_publish_deliveries_and_only_the_message_service_manages_streams() -> None:
+    config = _workload(build(cluster()), "nats").config or ""
+    users = {line.split("user: ")[1].split(",")[0]: line for line in config.splitlines() if "{user:" in line}
+    assert set(users) == {"gateway", "message", "push"}
+    for name, line in users.items():
+        publish = line.split("publish: [")[1].split("]")[0]
+        assert "dlv" not in publish
+        assert ("$JS.API.>" in publish) == (name == "message")
+        assert f"password: $NATS_PASSWORD_{name.upper()}" in line
+        assert f'"_INBOX_{name}.>"' in line
+
+
+_backing = st.none() | st.builds(
+    lambda secret: {"url": "nats://peer:1"} | ({"credentialsSecret": secret} if secret else {}),
+    st.sampled_from([None, "login"]),
+)
+
+
+def _redis(nats: dict[str, Any] | None) -> dict[str, Any] | None:
+    return nats and {**nats, "url": "redis://peer:1"}
+
+
+_clusters = st.builds(
+    lambda replicas, presence, nats, redis, keys, version: cluster(
+        gateway={"replicas": replicas}, presence={"replicas": presence}, nats=nats, redis=_redis(redis),
+        tokens={"signingKeysSecret": keys}, version=version,
+    ),
+    st.integers(1, 1000), st.integers(1, 50), _backing, _backing, st.sampled_from([None, "keys"]),
+    st.sampled_from(["0.1.0", "0.2.0"]),
+)  # fmt: skip
+
+
+@given(_clusters)
+def test_every_reference_leads_somewhere(made: Any) -> None:
+    plan = build(made, ORIGINS)
+    generated = {(secret.name, key) for secret in plan.secrets for key in secret.keys}
+    by_user = {made.tokens.signing_keys_secret, "login"}
+    for workload in plan.workloads:
+        for value in workload.env.values():
+            if isinstance(value, SecretKey):
+                assert (value.secret, value.key) in generated or value.secret in by_user
+            if isinstance(value, Address):
+                target = _workload(plan, value.component)
+                assert value.port in {port.name for port in target.ports}
+            if isinstance(value, DataPath):
+                assert workload.storage is not None
+
+
+@given(_clusters)
+def test_planning_is_a_function_and_names_are_unique(made: Any) -> None:
+    plan = build(made, ORIGINS)
+    assert plan == build(made, ORIGINS)
+    assert len({workload.name for workload in plan.workloads}) == len(plan.workloads)
+    assert all(len(workload.revision) == 8 for workload in plan.workloads)
+
+
+@given(st.integers(1, 1000), st.integers(1, 1000))
+def test_another_number_of_replicas_is_no_new_revision(one: int, other: int) -> None:
+    first, second = (build(cluster(gateway={"replicas": count}), ORIGINS) for count in (one, other))
+    assert [w.revision for w in first.workloads] == [w.revision for w in second.workloads]
+
+
+def test_what_a_unit_is_started_from_is_its_revision() -> None:
+    before = build(cluster(), ORIGINS)
+    changes: dict[str, dict[str, Any]] = {
+        "gateway": {"gateway": {"replicas": 2, "resources": {"limits": {"cpu": 1}}}},
+        "auth": {"auth": {"registrationsPerHour": 1}},
+        "valkey": {"redis": {"managed": {"storage": "9Gi"}}},
+    }
+    for component, spec in changes.items():
+        after = build(cluster(**spec), ORIGINS)
+        changed = [w.component for w in after.workloads if w.revision != _workload(before, w.component).revision]
+        assert changed == [component]
+
+
+def test_a_plan_is_plain_data() -> None:
+    assert asdict(build(cluster()))["workloads"][0]["component"] == "nats"

@@ -1,0 +1,106 @@
+"""The reconcile and the loop over it, on the in-memory cluster."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+from tests.support.waiting import eventually
+from tests.unit.operator.manifests import manifest
+
+from push_operator.cluster.memory import MemoryCluster
+from push_operator.errors import ClusterError
+from push_operator.loop import control
+from push_operator.plan.status import condition
+from push_operator.plan.workload import Plan
+from push_operator.reconcile import RESYNC_SECONDS, UNSETTLED_SECONDS, reconcile
+
+KEY = "default/chat"
+
+
+def _now() -> datetime:
+    return datetime(2030, 1, 1, tzinfo=UTC)
+
+
+def _ready(cluster: MemoryCluster) -> str | None:
+    found = condition(cluster.objects[KEY].get("status") or {}, "Ready")
+    return found["status"] if found is not None else None
+
+
+async def test_it_applies_the_plan_and_looks_again_soon_until_all_is_ready() -> None:
+    cluster = MemoryCluster()
+    cluster.put(KEY, manifest())
+    assert await reconcile(KEY, cluster, _now) == UNSETTLED_SECONDS
+    assert {one.component for one in cluster.plans[KEY].workloads} >= {"gateway", "nats"}
+    assert _ready(cluster) == "False"
+    cluster.ready = True
+    assert await reconcile(KEY, cluster, _now) == RESYNC_SECONDS
+    assert _ready(cluster) == "True"
+
+
+async def test_nothing_new_writes_nothing() -> None:
+    cluster = MemoryCluster()
+    cluster.ready = True
+    cluster.put(KEY, manifest())
+    await reconcile(KEY, cluster, _now)
+    writes = cluster.writes
+    await reconcile(KEY, cluster, lambda: datetime(2031, 1, 1, tzinfo=UTC))
+    assert cluster.writes == writes
+
+
+async def test_a_bad_manifest_is_told_and_what_runs_stays() -> None:
+    cluster = MemoryCluster()
+    cluster.put(KEY, manifest())
+    await reconcile(KEY, cluster, _now)
+    running = cluster.plans[KEY]
+    cluster.put(KEY, manifest(gateway={"replicas": 0}))
+    assert await reconcile(KEY, cluster, _now) == RESYNC_SECONDS
+    assert cluster.plans[KEY] is running
+    stalled = condition(cluster.objects[KEY]["status"], "Stalled")
+    assert stalled is not None
+    assert (stalled["status"], stalled["message"]) == (
+        "True",
+        "spec.gateway.replicas: must be a whole number from 1 to 1000",
+    )
+
+
+async def test_a_paused_object_is_only_reported() -> None:
+    cluster = MemoryCluster()
+    cluster.put(KEY, manifest(paused=True))
+    await reconcile(KEY, cluster, _now)
+    assert KEY not in cluster.plans
+    assert _ready(cluster) == "False"
+
+
+async def test_an_object_that_is_gone_is_pruned() -> None:
+    cluster = MemoryCluster()
+    cluster.put(KEY, manifest())
+    await reconcile(KEY, cluster, _now)
+    cluster.remove(KEY)
+    await reconcile(KEY, cluster, _now)
+    assert cluster.plans[KEY] == Plan()
+
+
+class _Failing(MemoryCluster):
+    """Refuses the first plan."""
+
+    refusals = 1
+
+    async def apply(self, key: str, plan: Plan) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise ClusterError("no room")
+        await super().apply(key, plan)
+
+
+async def test_the_loop_goes_on_after_a_failure(caplog: Any) -> None:
+    cluster = _Failing()
+    cluster.put(KEY, manifest())
+    loop = asyncio.create_task(control(cluster))
+    await eventually(lambda: KEY in cluster.plans)
+    assert f"{KEY}: no room; again in" in caplog.text
+    cluster.put(KEY, manifest(gateway={"replicas": 4}))
+    await eventually(lambda: cluster.plans[KEY].workloads[2].replicas == 4)
+    loop.cancel()
+    await asyncio.gather(loop, return_exceptions=True)

@@ -1,0 +1,47 @@
+"""`python -m push_workloads NAME`: one service, configured by its environment."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from push_workloads.common.service import run
+
+EXIT_USAGE = 2
+SERVICES = {
+    "gateway": "WebSocket connections of clients; needs NATS and Redis",
+    "auth": "accounts, passwords and access tokens; needs Redis and a data folder",
+    "message": "message history; needs NATS and a data folder",
+    "presence": "who is online; needs Redis",
+    "push": "devices and push notifications; needs NATS and a data folder",
+}
+ENVIRONMENT = """\
+Settings are environment variables; what is missing or wrong is told at the start, all of it at once.
+  all         JWT_SECRET (at least 32 bytes), PORT, ADMIN_PORT, LOG_LEVEL, ALLOWED_ORIGINS, STOP_SECONDS
+  NATS        NATS_URL, NATS_USER, NATS_PASSWORD
+  Redis       REDIS_URL, REDIS_USER, REDIS_PASSWORD
+  data        SQLITE_PATH
+"""
+
+
+def usage() -> str:
+    width = max(map(len, SERVICES))
+    services = "".join(f"  {name:<{width}}  {text}\n" for name, text in SERVICES.items())
+    return f"usage: python -m push_workloads SERVICE\n\n{services}\n{ENVIRONMENT}"
+
+
+def main(arguments: Sequence[str]) -> int:
+    name = arguments[0] if len(arguments) == 1 else None
+    if name not in SERVICES:
+        wrong = f"there is no service {name!r}\n\n" if name and not name.startswith("-") else ""
+        sys.stderr.write(wrong + usage())
+        return EXIT_USAGE
+    # Only the service asked for: the others' libraries would cost memory and start-up time.
+    module = import_module(f"push_workloads.{name}.service")
+    return run(name, module.parse, module.serve, os.environ)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""Accounts: registration, login, and the tokens that every other service believes."""

@@ -1,0 +1,33 @@
+"""The auth service's settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from push_workloads.common.config import Common, Env, RedisConfig, TokenConfig
+
+
+@dataclass(frozen=True, slots=True)
+class AuthConfig:
+    """`registrations_per_hour`: for each client address, 0 for no limit."""
+
+    common: Common
+    redis: RedisConfig
+    tokens: TokenConfig
+    sqlite_path: str
+    registrations_per_hour: int
+
+    @classmethod
+    def parse(cls, environ: Mapping[str, str]) -> AuthConfig:
+        """Raises ConfigError naming every variable that is missing or wrong."""
+        env = Env(environ)
+        made = cls(
+            common=Common.read(env, 8081),
+            redis=RedisConfig.read(env),
+            tokens=TokenConfig.read(env),
+            sqlite_path=env.text("SQLITE_PATH"),
+            registrations_per_hour=env.integer("REGISTRATIONS_PER_HOUR", 60, 0, 1_000_000),
+        )
+        env.check()
+        return made

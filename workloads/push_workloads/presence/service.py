@@ -1,0 +1,32 @@
+"""The presence service put together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from push_workloads.common.cache import cache
+from push_workloads.common.http import application, serving
+from push_workloads.common.service import Process
+from push_workloads.common.tasks import beside
+from push_workloads.common.tokens import Tokens
+from push_workloads.presence.api import routes
+from push_workloads.presence.config import PresenceConfig
+from push_workloads.presence.reader import PresenceReader
+from push_workloads.presence.sweeper import Pace, Sweeper, SweepMetrics
+
+parse = PresenceConfig.parse
+
+
+@asynccontextmanager
+async def serve(config: PresenceConfig, process: Process) -> AsyncIterator[None]:
+    """Answers and sweeps."""
+    async with cache(config.redis) as redis:
+        sweeper = Sweeper(redis, SweepMetrics(process.registry), lambda: int(time.time() * 1000), Pace())
+        process.checks["redis"] = sweeper.waiting
+        api = routes(PresenceReader(redis, time.monotonic))
+        app = application("PushCluster presence", api, Tokens(config.tokens), config.common.origins)
+        async with beside(sweeper.run()), serving(app, config.common.public):
+            yield
+        await sweeper.close()

@@ -1,0 +1,1 @@
+"""Devices, and the queue of notifications for them."""

@@ -1,0 +1,29 @@
+"""The push service's settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from push_workloads.common.config import Common, Env, NatsConfig, TokenConfig
+
+
+@dataclass(frozen=True, slots=True)
+class PushConfig:
+    common: Common
+    nats: NatsConfig
+    tokens: TokenConfig
+    sqlite_path: str
+
+    @classmethod
+    def parse(cls, environ: Mapping[str, str]) -> PushConfig:
+        """Raises ConfigError naming every variable that is missing or wrong."""
+        env = Env(environ)
+        made = cls(
+            common=Common.read(env, 8084),
+            nats=NatsConfig.read(env),
+            tokens=TokenConfig.read(env),
+            sqlite_path=env.text("SQLITE_PATH"),
+        )
+        env.check()
+        return made

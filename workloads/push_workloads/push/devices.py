@@ -1,0 +1,118 @@
+"""What a device is, and which registrations are taken. Pure."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import Literal, NamedTuple
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from push_workloads.common.errors import BadRequest
+
+MAX_DEVICES = 50
+MAX_TOKEN = 4096
+MAX_ENDPOINT = 2048
+MAX_APP = 255
+SHOWN = 6
+P256DH_BYTES, AUTH_BYTES = 65, 16  # RFC 8291 §3.1 and §3.2: an uncompressed P-256 point, a 16-byte secret
+Platform = Literal["fcm", "apns", "webpush"]
+_DEVICE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_APP = re.compile(r"[A-Za-z0-9._:/-]{1,255}")
+
+
+class SubscriptionKeys(Struct):
+    p256dh: str
+    auth: str
+
+
+class Subscription(Struct):
+    """What a browser's `PushSubscription.toJSON()` gives."""
+
+    endpoint: str
+    keys: SubscriptionKeys
+
+
+class DeviceRegistration(Struct):
+    """`token` for fcm and apns, `subscription` for webpush. `app`: bundle id or package, where there are several."""
+
+    device_id: str
+    platform: Platform
+    token: str | None = None
+    subscription: Subscription | None = None
+    app: str | None = None
+
+
+class Device(NamedTuple):
+    """`address` is where its notifications go: a token, or a webpush endpoint. One address has one owner."""
+
+    user_id: str
+    device_id: str
+    platform: Platform
+    address: str
+    p256dh: str | None
+    auth: str | None
+    app: str | None
+    created_at: int
+    updated_at: int
+
+    @property
+    def ending(self) -> str:
+        """Enough to tell two devices apart, never enough to send to one."""
+        return self.address[-min(SHOWN, len(self.address) // 2) :] if len(self.address) > 1 else ""
+
+
+def device_of(user_id: str, asked: DeviceRegistration, now_ms: int) -> Device:
+    """The device that a registration asks for. BadRequest names the field that is wrong."""
+    if not _DEVICE_ID.fullmatch(asked.device_id):
+        raise BadRequest("device_id: 1 to 64 of A-Z a-z 0-9 _ -")
+    if asked.app is not None and not _APP.fullmatch(asked.app):
+        raise BadRequest(f"app: 1 to {MAX_APP} of A-Z a-z 0-9 . _ : / -")
+    if asked.platform == "webpush":
+        address, p256dh, auth = _webpush(asked)
+    else:
+        address, p256dh, auth = _token(asked), None, None
+    return Device(user_id, asked.device_id, asked.platform, address, p256dh, auth, asked.app, now_ms, now_ms)
+
+
+def _token(asked: DeviceRegistration) -> str:
+    text = asked.token
+    if asked.subscription is not None:
+        raise BadRequest(f"subscription: is for webpush; {asked.platform} takes a token")
+    if not text or len(text) > MAX_TOKEN or not text.isascii() or not text.isprintable() or " " in text:
+        raise BadRequest(f"token: 1 to {MAX_TOKEN} printable ASCII characters, as {asked.platform} gave it")
+    return text
+
+
+def _webpush(asked: DeviceRegistration) -> tuple[str, str, str]:
+    if asked.token is not None or asked.subscription is None:
+        raise BadRequest("subscription: webpush takes {endpoint, keys: {p256dh, auth}} and no token")
+    given = asked.subscription
+    if not _is_endpoint(given.endpoint):
+        raise BadRequest(f"subscription.endpoint: an https address of at most {MAX_ENDPOINT} characters")
+    p256dh = _decoded(given.keys.p256dh)
+    if len(p256dh) != P256DH_BYTES or p256dh[0] != 4:
+        raise BadRequest("subscription.keys.p256dh: an uncompressed P-256 point in base64url")
+    if len(_decoded(given.keys.auth)) != AUTH_BYTES:
+        raise BadRequest(f"subscription.keys.auth: {AUTH_BYTES} bytes in base64url")
+    return given.endpoint, given.keys.p256dh, given.keys.auth
+
+
+def _is_endpoint(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        plain = not parts.username and not parts.password and (parts.port or 443) > 0
+    except ValueError:
+        return False
+    fits = len(text) <= MAX_ENDPOINT and text.isascii() and text.isprintable() and " " not in text
+    return fits and plain and parts.scheme == "https" and bool(parts.hostname)
+
+
+def _decoded(text: str) -> bytes:
+    """Base64url with or without padding; empty when it is none."""
+    try:
+        return base64.b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        return b""

@@ -1,0 +1,37 @@
+"""The push service put together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from push_workloads.common.bus import connected
+from push_workloads.common.consumer import Consumer
+from push_workloads.common.http import application, serving
+from push_workloads.common.service import Process
+from push_workloads.common.tasks import beside
+from push_workloads.common.tokens import Tokens
+from push_workloads.push.api import routes
+from push_workloads.push.config import PushConfig
+from push_workloads.push.sqlite import sqlite_devices
+from push_workloads.push.worker import SOURCE, PushMetrics, Worker
+
+parse = PushConfig.parse
+
+
+@asynccontextmanager
+async def serve(config: PushConfig, process: Process) -> AsyncIterator[None]:
+    """Takes registrations at once, and jobs as soon as the queue is there."""
+    async with sqlite_devices(config.sqlite_path) as store:
+        app = application("PushCluster push", routes(store, _now_ms), Tokens(config.tokens), config.common.origins)
+        process.checks["nats"] = lambda: "not connected to NATS"
+        async with serving(app, config.common.public), connected(config.nats, "push") as bus:
+            consumer = Consumer(bus.client, SOURCE, Worker(store, PushMetrics(process.registry), _now_ms).handle)
+            process.checks |= {"nats": bus.waiting, "queue": consumer.waiting}
+            async with beside(consumer.run()):
+                yield
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
