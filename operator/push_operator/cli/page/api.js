@@ -1,0 +1,89 @@
+/** The platform's HTTP side: every failure becomes an ApiError whose message can be shown to a person. */
+
+const TIMEOUT_MS = 10_000;
+
+export class ApiError extends Error {
+  constructor(status, code, message) {
+    super(message);
+    this.status = status; // 0: no answer at all
+    this.code = code;
+  }
+}
+
+async function request(url, { method = "GET", token, body } = {}) {
+  const headers = {};
+  if (token) headers.Authorization = `Bearer ${token}`;
+  if (body) headers["Content-Type"] = "application/json";
+  try {
+    const signal = AbortSignal.timeout(TIMEOUT_MS);
+    return await fetch(url, { method, headers, body: body && JSON.stringify(body), signal, cache: "no-store" });
+  } catch {
+    throw new ApiError(0, "unreachable", "The platform cannot be reached. Is it running?");
+  }
+}
+
+async function call(url, options) {
+  const response = await request(url, options);
+  const answer = await response.json().catch(() => null);
+  if (response.ok && answer !== null) return answer;
+  const { code = "internal", message = `The platform answered with status ${response.status}.` } = answer?.error ?? {};
+  throw new ApiError(response.status, code, sentence(message));
+}
+
+function sentence(text) {
+  const full = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?]$/.test(full) ? full : `${full}.`;
+}
+
+export class Api {
+  #endpoints;
+
+  constructor(endpoints) {
+    this.#endpoints = endpoints;
+  }
+
+  static async load() {
+    return new Api(await call("config.json"));
+  }
+
+  get gateway() {
+    return this.#endpoints.gateway;
+  }
+
+  register(email, password, name) {
+    const body = name ? { email, password, name } : { email, password };
+    return call(`${this.#endpoints.auth}/auth/register`, { method: "POST", body });
+  }
+
+  login(email, password) {
+    return call(`${this.#endpoints.auth}/auth/login`, { method: "POST", body: { email, password } });
+  }
+
+  /** "valid", "expired" or "unreachable": what a refused handshake cannot tell in a browser. */
+  async checkToken(token) {
+    try {
+      await call(`${this.#endpoints.auth}/auth/me`, { token });
+      return "valid";
+    } catch (error) {
+      return error.status === 401 ? "expired" : "unreachable";
+    }
+  }
+
+  /** One page of a conversation, newest first: {messages, next}. */
+  history(token, userId, before = null) {
+    const query = new URLSearchParams({ limit: "50", ...(before === null ? {} : { before }) });
+    const url = `${this.#endpoints.message}/conversations/${encodeURIComponent(userId)}/messages?${query}`;
+    return call(url, { token });
+  }
+
+  /** Map of user id to "online", "away" or "offline". */
+  async presence(token, userIds) {
+    const query = new URLSearchParams({ user_ids: userIds.join(",") });
+    const answer = await call(`${this.#endpoints.presence}/presence?${query}`, { token });
+    return new Map(answer.presence.map(({ user_id: userId, status }) => [userId, status]));
+  }
+
+  async components() {
+    return (await call("status.json")).components;
+  }
+}

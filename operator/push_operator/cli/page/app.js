@@ -1,0 +1,168 @@
+/** The demo page: the way in, the way out, and the wires from buttons and keys to the chat. */
+
+import { Api } from "./api.js";
+import { Chat, forgetDevice } from "./chat.js";
+import { invited, readJson, writeJson } from "./conversations.js";
+import * as view from "./view.js";
+
+const { $ } = view;
+const SESSION_KEY = "push.session"; // tokens live in sessionStorage only: one window, one user
+const POLL_MS = 5_000;
+
+let api;
+let chat = null; // the Chat of the logged-in user
+
+// Entrance -----------------------------------------------------------------------------------------------------------
+
+function showEntrance(problem = "") {
+  $("entrance").hidden = false;
+  $("chat").hidden = true;
+  $("entrance-invited").hidden = invited(location.search).id === "";
+  view.showProblem("entrance-problem", problem);
+  document.title = "PushCluster chat";
+  chooseMode();
+}
+
+function chooseMode() {
+  const form = $("entrance-form");
+  const registering = form.elements.mode.value === "register";
+  $("name-field").hidden = !registering;
+  $("password-hint").hidden = !registering;
+  form.elements.password.autocomplete = registering ? "new-password" : "current-password";
+  $("entrance-submit").textContent = registering ? "Create account" : "Log in";
+}
+
+async function enter(event) {
+  event.preventDefault();
+  const { mode, email, password, name } = event.target.elements;
+  $("entrance-submit").disabled = true;
+  view.showProblem("entrance-problem", "");
+  try {
+    const registering = mode.value === "register";
+    const answer = await (registering
+      ? api.register(email.value.trim(), password.value, name.value.trim())
+      : api.login(email.value.trim(), password.value));
+    writeJson(sessionStorage, SESSION_KEY, { user: answer.user, token: answer.access_token });
+    password.value = "";
+    openChat();
+  } catch (error) {
+    view.showProblem("entrance-problem", error.message);
+  } finally {
+    $("entrance-submit").disabled = false;
+  }
+}
+
+function openChat() {
+  const session = readJson(sessionStorage, SESSION_KEY, null);
+  if (session === null) return showEntrance();
+  $("entrance").hidden = true;
+  $("chat").hidden = false;
+  chat = new Chat(api, session, leave);
+  return chat.start();
+}
+
+function leave(problem = "") {
+  chat?.stop();
+  chat = null;
+  view.showBanner("");
+  if (!problem) history.replaceState(null, "", location.pathname); // the next user has other conversations
+  sessionStorage.removeItem(SESSION_KEY);
+  forgetDevice(); // the next user of this window is another device
+  if (problem) $("entrance-form").elements.mode.value = "login";
+  showEntrance(problem);
+}
+
+// Wires --------------------------------------------------------------------------------------------------------------
+
+/** Keeps the newest message in sight when the space for messages shrinks, as it does when a keyboard comes up. */
+function stayAtEnd() {
+  let following = true;
+  $("scroll").addEventListener("scroll", () => (following = view.isAtEnd()));
+  new ResizeObserver(() => following && view.scrollToEnd()).observe($("scroll"));
+}
+
+function submitDraft(event) {
+  event.preventDefault();
+  const draft = $("draft");
+  if (draft.value.trim() === "") return;
+  chat.send(draft.value.trim());
+  draft.value = "";
+  view.fitDraft();
+  draft.focus();
+}
+
+function draftKey(event) {
+  if (event.key === "Enter" && !event.shiftKey && !event.isComposing) submitDraft(event);
+}
+
+function submitNew(event) {
+  event.preventDefault();
+  const problem = chat.openPasted($("new-id").value);
+  view.showProblem("new-problem", problem);
+  if (problem === "") $("new-id").value = "";
+}
+
+function toggleRename() {
+  const form = $("rename-form");
+  form.hidden = !form.hidden;
+  if (form.hidden) return;
+  $("rename-name").value = chat.openName;
+  $("rename-name").focus();
+}
+
+function submitRename(event) {
+  event.preventDefault();
+  chat.rename($("rename-name").value);
+  toggleRename();
+  $("draft").focus();
+}
+
+async function copy(event) {
+  const button = event.currentTarget;
+  const input = $(button.dataset.copy);
+  input.select();
+  const copied = await navigator.clipboard.writeText(input.value).then(() => true, () => document.execCommand("copy"));
+  button.textContent = copied ? "Copied" : "Press Ctrl+C";
+  view.announce(button.textContent);
+  setTimeout(() => (button.textContent = button.dataset.label), 1_500);
+}
+
+function wire() {
+  $("entrance-form").addEventListener("submit", enter);
+  $("entrance-form").addEventListener("change", chooseMode);
+  $("logout").addEventListener("click", () => leave());
+  $("banner-close").addEventListener("click", () => view.showBanner(""));
+  $("new-form").addEventListener("submit", submitNew);
+  $("composer").addEventListener("submit", submitDraft);
+  $("draft").addEventListener("keydown", draftKey);
+  $("draft").addEventListener("input", view.fitDraft);
+  $("back").addEventListener("click", () => (location.hash = ""));
+  $("rename").addEventListener("click", toggleRename);
+  $("rename-form").addEventListener("submit", submitRename);
+  $("rename-form").addEventListener("keydown", ({ key }) => key === "Escape" && toggleRename());
+  $("older").addEventListener("click", () => chat.loadOlder());
+  $("newer").addEventListener("click", () => view.scrollToEnd());
+  $("scroll").addEventListener("scroll", () => chat?.looked());
+  for (const button of document.querySelectorAll("[data-copy]")) button.addEventListener("click", copy);
+  addEventListener("hashchange", () => chat?.followAddress());
+  addEventListener("online", () => chat?.wake());
+  addEventListener("offline", () => chat?.tick());
+  document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && chat?.wake());
+  setInterval(() => chat?.tick(), 1_000);
+  setInterval(() => document.visibilityState === "visible" && chat?.poll(), POLL_MS);
+}
+
+async function main() {
+  wire();
+  stayAtEnd();
+  try {
+    api = await Api.load();
+  } catch (error) {
+    showEntrance(error.message);
+    $("entrance-submit").disabled = true;
+    return;
+  }
+  openChat();
+}
+
+main();

@@ -1,0 +1,315 @@
+/** The page's client against a socket made of paper: every rule of the protocol that is about time or failure. */
+
+import assert from "node:assert/strict";
+import { beforeEach, mock, test } from "node:test";
+import { PushClient, backoffMs } from "../../operator/push_operator/cli/page/client.js";
+
+const WELCOME = { type: "welcome", user_id: "me", heartbeat_s: 25, max_frame_bytes: 1000, inbox: { epoch: "e", seq: 7 } };
+let sockets;
+let expired;
+
+class PaperSocket {
+  sent = [];
+  closedWith = null;
+
+  constructor(url) {
+    this.url = new URL(url);
+    sockets.push(this);
+  }
+
+  send(text) {
+    this.sent.push(JSON.parse(text));
+  }
+
+  close(code) {
+    this.closedWith = code ?? 1005;
+  }
+
+  hears(frame) {
+    this.onmessage({ data: JSON.stringify(frame) });
+  }
+
+  opens(welcome = WELCOME) {
+    this.onopen();
+    this.hears(welcome);
+    return this;
+  }
+
+  ends(code, reason = "") {
+    this.onclose({ code, reason });
+  }
+
+  sends(type) {
+    return this.sent.filter((frame) => frame.type === type);
+  }
+}
+
+function started() {
+  const client = new PushClient({
+    gateway: "ws://gateway.test/ws",
+    token: "a.b.c",
+    deviceId: "device",
+    WebSocket: PaperSocket,
+    checkToken: async () => (expired ? "expired" : "valid"),
+    random: () => 0.5,
+  });
+  client.start();
+  return client;
+}
+
+function now() {
+  return sockets.at(-1);
+}
+
+const ack = (frame, seq) => ({
+  type: "ack", id: frame.id, dedup_id: frame.dedup_id, message_id: `m-${frame.dedup_id}`,
+  channel: "user:me", epoch: "e", seq, sent_at: 1,
+});
+const message = (id, seq, more = {}) => ({
+  type: "message", channel: "user:me", epoch: "e", seq, prev: seq - 1, message_id: id,
+  from: "you", recipient_id: "me", conversation: "you", content: id, sent_at: 1, kind: "text", ...more,
+});
+
+beforeEach(() => {
+  mock.timers.reset();
+  mock.timers.enable({ apis: ["setTimeout", "Date"] });
+  sockets = [];
+  expired = false;
+});
+
+test("the backoff doubles, has jitter, and stays between half a second and half a minute", () => {
+  assert.deepEqual([0, 1, 2, 20].map((attempt) => backoffMs(attempt, () => 0.999999)), [1000, 2000, 4000, 30_000]);
+  assert.equal(backoffMs(20, () => 0), 500);
+});
+
+test("it connects with token and device, and is connected with the welcome", () => {
+  const client = started();
+  assert.equal(now().url.search, "?token=a.b.c&device_id=device");
+  assert.equal(client.state.name, "connecting");
+  now().opens();
+  assert.equal(client.state.name, "connected");
+});
+
+test("a send is pending until its ack", () => {
+  const client = started();
+  now().opens();
+  const entry = client.send("you", "hi");
+  const [frame] = now().sends("send_message");
+  assert.ok(frame.dedup_id.length >= 16);
+  assert.equal(entry.state, "pending");
+  now().hears(ack(frame, 8));
+  assert.equal(entry.state, "sent");
+  assert.equal(client.unsettled.length, 0);
+});
+
+test("what was not confirmed goes out again after a cut, under the same key and in order", () => {
+  const client = started();
+  now().opens();
+  client.send("you", "first");
+  client.send("you", "second");
+  const before = now().sends("send_message");
+  now().ends(1006);
+  assert.equal(client.state.name, "waiting");
+  mock.timers.tick(1000);
+  now().opens();
+  assert.equal(sockets.length, 2);
+  assert.deepEqual(now().sends("send_message"), before);
+});
+
+test("what is written while away goes out with the welcome", () => {
+  const client = started();
+  client.send("you", "early");
+  assert.equal(now().sent.length, 0);
+  now().opens();
+  assert.equal(now().sends("send_message")[0].content, "early");
+});
+
+test("its own message on the channel confirms a send whose ack was lost", () => {
+  const client = started();
+  const seen = [];
+  client.on("message", (frame) => seen.push(frame));
+  now().opens();
+  const entry = client.send("you", "hi");
+  now().ends(1006);
+  mock.timers.tick(1000);
+  now().opens().hears(message("m1", 8, { from: "me", dedup_id: entry.dedupId }));
+  assert.equal(entry.state, "sent");
+  assert.equal(entry.messageId, "m1");
+  assert.deepEqual(seen, []);
+});
+
+test("after two minutes the key is worth nothing any more, so only a person may send it again, as new", () => {
+  const client = started();
+  now().opens();
+  const entry = client.send("you", "hi");
+  now().ends(1006);
+  mock.timers.tick(1000); // connecting, and nothing answers for a while
+  now().ends(1006);
+  client.stop();
+  mock.timers.tick(120_000);
+  client.start();
+  now().opens();
+  assert.equal(entry.state, "failed");
+  assert.equal(entry.error.code, "unconfirmed");
+  client.retry(entry.dedupId);
+  const [again] = now().sends("send_message");
+  assert.equal(entry.state, "withdrawn");
+  assert.notEqual(again.dedup_id, entry.dedupId);
+});
+
+test("a repeated message is handed over once", () => {
+  const client = started();
+  const seen = [];
+  client.on("message", ({ message_id: id }) => seen.push(id));
+  now().opens();
+  for (const id of ["m1", "m2", "m1"]) now().hears(message(id, 8));
+  assert.deepEqual(seen, ["m1", "m2"]);
+});
+
+test("received is cumulative and comes at most twice a second", () => {
+  started();
+  now().opens();
+  for (let seq = 8; seq <= 12; seq += 1) now().hears(message(`m${seq}`, seq));
+  assert.deepEqual(now().sends("received"), []);
+  mock.timers.tick(500);
+  assert.deepEqual(now().sends("received"), [{ type: "received", channel: "user:me", seq: 12 }]);
+  mock.timers.tick(5000);
+  assert.equal(now().sends("received").length, 1);
+});
+
+test("received is told for the channel that moved only", () => {
+  started();
+  now().opens().hears(message("m8", 8));
+  mock.timers.tick(500);
+  now().hears(message("g1", 1, { channel: "group:g" }));
+  mock.timers.tick(500);
+  assert.deepEqual(now().sends("received").map(({ channel, seq }) => [channel, seq]), [["user:me", 8], ["group:g", 1]]);
+});
+
+test("it pings when idle, and takes a silent connection for dead", () => {
+  const client = started();
+  now().opens();
+  mock.timers.tick(25_000);
+  assert.equal(now().sends("ping").length, 1);
+  now().hears({ type: "pong", server_time: 1 });
+  mock.timers.tick(25_000);
+  mock.timers.tick(15_000);
+  assert.equal(client.state.name, "waiting");
+  assert.notEqual(now().closedWith, null);
+});
+
+test("a reconnect frame says when to come back", () => {
+  const client = started();
+  now().opens().hears({ type: "reconnect", after_ms: 700, reason: "drain" });
+  now().ends(1012);
+  mock.timers.tick(699);
+  assert.equal(sockets.length, 1);
+  mock.timers.tick(1);
+  assert.equal(sockets.length, 2);
+  now().opens();
+  assert.equal(client.state.name, "connected");
+});
+
+test("a gateway that announced its end and does not close is left", () => {
+  started();
+  const old = now().opens();
+  old.hears({ type: "reconnect", after_ms: 700, reason: "drain" });
+  mock.timers.tick(700);
+  mock.timers.tick(0);
+  assert.equal(old.closedWith, 1000);
+  assert.equal(sockets.length, 2);
+});
+
+for (const [code, reason] of [[4401, "expired"], [4409, "elsewhere"]]) {
+  test(`close ${code} is final`, () => {
+    const client = started();
+    now().opens().ends(code);
+    mock.timers.tick(60_000);
+    assert.deepEqual([client.state.name, client.state.reason, sockets.length], ["stopped", reason, 1]);
+  });
+}
+
+for (const code of [1001, 1006, 1009, 1012, 1013, 4400, 4408, 4410]) {
+  test(`close ${code} is followed by a new connection`, () => {
+    started();
+    now().opens().ends(code);
+    mock.timers.tick(1000);
+    assert.equal(sockets.length, 2);
+  });
+}
+
+test("connections that end at once are tried ever more slowly", () => {
+  started();
+  const waits = [];
+  for (let attempt = 0; attempt < 4; attempt += 1) {
+    now().opens().ends(1013);
+    const before = sockets.length;
+    let waited = 0;
+    for (; sockets.length === before; waited += 250) mock.timers.tick(250);
+    waits.push(waited);
+  }
+  assert.deepEqual(waits, [750, 1250, 2250, 4250]);
+});
+
+test("a refused handshake asks whether the token is still good", async () => {
+  const client = started();
+  expired = true;
+  now().ends(1006);
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual([client.state.name, client.state.reason], ["stopped", "expired"]);
+});
+
+test("too fast or unavailable: the same frame again, when the server says", () => {
+  const client = started();
+  now().opens();
+  const entry = client.send("you", "hi");
+  now().hears({ type: "error", id: entry.dedupId, code: "unavailable", message: "away", retry_after_ms: 300 });
+  mock.timers.tick(300);
+  now().hears({ type: "error", code: "rate_limited", message: "too many frames", retry_after_ms: 200 });
+  mock.timers.tick(200);
+  const keys = now().sends("send_message").map(({ dedup_id: key }) => key);
+  assert.deepEqual(keys, [entry.dedupId, entry.dedupId, entry.dedupId]);
+});
+
+test("a refusal fails the send, and retry sends it under its own key", () => {
+  const client = started();
+  now().opens();
+  const entry = client.send("you", "hi");
+  now().hears({ type: "error", id: entry.dedupId, code: "forbidden", message: "blocked" });
+  assert.deepEqual([entry.state, entry.error], ["failed", { code: "forbidden", message: "blocked" }]);
+  client.retry(entry.dedupId);
+  assert.equal(entry.state, "pending");
+  assert.equal(now().sends("send_message")[1].dedup_id, entry.dedupId);
+});
+
+test("a message over the limit is not even sent", () => {
+  const client = started();
+  now().opens();
+  assert.equal(client.send("you", "x".repeat(1000)).error.code, "too_large");
+  assert.equal(now().sends("send_message").length, 0);
+});
+
+test("a send that nobody answers fails in the end", () => {
+  const client = started();
+  now().opens();
+  const entry = client.send("you", "hi");
+  for (let second = 0; second < 120 && entry.state === "pending"; second += 1) {
+    mock.timers.tick(1000);
+    if (second % 10 === 0) now().hears({ type: "pong", server_time: 1 });
+  }
+  assert.equal(entry.error?.code, "no_answer");
+});
+
+test("the welcome says whether the inbox went on in the meantime", () => {
+  const client = started();
+  const told = [];
+  client.on("welcome", (_, again, missed) => told.push([again, missed]));
+  now().opens();
+  now().hears(message("m8", 8));
+  for (const seq of [8, 9]) {
+    now().ends(1006);
+    mock.timers.tick(2000);
+    now().opens({ ...WELCOME, inbox: { epoch: "e", seq } });
+  }
+  assert.deepEqual(told, [[false, false], [true, false], [true, true]]);
+});
