@@ -1,4 +1,4 @@
-"""The PushCluster resource as values. Pure: `parse` takes the decoded manifest and returns it whole or refuses it whole.
+"""The PushCluster resource as values. Pure: `parse` takes the decoded manifest whole or refuses it whole.
 
 Only fields whose behaviour exists are known; anything else is refused with its path, never accepted and ignored.
 """

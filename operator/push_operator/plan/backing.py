@@ -18,8 +18,8 @@ _RIGHTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     # service: what it may publish, what it may subscribe besides its own inbox
     "gateway": (("log.>", "$JS.API.STREAM.MSG.GET.*", "$JS.API.STREAM.INFO.*"), ("dlv.>",)),
     "message": (("$JS.API.>", "$JS.ACK.>", "push.>"), ()),
-    "push": (("$JS.API.CONSUMER.*.PUSH.>", "$JS.API.CONSUMER.DURABLE.CREATE.PUSH.*", "$JS.API.CONSUMER.MSG.NEXT.PUSH.*",
-              "$JS.API.STREAM.INFO.PUSH", "$JS.ACK.PUSH.>"), ()),
+    "push": (("$JS.API.CONSUMER.INFO.PUSH.push", "$JS.API.CONSUMER.CREATE.PUSH.push.>",
+              "$JS.API.CONSUMER.MSG.NEXT.PUSH.push", "$JS.ACK.PUSH.push.>"), ()),
 }  # fmt: skip
 
 

@@ -1,0 +1,41 @@
+"""The environment of one unit: planned values made real on this machine, and little else of this process's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from push_operator.cluster.local.secrets import SecretStore
+from push_operator.cluster.local.sockets import LOOPBACK
+from push_operator.plan.workload import Address, DataPath, EnvValue, SecretKey
+
+INHERITED = ("PATH", "HOME", "LANG", "TZ")
+
+
+def base_env(environ: Mapping[str, str]) -> dict[str, str]:
+    """What every program gets: a proxy setting or a cloud key of the user's shell is none of its business."""
+    return {name: environ[name] for name in INHERITED if name in environ}
+
+
+def planned_env(
+    planned: Mapping[str, EnvValue], secrets: SecretStore, port_of: Callable[[str, str], int], data: Path
+) -> dict[str, str]:
+    """The variables of a workload as text. Raises ClusterError when a Secret lacks a key."""
+    made = {}
+    for name, value in planned.items():
+        text = _text(value, secrets, port_of, data)
+        if text is not None:
+            made[name] = text
+    return made
+
+
+def _text(value: EnvValue, secrets: SecretStore, port_of: Callable[[str, str], int], data: Path) -> str | None:
+    match value:
+        case SecretKey():
+            return secrets.value(value)
+        case Address():
+            return f"{value.scheme}://{LOOPBACK}:{port_of(value.component, value.port)}"
+        case DataPath():
+            return str(data / value.file)
+        case _:
+            return value

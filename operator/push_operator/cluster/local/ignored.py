@@ -1,0 +1,29 @@
+"""What a manifest may ask for and one machine does not do, in words for the status. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from push_operator import __version__
+from push_operator.model import SERVICES
+
+
+def ignored_fields(body: Mapping[str, Any]) -> tuple[str, ...]:
+    """One sentence for each field that is given and has no effect here; the manifest may be any shape."""
+    spec = _mapping(body.get("spec"))
+    told = [
+        f"spec.{service}.resources: processes run without limits"
+        for service in SERVICES
+        if _mapping(spec.get(service)).get("resources")
+    ]
+    # That of NATS has its effect: it is the limit of the log.
+    if _mapping(_mapping(spec.get("redis")).get("managed")).get("storage"):
+        told.append("spec.redis.managed.storage: the machine's disk is the limit")
+    if spec.get("version") not in (None, __version__):
+        told.append(f"spec.version: what is installed runs, {__version__}")
+    return tuple(told)
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

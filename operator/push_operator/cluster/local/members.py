@@ -1,0 +1,146 @@
+"""All units of the platform: makes them from the plan, one step at a time, and ends them in order."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+
+from push_operator.cluster.local.environment import base_env, planned_env
+from push_operator.cluster.local.logfile import LogFile, forget_old_logs
+from push_operator.cluster.local.programs import Place, Program
+from push_operator.cluster.local.rolling import Member, next_steps
+from push_operator.cluster.local.secrets import SecretStore
+from push_operator.cluster.local.sockets import LOOPBACK, KeptPorts, PublicSockets, listening
+from push_operator.cluster.local.state import StateFolder
+from push_operator.cluster.local.unit import LocalUnit, Recipe
+from push_operator.plan.observed import Unit
+from push_operator.plan.workload import Plan, Workload
+
+SERVICES_STOP_SECONDS, SERVERS_STOP_SECONDS = 6.0, 2.5
+"""What the end of the platform allows: together under the ten seconds that Ctrl-C promises."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    unit: LocalUnit
+    ordinal: int
+    serves_clients: bool
+
+
+class Members:
+    """The units by name. `apply` starts and stops in the background and calls `changed` when something came of it."""
+
+    def __init__(
+        self,
+        state: StateFolder,
+        programs: Mapping[str, Program],
+        secrets: SecretStore,
+        sockets: PublicSockets,
+        session: aiohttp.ClientSession,
+        changed: Callable[[], None],
+    ) -> None:
+        self._state, self._programs, self._secrets = state, programs, secrets
+        self._sockets, self._session, self._changed = sockets, session, changed
+        self._ports = KeptPorts(state)
+        self._entries: dict[str, _Entry] = {}
+        self._stops: set[asyncio.Task[None]] = set()
+
+    def observe(self) -> tuple[Unit, ...]:
+        return tuple(entry.unit.observe() for entry in self._entries.values())
+
+    def port(self, component: str, name: str) -> int:
+        """Where a server that opens its own sockets listens."""
+        return self._ports.port(component, name)
+
+    def log_files(self) -> tuple[LogFile, ...]:
+        return tuple(entry.unit.recipe.log for entry in self._entries.values())
+
+    def apply(self, plan: Plan) -> None:
+        """Takes every workload one step nearer to the plan, and stops what the plan does not have."""
+        for workload in plan.workloads:
+            self._step(workload)
+        for name, entry in self._entries.items():
+            if plan.workload(entry.unit.recipe.component) is None and not entry.unit.stopping:
+                self._stop_soon(name, 10)
+
+    async def stop_all(self) -> None:
+        """The services together, then the servers that they need; at the latest after the two limits above."""
+        for serves_clients, seconds in ((True, SERVICES_STOP_SECONDS), (False, SERVERS_STOP_SECONDS)):
+            units = [entry.unit for entry in self._entries.values() if entry.serves_clients is serves_clients]
+            await asyncio.gather(*(unit.stop(seconds) for unit in units))
+        await asyncio.gather(*self._stops)
+
+    def _step(self, workload: Workload) -> None:
+        members = [
+            Member(name, entry.unit.recipe.revision, entry.ordinal, entry.unit.ready, entry.unit.stopping)
+            for name, entry in self._entries.items()
+            if entry.unit.recipe.component == workload.component
+        ]
+        alone = workload.storage is not None  # its files are one process's
+        steps = next_steps(workload.revision, workload.replicas, members, alone=alone)
+        for name in steps.stop:
+            self._stop_soon(name, workload.stop_seconds)
+        for ordinal in steps.start:
+            self._start(workload, ordinal)
+
+    def _start(self, workload: Workload, ordinal: int) -> None:
+        name = f"{workload.name}-{workload.revision}-{ordinal}"
+        program = self._programs[workload.component]
+        admin = listening(LOOPBACK, 0, "close some programs") if program.inherits_sockets else None
+        try:
+            recipe = self._recipe(workload, name, program, admin)
+        except BaseException:
+            if admin is not None:
+                admin.close()
+            raise
+        unit = LocalUnit(recipe, self._changed, released=lambda: self._released(name, admin))
+        self._entries[name] = _Entry(unit, ordinal, serves_clients=program.inherits_sockets)
+        unit.start()
+
+    def _recipe(self, workload: Workload, name: str, program: Program, admin: socket.socket | None) -> Recipe:
+        data = self._state.data(workload.component)
+        public = self._sockets.descriptor(workload.component)
+        env = base_env(os.environ)
+        env |= planned_env(workload.env, self._secrets, self.port, data)
+        env["INSTANCE"] = name
+        ports = {}
+        if admin is not None:
+            ports["admin"] = int(admin.getsockname()[1])
+            env["ADMIN_FD"] = str(admin.fileno())
+            env |= {"FD": str(public)} if public is not None else {}
+        else:
+            ports = {port.name: self.port(workload.component, port.name) for port in workload.ports}
+        place = Place(env, ports, data, self._state.config, workload.config)
+        return Recipe(
+            name=name,
+            component=workload.component,
+            revision=workload.revision,
+            launch=program.launch(place),
+            probe=program.probe(place, self._session),
+            folder=data,
+            log=self._log(workload.component, name),
+            descriptors=tuple(fd for fd in (public, admin.fileno() if admin else None) if fd is not None),
+            admin=f"http://{LOOPBACK}:{ports['admin']}" if admin is not None else None,
+        )
+
+    def _log(self, component: str, name: str) -> LogFile:
+        in_use: set[Path] = {log.path for log in self.log_files()}
+        forget_old_logs(self._state.logs, component, in_use)
+        return LogFile(self._state.logs / f"{name}.log")
+
+    def _released(self, name: str, admin: socket.socket | None) -> None:
+        self._entries.pop(name, None)
+        if admin is not None:
+            admin.close()
+
+    def _stop_soon(self, name: str, seconds: float) -> None:
+        stop = asyncio.create_task(self._entries[name].unit.stop(seconds))
+        self._entries[name].unit.stopping = True
+        self._stops.add(stop)
+        stop.add_done_callback(self._stops.discard)

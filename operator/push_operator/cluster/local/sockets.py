@@ -1,0 +1,111 @@
+"""Ports of the local platform: listening sockets that units inherit, and free ports that servers are told."""
+
+from __future__ import annotations
+
+import errno
+import socket
+
+from push_operator.cluster.local.state import StateFolder
+from push_operator.errors import ClusterError
+from push_operator.plan.workload import Plan
+
+LOOPBACK = "127.0.0.1"
+BACKLOG = 1024
+
+
+def listening(host: str, port: int, advice: str) -> socket.socket:
+    """A listening TCP socket, bound without SO_REUSEPORT so that another listener on the port is seen, not joined.
+
+    Raises ClusterError naming the port and `advice` when it is taken.
+    """
+    made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port that only lingers in TIME_WAIT is free
+        made.bind((host, port))
+        made.listen(BACKLOG)
+        made.setblocking(False)
+    except OSError as error:
+        made.close()
+        why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be opened ({error.strerror})"
+        raise ClusterError(f"port {port} on {host} {why}: {advice}") from error
+    return made
+
+
+class PublicSockets:
+    """One listening socket a public port, open as long as the platform: all replicas of a component share it.
+
+    A unit that stops closes its copy; connections still in the queue stay with the others.
+    """
+
+    def __init__(self, host: str, offset: int) -> None:
+        self.host, self.offset = host, offset
+        self._open: dict[str, socket.socket] = {}
+
+    def open_for(self, plan: Plan) -> None:
+        """Opens what is not open yet and closes what the plan does not have. All or nothing on a port in use."""
+        wanted = {w.component: port.number for w in plan.workloads for port in w.ports if port.public}
+        opened = {}
+        try:
+            for component, number in wanted.items():
+                if component not in self._open:
+                    opened[component] = listening(self.host, number + self.offset, _advice(component))
+        except ClusterError:
+            for made in opened.values():
+                made.close()
+            raise
+        self._open |= opened
+        for component in [one for one in self._open if one not in wanted]:
+            self._open.pop(component).close()
+
+    def descriptor(self, component: str) -> int | None:
+        made = self._open.get(component)
+        return made.fileno() if made is not None else None
+
+    def port(self, component: str) -> int | None:
+        """The number it is open under, the offset included; None when it is not open."""
+        made = self._open.get(component)
+        return int(made.getsockname()[1]) if made is not None else None
+
+    def close(self) -> None:
+        for made in self._open.values():
+            made.close()
+        self._open.clear()
+
+
+class KeptPorts:
+    """Ports of servers that open their own sockets: free when picked, the same in the next run if still free."""
+
+    def __init__(self, state: StateFolder) -> None:
+        self._state = state
+        self._settled: dict[str, int] = {}
+
+    def port(self, component: str, name: str) -> int:
+        """The port of one component, settled for the life of this process."""
+        key = f"{component}/{name}"
+        if key not in self._settled:
+            kept = self._state.load_ports()
+            self._settled[key] = _free_port(kept.get(key, 0))
+            if kept.get(key) != self._settled[key]:
+                self._state.save_ports({**kept, key: self._settled[key]})
+        return self._settled[key]
+
+
+def _free_port(preferred: int) -> int:
+    """`preferred` when nobody has it, else any other."""
+    for candidate in (preferred, 0) if preferred else (0,):
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            try:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind((LOOPBACK, candidate))
+                probe.listen(1)
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise ClusterError("this machine has no free port")
+
+
+def _advice(component: str) -> str:
+    return (
+        f"{component} needs it; stop the program that has it (another `push up`?), "
+        "or move all ports with --port-offset N"
+    )

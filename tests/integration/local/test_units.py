@@ -1,0 +1,208 @@
+"""Processes under the local cluster: started, restarted, replaced, stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import stat
+from itertools import pairwise
+from pathlib import Path
+
+import psutil
+import pytest
+from tests.integration.local.conftest import KEY, ORIGINS, Bench, fake_programs, workload
+from tests.support.platform import free_offset
+from tests.support.waiting import eventually
+
+from push_operator.cluster.local.adapter import LocalCluster, Settings
+from push_operator.cluster.local.state import StateFolder
+from push_operator.errors import ClusterError
+from push_operator.plan.workload import Address, DataPath, GeneratedSecret, Plan, SecretKey
+
+
+def _pid(bench: Bench, number: int = 0) -> int:
+    details = bench.units()[number].details
+    assert details is not None
+    return int(details["pid"])
+
+
+async def test_replicas_share_one_port_and_have_their_own_admin_ports(bench: Bench) -> None:
+    await bench.until(Plan((workload(replicas=3),)), lambda: bench.ready() == 3)
+    assert {unit.name for unit in bench.units()} == {f"test-gateway-aaaaaaaa-{number}" for number in range(3)}
+    assert len({(unit.details or {})["admin"] for unit in bench.units()}) == 3
+    assert (await asyncio.to_thread(bench.ask))["instance"].startswith("test-gateway-aaaaaaaa-")
+
+
+async def test_applying_the_same_plan_again_changes_nothing(bench: Bench) -> None:
+    plan = Plan((workload(replicas=2),))
+    await bench.until(plan, lambda: bench.ready() == 2)
+    before = bench.units()
+    await bench.cluster.apply(KEY, plan)
+    assert [unit.name for unit in bench.units()] == [unit.name for unit in before]
+    assert {_pid(bench, 0), _pid(bench, 1)} == {(unit.details or {})["pid"] for unit in before}
+
+
+async def test_a_unit_that_ends_is_started_again_and_says_why_it_ended(bench: Bench, tmp_path: Path) -> None:
+    plan = Plan((workload(FAKE=f"exit-once {tmp_path / 'failed'}"),))
+    await bench.until(plan, lambda: bench.units()[0].note == "exited with 1: fake: told to fail")
+    await bench.until(plan, lambda: bench.ready() == 1)
+    assert bench.units()[0].restarts == 1
+
+
+async def test_restarts_come_slower_and_slower(bench: Bench) -> None:
+    times: list[float] = []
+
+    def noted() -> bool:
+        restarts = bench.units()[0].restarts
+        while len(times) < restarts:
+            times.append(asyncio.get_running_loop().time())
+        return restarts >= 4
+
+    await bench.cluster.apply(KEY, Plan((workload(FAKE="exit 78"),)))
+    await eventually(noted)
+    pauses = [later - earlier for earlier, later in pairwise(times)]
+    assert pauses == sorted(pauses), pauses  # 0.5, 1, 2 s with a jitter of a fifth never overlap
+    assert bench.units()[0].note.startswith("exited with 78")
+
+
+async def test_a_killed_unit_comes_back_under_the_same_name(bench: Bench) -> None:
+    plan = Plan((workload(),))
+    await bench.until(plan, lambda: bench.ready() == 1)
+    name = bench.units()[0].name
+    os.kill(_pid(bench), signal.SIGKILL)
+    await eventually(lambda: bench.units()[0].note == "ended by SIGKILL")
+    await eventually(lambda: bench.ready() == 1)
+    assert bench.units()[0].name == name
+
+
+async def test_what_a_unit_waits_for_is_its_note(bench: Bench) -> None:
+    await bench.until(
+        Plan((workload(FAKE="never-ready"),)), lambda: bench.units()[0].note == "not connected to the bus"
+    )
+    assert bench.ready() == 0
+
+
+async def test_fewer_replicas_stop_the_highest_ordinals(bench: Bench) -> None:
+    await bench.until(Plan((workload(replicas=3),)), lambda: bench.ready() == 3)
+    await bench.until(Plan((workload(replicas=1),)), lambda: len(bench.units()) == 1)
+    assert bench.units()[0].name.endswith("-0")
+
+
+async def test_a_new_revision_comes_in_without_a_refused_connection(bench: Bench) -> None:
+    await bench.until(Plan((workload(replicas=2),)), lambda: bench.ready() == 2)
+    answers: list[str] = []
+    done = asyncio.Event()
+
+    async def keep_asking() -> None:
+        while not done.is_set():
+            answers.append((await asyncio.to_thread(bench.ask))["instance"])
+
+    asking = asyncio.create_task(keep_asking())
+    plan = Plan((workload(revision="bbbbbbbb", replicas=2),))
+    fewest = 2
+
+    def replaced() -> bool:
+        nonlocal fewest
+        fewest = min(fewest, bench.ready())
+        return bench.ready("bbbbbbbb") == 2 and len(bench.units()) == 2
+
+    await bench.until(plan, replaced)
+    done.set()
+    await asking
+    assert fewest == 2
+    assert "bbbbbbbb" in answers[-1]
+
+
+async def test_units_with_files_are_never_two(bench: Bench) -> None:
+    await bench.until(Plan((workload("auth", storage="1Gi"),)), lambda: bench.ready() == 1)
+    most = 0
+
+    def replaced() -> bool:
+        nonlocal most
+        most = max(most, sum(bool((unit.details or {})["pid"]) for unit in bench.units()))
+        return bench.ready("bbbbbbbb") == 1
+
+    await bench.until(Plan((workload("auth", revision="bbbbbbbb", storage="1Gi"),)), replaced)
+    assert most == 1
+
+
+async def test_a_component_that_is_no_longer_planned_is_stopped_and_its_port_closed(bench: Bench) -> None:
+    await bench.until(Plan((workload(),)), lambda: bench.ready() == 1)
+    await bench.until(Plan(), lambda: not bench.units())
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", bench.port))
+
+
+async def test_a_unit_that_will_not_stop_is_killed(bench: Bench) -> None:
+    await bench.until(Plan((workload(FAKE="stubborn", stop_seconds=1),)), lambda: bench.ready() == 1)
+    process = psutil.Process(_pid(bench))
+    await bench.until(Plan(), lambda: not bench.units())
+    assert not process.is_running()
+
+
+async def test_units_get_their_plan_and_little_else(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "the user's own")
+    auth = workload(
+        "auth", storage="1Gi", TOKEN=SecretKey("test-credentials", "JWT_SECRET"),
+        NONE=SecretKey("test-credentials", "absent", optional=True), FILE=DataPath("accounts.db"),
+        NATS_URL=Address("nats", "client", "nats"),
+    )  # fmt: skip
+    plan = Plan((auth,), (GeneratedSecret("test-credentials", ("JWT_SECRET",)),))
+    await bench.until(plan, lambda: bench.ready() == 1)
+    env = await asyncio.to_thread(bench.ask, "/env")
+    assert set(env) <= {
+        "PATH",
+        "HOME",
+        "LANG",
+        "TZ",
+        "LC_CTYPE",
+        "FD",
+        "ADMIN_FD",
+        "INSTANCE",
+        "TOKEN",
+        "FILE",
+        "NATS_URL",
+    }
+    assert len(env["TOKEN"]) > 32
+    assert env["FILE"] == str(bench.state.root / "data" / "auth" / "accounts.db")
+    assert env["NATS_URL"] == f"nats://127.0.0.1:{bench.state.load_ports()['nats/client']}"
+
+
+async def test_a_missing_secret_is_named_and_nothing_is_started(bench: Bench) -> None:
+    with pytest.raises(ClusterError, match="Secret own has no key JWT_SECRET: add a Secret document to the manifest"):
+        await bench.cluster.apply(KEY, Plan((workload(JWT_SECRET=SecretKey("own", "JWT_SECRET")),)))
+    assert not bench.units()
+
+
+async def test_generated_secrets_are_kept_and_private(bench: Bench) -> None:
+    secret = GeneratedSecret("test-credentials", ("JWT_SECRET",))
+    await bench.cluster.apply(KEY, Plan((), (secret,)))
+    path = bench.state.secrets / "test-credentials.json"
+    made = path.read_text()
+    await bench.cluster.apply(KEY, Plan((), (GeneratedSecret("test-credentials", ("JWT_SECRET", "OTHER")),)))
+    assert made.strip("{}\n ") in path.read_text()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(bench.state.root.stat().st_mode) == 0o700
+
+
+async def test_a_port_in_use_is_named(state: StateFolder) -> None:
+    offset = free_offset()
+    with socket.socket() as taken, state.locked():
+        taken.bind(("127.0.0.1", 8080 + offset))
+        taken.listen()
+        async with LocalCluster.running(state, Settings("127.0.0.1", offset, ORIGINS), fake_programs()) as cluster:
+            with pytest.raises(ClusterError, match=f"port {8080 + offset} on 127.0.0.1 is in use: gateway needs it"):
+                await cluster.apply(KEY, Plan((workload(),)))
+            assert not cluster.units()
+
+
+async def test_the_end_of_the_cluster_is_the_end_of_its_processes(state: StateFolder) -> None:
+    settings = Settings("127.0.0.1", free_offset(), ORIGINS)
+    with state.locked():
+        async with LocalCluster.running(state, settings, fake_programs()) as cluster:
+            bench = Bench(cluster, state, 0)
+            await bench.until(Plan((workload(replicas=2),)), lambda: bench.ready() == 2)
+            processes = [psutil.Process(_pid(bench, number)) for number in range(2)]
+        assert not any(process.is_running() for process in processes)
