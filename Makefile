@@ -31,8 +31,8 @@ format: $(VENV)/.dev-installed ## rewrite the code in the project's style
 	@$(BIN)/ruff check --quiet --fix
 	@$(BIN)/ruff format --quiet
 
-bench: $(VENV)/.dev-installed ## measure gateways: memory, CPU, latency
-	@$(BIN)/python -m bench
+bench: $(VENV)/.dev-installed ## what a socket and a message cost, against a naive gateway
+	@$(BIN)/python -m bench.gateway
 
 lock: ## resolve the dependencies anew (needs uv)
 	@$(LOCK) --group build --upgrade --output-file requirements/run.lock
