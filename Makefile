@@ -25,7 +25,7 @@ lint: $(VENV)/.dev-installed ## style, types and the architecture's contracts
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/mypy --no-error-summary
-	@$(BIN)/lint-imports --no-color > $(VENV)/lint-imports.log || { cat $(VENV)/lint-imports.log; exit 1; }
+	@$(BIN)/lint-imports --no-logo > $(VENV)/lint-imports.log || { cat $(VENV)/lint-imports.log; exit 1; }
 
 format: $(VENV)/.dev-installed ## rewrite the code in the project's style
 	@$(BIN)/ruff check --quiet --fix
