@@ -60,14 +60,10 @@ async def in_process(name: str, environ: Mapping[str, str]) -> AsyncIterator[InP
     public = listening()
     port = public.getsockname()[1]
     config = module.parse({**environ, "FD": str(public.detach())})
-    async with asyncio.TaskGroup() as tasks:
-        process = Process(name, config.common, tasks, prometheus_client.CollectorRegistry())
-        try:
-            async with module.serve(config, process):
-                yield InProcess(process, port)
-                process.stopping.set()
-        finally:
-            process.cancel_background()
+    process = Process(name, config.common, prometheus_client.CollectorRegistry())
+    async with module.serve(config, process):
+        yield InProcess(process, port)
+        process.stopping.set()
 
 
 class OwnProcess:

@@ -1,7 +1,8 @@
 """The life of one service process: settings, logs, signals, the admin port, background tasks, a graceful stop.
 
 A service is a function `serve(config, process)` that is an async context manager: entering it starts the service,
-leaving it stops it in good order. Any background task that fails ends the process; whoever runs it starts it again.
+leaving it stops it in good order. Its background work has a scope of its own (`tasks.beside`); a failure there ends the
+process, and whoever runs it starts it again.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ import gc
 import logging
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 import prometheus_client
@@ -23,6 +24,7 @@ from aiohttp import web
 
 from push_workloads.common.config import Common, ConfigError
 from push_workloads.common.http import serving
+from push_workloads.common.tasks import beside
 from push_workloads.common.telemetry import set_up_logging
 
 EXIT_CONFIG = 78  # sysexits.h EX_CONFIG
@@ -45,15 +47,9 @@ class Process:
 
     name: str
     common: Common
-    tasks: asyncio.TaskGroup
     registry: prometheus_client.CollectorRegistry
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     checks: dict[str, Check] = field(default_factory=dict)
-    _running: list[asyncio.Task[None]] = field(default_factory=list)
-
-    def background(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        """Runs beside the service until the stop; a failure ends the process."""
-        self._running.append(self.tasks.create_task(work, name=name))
 
     def waiting_for(self) -> dict[str, str]:
         """What stands between this process and serving: check name → reason."""
@@ -61,10 +57,6 @@ class Process:
         if self.stopping.is_set():
             reasons["process"] = "stopping"
         return {name: reason for name, reason in reasons.items() if reason}
-
-    def cancel_background(self) -> None:
-        for task in self._running:
-            task.cancel()
 
 
 Serve = Callable[[Config, Process], AbstractAsyncContextManager[None]]
@@ -83,19 +75,17 @@ def run(
     set_up_logging(name, config.common.instance, config.common.log_level)
     try:
         uvloop.run(_live(name, config, serve))
-    except BaseExceptionGroup as group:
-        _log.critical("the service failed", exc_info=group)
+    except Exception:  # noqa: BLE001 - the last edge: logged whole, and the exit code says so
+        _log.critical("the service failed", exc_info=True)
         return EXIT_CRASH
     return 0
 
 
 async def _live(name: str, config: Config, serve: Serve[Config]) -> None:
-    async with asyncio.TaskGroup() as tasks:
-        process = Process(name, config.common, tasks, prometheus_client.CollectorRegistry())
-        _on_signals(process.stopping)
-        async with serving(_admin(process), config.common.admin):
-            await _serve_until_stopped(config, process, serve)
-            process.cancel_background()
+    process = Process(name, config.common, prometheus_client.CollectorRegistry())
+    _on_signals(process.stopping)
+    async with serving(_admin(process), config.common.admin):
+        await _serve_until_stopped(config, process, serve)
     _log.info("stopped")
 
 
@@ -106,10 +96,8 @@ async def _serve_until_stopped(config: Config, process: Process, serve: Serve[Co
     process.checks["start"] = lambda: None if started else "starting"
     try:
         async with asyncio.timeout(None) as limit:
-            process.background(
-                _arm(limit, process.stopping, lambda: config.common.stop_seconds if started else 0), "stop"
-            )
-            async with serve(config, process):
+            arm = _arm(limit, process.stopping, lambda: config.common.stop_seconds if started else 0)
+            async with beside(arm), serve(config, process):
                 started = True
                 _tune_garbage_collection()
                 _log.info("started")

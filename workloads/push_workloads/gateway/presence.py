@@ -19,6 +19,7 @@ from redis.exceptions import RedisError
 from push_workloads.common import presence_keys as keys
 
 FLUSH_SECONDS: Final = 0.1
+RENEW_SECONDS: Final = 5.0  # a third of the lease
 BATCH: Final = 500
 _log = logging.getLogger(__name__)
 Session = tuple[str, str]  # user id, session id
@@ -53,7 +54,7 @@ class PresenceWriter:
             try:
                 if loop.time() >= renew_at:
                     await self._renew()
-                    renew_at = loop.time() + keys.RENEW_SECONDS * random.uniform(0.9, 1.0)  # noqa: S311 - spreads writes
+                    renew_at = loop.time() + RENEW_SECONDS * random.uniform(0.9, 1.0)  # noqa: S311 - spreads writes
                 await self._flush()
             except (RedisError, OSError, TimeoutError) as error:
                 _log.warning("presence cannot be written: %s", error)
