@@ -42,7 +42,7 @@ async def presence(valkey_server: Valkey) -> AsyncIterator[InProcess]:
 
 
 def _writer(redis: Any, instance: str) -> PresenceWriter:
-    return PresenceWriter(redis, instance, lambda: ())
+    return PresenceWriter(redis, instance)
 
 
 async def _gid(redis: Any, instance: str) -> str:
@@ -57,7 +57,7 @@ async def _crashing_gateway(redis: Any, users: list[str]) -> AsyncIterator[str]:
     writer = _writer(redis, "crashing")
     for user in users:
         writer.connected(user, f"session-of-{user}")
-    async with beside(writer.run()):
+    async with beside(writer.run(tuple)):
         gid: str = await eventually(lambda: _gid(redis, "crashing"))
         await eventually(lambda: _count_is(redis, gid, len(set(users))))
         yield gid
@@ -96,7 +96,7 @@ async def test_who_is_connected_is_online(presence: InProcess, http: ClientSessi
     writer.connected("ada", "s2")
     writer.connected("a user, with odd *ids*".replace(",", ";"), "s3")
     before = int(time.time() * 1000)
-    async with beside(writer.run()):
+    async with beside(writer.run(tuple)):
         await eventually(lambda: _is(http, presence, "ada", "online"))
         writer.disconnected("ada", "s1")
         found = await eventually(lambda: _seen(http, presence, "ada"))
@@ -133,7 +133,7 @@ async def test_the_sweeper_ends_the_sessions_of_a_dead_gateway(redis: Any) -> No
     alive = _writer(redis, "alive")
     alive.connected("user-0", "elsewhere")
     before = int(time.time() * 1000)
-    async with beside(alive.run()):
+    async with beside(alive.run(tuple)):
         async with _crashing_gateway(redis, users) as gid:
             pass
         async with _sweeping(redis) as metric:
@@ -149,7 +149,7 @@ async def test_the_sweeper_ends_the_sessions_of_a_dead_gateway(redis: Any) -> No
 async def test_the_sweeper_leaves_the_living_alone(redis: Any) -> None:
     alive = _writer(redis, "alive")
     alive.connected("ada", "s1")
-    async with beside(alive.run()):
+    async with beside(alive.run(tuple)):
         await eventually(lambda: redis.exists(keys.user("ada")))
         async with _sweeping(redis) as metric:
             async with _crashing_gateway(redis, ["eve"]):

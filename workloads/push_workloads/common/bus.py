@@ -42,11 +42,12 @@ class Interest:
 
 
 class DirectClient(Client):
-    """nats-py with `watch`, `unwatch` and `send` going past it. One for a process that fans out (the gateway)."""
+    """nats-py with `watch`, `unwatch` and `send` going past it. One for a process that fans out (the gateway).
 
-    def __init__(self, deliver: Deliver) -> None:
-        super().__init__()
-        self._deliver = deliver
+    `deliver` is set before the connection is made.
+    """
+
+    deliver: Deliver
 
     def watch(self, subject: str) -> int:
         """Subscribes without waiting; survives reconnects. Returns the id for `unwatch`."""
@@ -87,7 +88,7 @@ class DirectClient(Client):
     async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
         if isinstance(self._subs.get(sid), Interest):
             try:
-                self._deliver(subject, data, headers)
+                self.deliver(subject, data, headers)
             except Exception:  # noqa: BLE001 - see the next line
                 # nats-py ends its read loop on any exception and stays deaf without a word.
                 _log.exception("delivery failed", extra={"subject": subject.decode("ascii", "replace")})

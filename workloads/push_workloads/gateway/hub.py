@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 from push_workloads.common.bus import header_number, header_text
 from push_workloads.common.errors import Unavailable
 from push_workloads.common.subjects import delivery_subject
+from push_workloads.common.tasks import Spawner
 from push_workloads.gateway import codes
 from push_workloads.gateway.frames import message_frame, message_head
 from push_workloads.gateway.log import MSG_ID, Entry
@@ -70,12 +70,12 @@ class Channel:
 
 
 class Hub:
-    """All channels of this gateway. `spawn` runs a coroutine beside the service and survives its failure."""
+    """All channels of this gateway."""
 
-    def __init__(self, interests: Interests, log: Reader, spawn: Callable[[Awaitable[None]], None]) -> None:
+    def __init__(self, interests: Interests, log: Reader, spawner: Spawner) -> None:
         self._interests = interests
         self._log = log
-        self._spawn = spawn
+        self._spawner = spawner
         self._channels: dict[bytes, Channel] = {}
         self._epoch = ""
         self.delivered = 0
@@ -143,7 +143,7 @@ class Hub:
             self._hold(channel, entry, prev)
         elif channel.last != UNKNOWN and entry.seq > channel.last and prev != channel.last:
             self._hold(channel, entry, prev)
-            self._spawn(self._fill(channel))
+            self._spawner.spawn(self._fill(channel))
         else:
             self._pass(channel, entry, prev)
 

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 from nats.errors import Error as NatsError
 
-from push_workloads.common.bus import REQUEST_SECONDS, Bus, DirectClient, header_text
+from push_workloads.common.bus import REQUEST_SECONDS, DirectClient, header_text
 from push_workloads.common.errors import Unavailable
 from push_workloads.common.subjects import log_subject, shard_of, stream_name
 from push_workloads.gateway.sending import Publish, Stored
@@ -95,13 +95,17 @@ _decode_info = msgspec.json.Decoder(_Info).decode
 class Log:
     """One gateway's way to the streams. Answers to publishes come back on `reply_prefix`, unique to this process."""
 
-    def __init__(self, bus: Bus, client: DirectClient, shards: int, instance: str) -> None:
-        self._bus = bus
+    def __init__(self, client: DirectClient, shards: int, instance: str) -> None:
         self._client = client
         self._shards = shards
         self.reply_prefix = f"_INBOX_gateway.{instance}.".encode()
+        self._there = False  # the stream has answered since the connection stands
         self._waiting: dict[int, _Waiting] = {}
         self._number = 0
+
+    def waiting(self) -> str | None:
+        """A readiness check."""
+        return None if self._there else "waiting for the log"
 
     def open(self) -> None:
         """Begins to listen for answers; survives reconnects."""
@@ -145,8 +149,10 @@ class Log:
                 )
             waiting.on_answer(Answer(0, False, "the log does not take messages now"))
 
-    def forget_unanswered(self) -> None:
-        """After a lost connection no answer comes any more."""
+    def lost(self) -> None:
+        """After a lost connection no answer comes any more, and nothing that waits may go out later."""
+        self._there = False
+        self._client.drop_unsent()
         self._waiting.clear()
 
     def sweep(self) -> None:
@@ -179,7 +185,9 @@ class Log:
         """The epoch of the log, None while there is no log yet. Raises Unavailable."""
         raw = await self._request(f"$JS.API.STREAM.INFO.{stream_name(0)}", b"")
         info = _decode_info(raw)
-        return info.config.metadata.get("epoch") if info.config is not None else None
+        epoch = info.config.metadata.get("epoch") if info.config is not None else None
+        self._there = epoch is not None
+        return epoch
 
     async def _get(self, channel: str, question: dict[str, object]) -> Entry | None:
         stream = stream_name(shard_of(channel, self._shards))

@@ -26,12 +26,11 @@ Session = tuple[str, str]  # user id, session id
 
 
 class PresenceWriter:
-    """`here` lists the sessions that are open now; it is asked when everything must be registered again."""
+    """The lease, and a field for each session, of this process."""
 
-    def __init__(self, cache: Any, instance: str, here: Callable[[], Iterable[Session]]) -> None:
+    def __init__(self, cache: Any, instance: str) -> None:
         self._cache = cache
         self._instance = instance
-        self._here = here
         self._changes: dict[Session, bool] = {}  # the last word on each session: bounded by the sessions themselves
         self._gid = ""
         self._registered = False
@@ -46,14 +45,17 @@ class PresenceWriter:
     def disconnected(self, user_id: str, session_id: str) -> None:
         self._changes[(user_id, session_id)] = False
 
-    async def run(self) -> None:
-        """Renews the lease and writes changes until cancelled; Redis away means later, never a stop."""
+    async def run(self, here: Callable[[], Iterable[Session]]) -> None:
+        """Renews the lease and writes changes until cancelled; Redis away means later, never a stop.
+
+        `here` lists the sessions that are open now; it is asked when everything must be registered again.
+        """
         renew_at = 0.0
         loop = asyncio.get_running_loop()
         while True:
             try:
                 if loop.time() >= renew_at:
-                    await self._renew()
+                    await self._renew(here)
                     renew_at = loop.time() + RENEW_SECONDS * random.uniform(0.9, 1.0)  # noqa: S311 - spreads writes
                 await self._flush()
             except (RedisError, OSError, TimeoutError) as error:
@@ -70,7 +72,7 @@ class PresenceWriter:
         except (RedisError, OSError, TimeoutError) as error:
             _log.warning("presence could not be ended: %s", error)
 
-    async def _renew(self) -> None:
+    async def _renew(self, here: Callable[[], Iterable[Session]]) -> None:
         lease = {"px": keys.LEASE_MS}
         if self._gid and await self._cache.set(keys.lease(self._gid), b"1", xx=True, **lease):
             return
@@ -81,7 +83,7 @@ class PresenceWriter:
         pipe.set(keys.lease(self._gid), b"1", **lease)  # first: a sweep between the two must find it alive
         pipe.sadd(keys.GATEWAYS, self._gid)
         await pipe.execute()
-        for session in self._here():
+        for session in here():
             self._changes.setdefault(session, True)
         self._registered = True
 

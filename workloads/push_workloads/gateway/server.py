@@ -23,6 +23,7 @@ from push_workloads.common.errors import Unavailable
 from push_workloads.common.http import listening_socket
 from push_workloads.common.ids import uuid7
 from push_workloads.common.subjects import inbox, inbox_subject
+from push_workloads.common.tasks import Spawner
 from push_workloads.gateway import codes
 from push_workloads.gateway.config import GatewayConfig
 from push_workloads.gateway.cursors import CursorWriter
@@ -48,30 +49,25 @@ class Gateway:
     """Everything that the sockets of this process share."""
 
     def __init__(
-        self, config: GatewayConfig, hub: Hub, log: Log, presence: PresenceWriter, cursors: CursorWriter
+        self,
+        config: GatewayConfig,
+        hub: Hub,
+        log: Log,
+        presence: PresenceWriter,
+        cursors: CursorWriter,
+        spawner: Spawner,
     ) -> None:
         self.config = config
         self.hub = hub
         self.log = log
         self.presence = presence
         self.cursors = cursors
+        self.spawner = spawner
         self.sockets: set[Socket] = set()
         self.draining = False
         self.frames_in = self.frames_out = self.shed = self.accepted = 0
         self.joins = asyncio.Semaphore(64)
         self.left = asyncio.Event()  # some socket went
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def spawn(self, work: Any) -> None:
-        """Runs a coroutine for one socket or channel; its failure is logged and ends nothing else."""
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            _log.error("a task failed", exc_info=task.exception())
 
     def sessions(self) -> Iterable[tuple[str, str]]:
         return [(socket.who.user_id, socket.who.session_id) for socket in self.sockets]
@@ -115,11 +111,6 @@ class Gateway:
             self.left.clear()
             await self.left.wait()
 
-    async def close(self) -> None:
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
 
 class Socket(WSListener):
     """One connection: feeds its session and does what that says."""
@@ -156,7 +147,7 @@ class Socket(WSListener):
         if head is not None:
             self._welcome(head)
         else:
-            gateway.spawn(self._join(self._channel))
+            gateway.spawner.spawn(self._join(self._channel))
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         try:
@@ -251,7 +242,7 @@ class Socket(WSListener):
         elif isinstance(action, Publish):
             self._gateway.log.publish(action, partial(self._published, action.message_id))
         elif isinstance(action, Find):
-            self._gateway.spawn(self._find(action))
+            self._gateway.spawner.spawn(self._find(action))
         elif isinstance(action, Cursor):
             self._gateway.cursors.moved(self.who.user_id, self.who.device_id, action)
         elif isinstance(action, Ping):

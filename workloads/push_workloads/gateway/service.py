@@ -13,7 +13,7 @@ from push_workloads.common.bus import Bus, DirectClient, connected
 from push_workloads.common.cache import cache
 from push_workloads.common.errors import Unavailable
 from push_workloads.common.service import Process
-from push_workloads.common.tasks import beside, wait
+from push_workloads.common.tasks import Spawner, beside, wait
 from push_workloads.common.tokens import Tokens
 from push_workloads.gateway.config import GatewayConfig
 from push_workloads.gateway.cursors import CursorWriter
@@ -33,31 +33,28 @@ parse = GatewayConfig.parse
 @asynccontextmanager
 async def serve(config: GatewayConfig, process: Process) -> AsyncIterator[None]:
     """Connects to the log and to Redis, then accepts; on the way out stops accepting, sends everyone away, closes."""
-    client = DirectClient(lambda subject, payload, headers: arrived(subject, payload, headers))
-    process.checks["nats"] = lambda: None if client.is_connected else "not connected to NATS"
-    process.checks["log"] = lambda: None if hub is not None and hub.epoch else "waiting for the log"
-    hub: Hub | None = None
-    async with connected(config.nats, "gateway", client) as bus, cache(config.redis) as redis:
-        log = Log(bus, client, config.nats.shards, secrets.token_hex(8))
-        presence = PresenceWriter(redis, config.common.instance, lambda: gateway.sessions())
-        cursors = CursorWriter(redis)
-        hub = Hub(client, log, lambda work: gateway.spawn(work))
-        gateway = Gateway(config, hub, log, presence, cursors)
-        arrived = _dispatch(hub, log)
+    async with cache(config.redis) as redis:
+        client, spawner = DirectClient(), Spawner()
+        log = Log(client, config.nats.shards, secrets.token_hex(8))
+        hub = Hub(client, log, spawner)
+        presence, cursors = PresenceWriter(redis, config.common.instance), CursorWriter(redis)
+        gateway = Gateway(config, hub, log, presence, cursors, spawner)
         door = Door(Tokens(config.tokens), config.common.origins, _full(gateway, process), new_who)
         process.registry.register(GatewayCollector(gateway, door))
-        process.checks["presence"] = presence.waiting
-        log.open()
-        work = (presence.run(), cursors.run(), gateway.tick(), _follow(bus, client, gateway))
-        try:
-            async with beside(*work):
-                async with accepting(gateway, door, config.common.public):
-                    yield
-                await gateway.drain()
-        finally:
-            await gateway.close()
-            await cursors.flush()
-            await presence.close()
+        process.checks |= {"nats": lambda: None if client.is_connected else "not connected to NATS"}
+        process.checks |= {"log": log.waiting, "presence": presence.waiting}
+        client.deliver = _dispatch(hub, log)
+        async with connected(config.nats, "gateway", client) as bus:
+            log.open()
+            try:
+                async with beside(presence.run(gateway.sessions), cursors.run(), gateway.tick(), _follow(bus, gateway)):
+                    async with accepting(gateway, door, config.common.public):
+                        yield
+                    await gateway.drain()
+            finally:
+                await spawner.close()
+                await cursors.flush()
+                await presence.close()
 
 
 def _dispatch(hub: Hub, log: Log) -> Callable[[bytes, bytes, bytes], None]:
@@ -85,13 +82,12 @@ def _full(gateway: Gateway, process: Process) -> Callable[[], str | None]:
     return full
 
 
-async def _follow(bus: Bus, client: DirectClient, gateway: Gateway) -> None:
+async def _follow(bus: Bus, gateway: Gateway) -> None:
     """Keeps the log's epoch known, and looks after every channel when the connection was away."""
     back = asyncio.Event()
 
     def lost() -> None:
-        client.drop_unsent()
-        gateway.log.forget_unanswered()
+        gateway.log.lost()
         gateway.bus_lost()
 
     bus.on_lost(lost)
