@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from push_workloads.common.bus import header_number, header_text
@@ -24,6 +26,7 @@ LAST_SEQ: Final = b"\r\nNats-Last-Sequence: "
 MAX_HELD: Final = 1000
 MAX_FILL: Final = 1000  # messages read to close one gap; more is the client's recovery
 FILL_TRIES: Final = 5
+FILL_PAUSE_SECONDS = 0.2
 RECHECKS_AT_ONCE: Final = 32
 UNKNOWN: Final = -1
 _log = logging.getLogger(__name__)
@@ -56,7 +59,7 @@ class Interests(Protocol):
 class Channel:
     """One channel that is present here. `last` is the seq last passed on, UNKNOWN until the head is known."""
 
-    __slots__ = ("head", "held", "key", "last", "members", "name", "sid", "subject")
+    __slots__ = ("end", "head", "held", "key", "last", "members", "name", "sid", "subject")
 
     def __init__(self, name: str, subject: str, epoch: str) -> None:
         self.name = name
@@ -66,7 +69,8 @@ class Channel:
         self.sid = 0
         self.members: set[Member] = set()
         self.last = UNKNOWN
-        self.held: list[tuple[Entry, int]] | None = None  # entries with their prev, while a gap is being filled
+        self.end = 0  # the log is known to reach at least here
+        self.held: deque[tuple[Entry, int]] | None = None  # entries with their prev, while a gap is being filled
 
 
 class Hub:
@@ -111,7 +115,8 @@ class Hub:
 
     def leave(self, member: Member, channel: Channel) -> None:
         channel.members.discard(member)
-        if not channel.members and self._channels.pop(channel.key, None) is not None:
+        if not channel.members and self._channels.get(channel.key) is channel:
+            del self._channels[channel.key]
             self._interests.unwatch(channel.sid)
 
     def known_head(self, channel: Channel) -> int | None:
@@ -159,49 +164,51 @@ class Hub:
 
     def _hold(self, channel: Channel, entry: Entry, prev: int) -> None:
         if channel.held is None:
-            channel.held = []
+            channel.held = deque()
         if len(channel.held) >= MAX_HELD:
             self._reset(channel, "too much arrived during a gap")
         else:
             channel.held.append((entry, prev))
 
     async def _fill(self, channel: Channel) -> None:
-        """Reads what was missed, passes it on in order, then what was held meanwhile."""
+        """Brings a held channel up to date; what arrives meanwhile is held too."""
         self.gaps += 1
-        if channel.held is None:
-            channel.held = []
         for attempt in range(FILL_TRIES):
             try:
-                if await self._read_missing(channel):
-                    self._release(channel)
-                else:
+                if not await self._catch_up(channel):
                     self._reset(channel, "too much was missed")
                 return
             except Unavailable:
-                await asyncio.sleep(0.2 * 2**attempt)
+                await asyncio.sleep(FILL_PAUSE_SECONDS * 2**attempt)
         self._reset(channel, "the log does not answer")
 
-    async def _read_missing(self, channel: Channel) -> bool:
-        """False when there is more than a gap should have. What is held already need not be read."""
+    async def _catch_up(self, channel: Channel) -> bool:
+        """Passes on what is held where it follows, reads what is missing before it, until nothing is held and the log's
+        known end is reached. False when more is missing than a gap should have."""
         for _ in range(MAX_FILL):
-            if channel.held and channel.held[0][1] == channel.last:
+            if channel.held is None:
+                return True  # given up meanwhile
+            self._pass_held(channel, lambda prev: prev == channel.last)
+            if not channel.held and channel.last >= channel.end:
+                channel.held = None
                 return True
             entry = await self._log.following(channel.subject, channel.last)
-            if entry is None:
-                return True
-            self._pass(channel, entry, channel.last)
+            if entry is not None:
+                self._pass(channel, entry, channel.last)
+            else:  # the log has no more: what is held says so little of its place as it can
+                channel.end = channel.last
+                self._pass_held(channel, lambda _: True)
         return False
 
-    def _release(self, channel: Channel) -> None:
-        held, channel.held = channel.held or [], None
-        for entry, prev in held:
-            self._pass(channel, entry, prev)
+    def _pass_held(self, channel: Channel, follows: Callable[[int], bool]) -> None:
+        held = channel.held
+        while held and (held[0][0].seq <= channel.last or follows(held[0][1])):
+            self._pass(channel, *held.popleft())
 
     def _reset(self, channel: Channel, reason: str) -> None:
         """Gives up on a channel: its clients come back and recover; silence is never a gap."""
         _log.warning("closing the readers of a channel", extra={"reason": reason, "members": len(channel.members)})
-        channel.held = None
-        channel.last = UNKNOWN
+        channel.held, channel.last, channel.end = None, UNKNOWN, 0
         for member in tuple(channel.members):
             member.close(codes.RESTART, reason)
 
@@ -210,7 +217,7 @@ class Hub:
         slots = asyncio.Semaphore(RECHECKS_AT_ONCE)
         async with asyncio.TaskGroup() as group:
             for channel in tuple(self._channels.values()):
-                if channel.last != UNKNOWN and channel.held is None:
+                if channel.last != UNKNOWN:
                     await slots.acquire()
                     group.create_task(self._recheck(channel)).add_done_callback(lambda _: slots.release())
 
@@ -222,5 +229,8 @@ class Hub:
             return
         if 0 < head < channel.last:
             self._reset(channel, "the log is behind what was delivered")
-        elif head > channel.last and channel.held is None:
-            await self._fill(channel)
+        elif head > channel.last:
+            channel.end = head
+            if channel.held is None:  # else it is being filled already, and now up to this end
+                channel.held = deque()
+                await self._fill(channel)
