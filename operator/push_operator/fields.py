@@ -74,6 +74,19 @@ class Node:
             return default
         return value
 
+    def texts(self, name: str, pattern: str, means: str) -> tuple[str, ...]:
+        """A list of texts, each of which is `means`; empty when absent."""
+        value = self.raw(name)
+        if value is None:
+            return ()
+        if not isinstance(value, list):
+            self.fault(name, f"must be a list; each entry is {means}")
+            return ()
+        for number, entry in enumerate(value):
+            if not isinstance(entry, str) or not re.fullmatch(pattern, entry):
+                self.fault(f"{name}[{number}]", f"must be {means}")
+        return tuple(str(entry) for entry in value)
+
     def name_of(self, name: str) -> str | None:
         """The name of another object (RFC 1123 label), None when absent."""
         value = self.raw(name)

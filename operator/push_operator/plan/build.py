@@ -10,8 +10,10 @@ from push_operator.plan.workload import GeneratedSecret, Plan
 
 
 def build(cluster: PushCluster, origins: tuple[str, ...] = ()) -> Plan:
-    """What must run for this cluster. `origins` are the web pages that browsers may call the services from."""
+    """What must run for this cluster. `origins` are the cluster's own web pages, beside those that the manifest allows
+    to call the services from a browser."""
     keys: tuple[str, ...] = ("JWT_SECRET",) if cluster.tokens.signing_keys_secret is None else ()
     keys += generated_keys(cluster)
     secrets = (GeneratedSecret(credentials_name(cluster.name), keys),) if keys else ()
-    return Plan(workloads=backing_workloads(cluster) + service_workloads(cluster, origins), secrets=secrets)
+    services = service_workloads(cluster, origins + cluster.allowed_origins)
+    return Plan(workloads=backing_workloads(cluster) + services, secrets=secrets)

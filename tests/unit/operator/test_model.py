@@ -44,6 +44,7 @@ def test_every_field_is_read() -> None:
         nats={"url": "tls://nats.example:4222", "credentialsSecret": "nats-login"},
         redis={"managed": {"storage": "2Gi"}},
         cassandra={"embedded": {}},
+        allowedOrigins=["https://chat.example.com", "http://localhost:3000"],
         tokens={"signingKeysSecret": "keys", "accessTokenTtlSeconds": 900},
     )  # fmt: skip
     assert (made.version, made.paused, made.registrations_per_hour) == ("1.2", True, 5)
@@ -52,10 +53,15 @@ def test_every_field_is_read() -> None:
     assert made.services["presence"].replicas == 3
     assert made.nats == External("tls://nats.example:4222", "nats-login")
     assert made.redis == Managed("2Gi")
+    assert made.allowed_origins == ("https://chat.example.com", "http://localhost:3000")
     assert (made.tokens.signing_keys_secret, made.tokens.access_token_ttl_seconds) == ("keys", 900)
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"allowedOrigins": "https://a.example"},
+     "spec.allowedOrigins: must be a list; each entry is an origin such as https://chat.example.com, no path"),
+    ({"allowedOrigins": ["https://a.example", "https://a.example/x"]},
+     "spec.allowedOrigins[1]: must be an origin such as https://chat.example.com, no path"),
     ({"gateway": {}},
      "spec.gateway.replicas: required when scaling.mode is Fixed: how many gateways to run, 1 to 1000"),
     ({"gateway": {"replicas": 0}}, "spec.gateway.replicas: must be a whole number from 1 to 1000"),
@@ -87,7 +93,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
      "spec.tokens.signingKeysSecret: must be an object's name: lower-case letters, digits and '-'"),
     ({"oauth": {}},
      "spec.oauth: unknown field: did you mean auth? allowed here: size, gateway, auth, message, presence, push, "
-     "version, paused, nats, redis, cassandra, tokens"),
+     "version, paused, allowedOrigins, nats, redis, cassandra, tokens"),
 ]  # fmt: skip
 
 

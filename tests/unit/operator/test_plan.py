@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.operator.manifests import cluster
 
+from push_operator.model import SERVICES
 from push_operator.plan.build import build
 from push_operator.plan.workload import Address, DataPath, EnvValue, Plan, SecretKey, Workload
 
@@ -165,6 +166,12 @@ def test_what_a_unit_is_started_from_is_its_revision() -> None:
         after = build(cluster(**spec), ORIGINS)
         changed = [w.component for w in after.workloads if w.revision != _workload(before, w.component).revision]
         assert changed == [component]
+
+
+def test_the_origins_of_the_manifest_stand_beside_the_clusters_own() -> None:
+    plan = build(cluster(allowedOrigins=["https://chat.example.com"]), ORIGINS)
+    for component in SERVICES:
+        assert _env(plan, component)["ALLOWED_ORIGINS"] == f"{','.join(ORIGINS)},https://chat.example.com"
 
 
 def test_a_plan_is_plain_data() -> None:
