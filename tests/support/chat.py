@@ -54,6 +54,15 @@ class Client:
                     return frame
                 self._kept.append(frame)
 
+    async def answer(self, identifier: str, *, within: float = 10.0) -> Frame:
+        """The ack or the error that repeats this id."""
+        async with asyncio.timeout(within):
+            while True:
+                frame: Frame = json.loads(await self.socket.recv())
+                if frame.get("id") == identifier:
+                    return frame
+                self._kept.append(frame)
+
     async def closed(self, *, within: float = 5.0) -> int:
         """Reads to the end; the close code."""
         async with asyncio.timeout(within):

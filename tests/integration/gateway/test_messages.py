@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -165,3 +166,44 @@ async def test_history_holds_what_was_sent_for_both_sides(plane: Plane, http: Cl
     assert older == [2, 1, 0]
     assert (await page("ann", "bob", "limit=5"))["next"] is None
     assert await numbers("eve", "ann", "") == []
+
+
+@pytest.mark.parametrize("limit", ["0", "201", "0000000050", "9" * 5000, "-1", "1e1", "٣", ""])
+async def test_a_bad_limit_is_told(plane: Plane, http: ClientSession, limit: str) -> None:
+    message = await plane.message()
+    headers = {"Authorization": f"Bearer {token_for('ann')}"}
+    params = {"limit": limit}
+    async with http.get(f"{message.url}/conversations/bob/messages", params=params, headers=headers) as answer:
+        assert answer.status == 400
+        assert (await answer.json())["error"]["message"] == "limit: a whole number from 1 to 200"
+
+
+async def test_the_deepest_content_that_is_taken_reaches_history(plane: Plane, http: ClientSession) -> None:
+    gateway, message = await plane.gateway(), await plane.message()
+    ann = await plane.client(gateway, "ann")
+    content: list[object] = []
+    for _ in range(63):
+        content = [content]
+    await ann.send(type="send_message", recipient_id="bob", content=content)
+    await ann.expect("ack")
+    headers = {"Authorization": f"Bearer {token_for('ann')}"}
+
+    async def kept() -> bool:
+        async with http.get(f"{message.url}/conversations/bob/messages", headers=headers) as answer:
+            return [one["content"] for one in (await answer.json())["messages"]] == [content]
+
+    await eventually(kept)
+
+
+async def test_a_log_that_fills_up_makes_room(plane: Plane) -> None:
+    """Four times what it may hold goes through it: a send that finds it full is told so, and works a little later."""
+    await plane.message(LOG_MAX_BYTES=str(1024 * 1024))
+    gateway = await plane.gateway(FRAMES_PER_SECOND="100000", FRAMES_BURST="100000")
+    ann = await plane.client(gateway, "ann")
+    for number in range(35):
+        key = f"a-key-for-number-{number:04}"
+        await ann.send(type="send_message", id=key, recipient_id="bob", content="x" * 60_000, dedup_id=key)
+        while (answer := await ann.answer(key))["type"] == "error":
+            assert answer["code"] == "unavailable"
+            await asyncio.sleep(answer["retry_after_ms"] / 1000)
+            await ann.send(type="send_message", id=key, recipient_id="bob", content="x" * 60_000, dedup_id=key)

@@ -217,8 +217,20 @@ async def test_a_full_gateway_says_503_and_takes_the_next_when_one_leaves(gatewa
         ([(PING, b"x" * 126, FIN)], 1002),
         ([(TEXT, b"x" * 2049, FIN)], 1009),
         ([(TEXT, b"x" * 1500, 0), (CONTINUATION, b"x" * 600, 0)], 1009),
+        ([(TEXT, b"", 0)] + [(CONTINUATION, b"", 0)] * 300, 1009),
     ],
-    ids=["not-utf8", "rsv", "stray", "nested", "fragment-utf8", "opcode", "long-ping", "too-big", "fragments-too-big"],
+    ids=[
+        "not-utf8",
+        "rsv",
+        "stray",
+        "nested",
+        "fragment-utf8",
+        "opcode",
+        "long-ping",
+        "too-big",
+        "fragments-too-big",
+        "too-many-fragments",
+    ],
 )
 async def test_broken_framing_closes_with_its_code(
     gateway: InProcess, dial: Dial, frames: list[tuple[int, bytes, int]], code: int
@@ -252,6 +264,12 @@ async def test_fragments_pings_and_binary(gateway: InProcess, dial: Dial) -> Non
     assert (await wire.frame())["type"] == "pong"
     wire.send(CLOSE, struct.pack(">H", 1000))
     assert await wire.close_code() == 1000
+
+
+async def test_a_close_without_a_code_is_answered_by_one_without(gateway: InProcess, dial: Dial) -> None:
+    wire = await dial(gateway)
+    wire.send(CLOSE, b"")
+    assert await wire.read() == (CLOSE, b"")
 
 
 async def test_a_deaf_client_is_pinged_then_closed_with_4408(gateway: InProcess, dial: Dial) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from push_workloads.common.errors import Unavailable
-from push_workloads.common.tasks import Spawner
+from push_workloads.common.tasks import Spawner, beside
 from push_workloads.gateway import hub
 from push_workloads.gateway.hub import Channel, Hub
 from push_workloads.gateway.log import Entry
@@ -66,8 +66,8 @@ class Member:
     def deliver(self, message: Delivered) -> None:
         self.seqs.append(message.seq)
 
-    def close(self, code: int, reason: str) -> None:
-        self.closed = code
+    def send_away(self) -> None:
+        self.closed = 1012
 
 
 class Bench:
@@ -142,6 +142,31 @@ async def test_a_log_that_does_not_answer_a_gap_sends_the_clients_away(monkeypat
     bench.hub.arrived(*carried)
     await bench.settle()
     assert (member.seqs, member.closed) == ([], 1012)
+
+
+async def test_the_patrol_finds_a_loss_that_no_later_message_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "PATROL_SECONDS", 0.0)
+    bench, member = Bench(), Member()
+    await bench.hub.ask_head(bench.join(member))
+    bench.hub.arrived(*bench.log.append(1))
+    bench.log.append(2)
+    bench.log.away = 1
+    async with beside(bench.hub.patrol()):
+        await bench.settle()
+    assert (member.seqs, member.closed) == ([1, 2], None)
+
+
+async def test_a_reset_while_a_gap_is_read_ends_the_reading() -> None:
+    bench, member = Bench(), Member()
+    channel = bench.join(member)
+    bench.log.append(5)
+    await bench.hub.ask_head(channel)
+    bench.log.append(6)
+    bench.hub.arrived(*bench.log.append(7))
+    await asyncio.sleep(0)
+    bench.hub.set_epoch("e2")
+    await bench.settle()
+    assert (member.seqs, member.closed, bench.hub.known_head(channel)) == ([], 1012, None)
 
 
 async def test_a_log_that_is_behind_what_was_delivered_sends_the_clients_away() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from push_workloads.common.ids import message_id_of
-from push_workloads.gateway.frames import message_frame, message_head
+from push_workloads.gateway.frames import message_frame, message_head, too_deep
 from push_workloads.gateway.sending import Find, Publish, Stored
 from push_workloads.gateway.session import (
     FAULTS_TO_CLOSE,
@@ -85,6 +85,8 @@ BAD = [
     ('{"type":"send_message","recipient_id":"bob","content":1,"kind":"system"}', "bad_frame", "$.kind"),
     ('{"type":"send_message","recipient_id":"bob","content":1,"kind":"edit"}', "bad_frame", "ref"),
     ('{"type":"send_message","recipient_id":"bob","content":1,"retry":true}', "bad_frame", "retry"),
+    ('{"type":"send_message","recipient_id":"bob","content":1,"ref":"abc\\n"}', "bad_frame", "$.ref"),
+    ('{"type":"send_message","recipient_id":"bob","content":' + "[" * 65 + "]" * 65 + "}", "bad_frame", "64 levels"),
     ('{"type":"send_message","recipient_id":"\\ud800","content":1}', "bad_frame", ""),
     ('{"type":"send_message","recipient_id":"' + "é" * 100 + '","content":1}', "bad_frame", "recipient_id"),
     ('{"type":"received","channel":"user:ann","seq":-1}', "bad_frame", "$.seq"),
@@ -145,9 +147,35 @@ def test_too_fast_is_rate_limited_and_says_when_to_come_back() -> None:
     session = opened(Limits(frames_per_second=10, burst=3))
     for _ in range(3):
         assert sent(says(session, {"type": "ping"}))[0]["type"] == "pong"
-    (error,) = sent(says(session, {"type": "ping"}))
-    assert (error["code"], error["retry_after_ms"]) == ("rate_limited", 101)
+    (error,) = sent(says(session, {"type": "ping", "id": "p"}))
+    assert (error["code"], error["retry_after_ms"], error["id"]) == ("rate_limited", 101, "p")
     assert sent(says(session, {"type": "ping"}, now=1.0 + 0.11))[0]["type"] == "pong"
+
+
+@given(st.lists(st.integers(0, 60_000), min_size=1, max_size=400), st.integers(1, 200), st.integers(1, 300))
+def test_a_client_that_waits_as_it_is_told_is_never_closed(sizes: list[int], rate: int, burst: int) -> None:
+    session, now = opened(Limits(frames_per_second=rate, burst=burst)), 1.0
+    for size in sizes:
+        frame = {"type": "ping", "pad": "x" * size}
+        while (answer := sent(says(session, frame, now=now))[0])["type"] == "error":
+            assert answer["code"] == "rate_limited"
+            now += answer["retry_after_ms"] / 1000
+    assert not any(isinstance(action, Close) for action in says(session, {"type": "ping"}, now=now))
+
+
+def test_a_client_that_does_not_wait_is_closed() -> None:
+    session = opened(Limits(frames_per_second=10, burst=3))
+    codes = [
+        action.code for number in range(1000) for action in says(session, {"type": "ping"}) if isinstance(action, Close)
+    ]
+    assert codes[0] == 4400
+
+
+def test_a_large_frame_costs_more_than_a_small_one() -> None:
+    session = opened(Limits(frames_per_second=10, burst=20))
+    assert sent(says(session, {"type": "ping", "pad": "x" * 65_000}))[0]["type"] == "pong"
+    assert sent(says(session, {"type": "ping", "pad": "x" * 65_000}))[0]["code"] == "rate_limited"
+    assert sent(says(session, {"type": "ping"}))[0]["type"] == "pong"
 
 
 # Sending
@@ -305,6 +333,20 @@ def test_every_send_ends_in_one_answer_and_acks_follow_every_lower_seq(data: st.
         seen += sent(actions)
     assert [frame["seq"] for frame in seen] == list(range(1, seq + 1))
     assert {frame["id"] for frame in seen if frame["type"] == "ack"} == set(open_sends)
+
+
+@given(
+    st.recursive(st.none() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)),
+    st.integers(0, 70),
+)
+def test_depth_is_counted_as_a_reader_would(value: Any, more: int) -> None:
+    def depth(node: Any) -> int:
+        inner = node.values() if isinstance(node, dict) else node if isinstance(node, list) else None
+        return 0 if inner is None else 1 + max(map(depth, inner), default=0)
+
+    for _ in range(more):
+        value = [value, "[{[{" * 20 + '\\"']
+    assert too_deep(json.dumps(value).encode()) == (depth(value) > 64)
 
 
 # Receiving

@@ -20,9 +20,9 @@ from nats.js.api import AckPolicy, ConsumerConfig
 
 from push_workloads.common.errors import Unavailable
 
-# A fetch in flight over a restart of the server hangs to its end: short ones, with heartbeats, notice.
+# A fetch in flight over a restart of the server hangs to its end, so they are short. No idle heartbeats: nats-py asks
+# for them again when less time is left than two of them take, which the server refuses.
 FETCH_SECONDS: Final = 5.0
-HEARTBEAT_SECONDS: Final = 1.0
 REQUEST_SECONDS: Final = 5.0
 PAUSE_FIRST, PAUSE_LAST = 0.2, 5.0
 _log = logging.getLogger(__name__)
@@ -91,14 +91,26 @@ class Consumer:
             while True:
                 self._open = True
                 try:
-                    messages = await subscription.fetch(
-                        self._source.batch, timeout=FETCH_SECONDS, heartbeat=HEARTBEAT_SECONDS
-                    )
+                    messages = await subscription.fetch(self._source.batch, timeout=FETCH_SECONDS)
                 except TimeoutError:
                     # Nothing came, which is no fault; but only a consumer that is still there may go on silently.
                     await subscription.consumer_info()
                     continue
-                await self._handle(messages)
+                await self._handle_all(messages)
         finally:
             if self._client.is_connected:
                 await subscription.unsubscribe()
+
+    async def _handle_all(self, messages: Sequence[Msg]) -> None:
+        """One message that cannot be handled must not stop the others: it stays unacknowledged, and comes again."""
+        try:
+            await self._handle(messages)
+        except (NatsError, Unavailable, OSError, TimeoutError):
+            raise
+        except Exception:  # noqa: BLE001 - whatever it is, it is one message's
+            if len(messages) == 1:
+                subject = messages[0].subject
+                _log.exception("a message cannot be handled", extra={"stream": self.stream, "subject": subject})
+                return
+            for message in messages:
+                await self._handle_all([message])

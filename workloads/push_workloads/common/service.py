@@ -75,10 +75,16 @@ def run(
     set_up_logging(name, config.common.instance, config.common.log_level)
     try:
         uvloop.run(_live(name, config, serve))
-    except Exception:  # noqa: BLE001 - the last edge: logged whole, and the exit code says so
-        _log.critical("the service failed", exc_info=True)
+    except Exception as error:  # noqa: BLE001 - the last edge: logged whole, and the exit code says so
+        cause = _leaf(error)
+        _log.critical("the service failed: %s: %s", type(cause).__name__, cause, exc_info=True)
         return EXIT_CRASH
     return 0
+
+
+def _leaf(error: BaseException) -> BaseException:
+    """The first error inside groups of groups: what a person wants to read first."""
+    return _leaf(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
 
 
 async def _live(name: str, config: Config, serve: Serve[Config]) -> None:
@@ -104,6 +110,8 @@ async def _serve_until_stopped(config: Config, process: Process, serve: Serve[Co
                 await process.stopping.wait()
                 _log.info("stopping")
     except TimeoutError:
+        if not process.stopping.is_set():
+            raise  # the service's own, not the limit that the stop has set
         _log.warning("stopped before it was ready" if not started else "stopped with work unfinished")
 
 

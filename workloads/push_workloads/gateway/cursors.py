@@ -17,6 +17,7 @@ from push_workloads.gateway.session import Cursor
 FLUSH_SECONDS: Final = 1.0
 KEEP_SECONDS: Final = 90 * 86_400
 BATCH: Final = 500
+MAX_WAITING: Final = 50_000
 _log = logging.getLogger(__name__)
 
 # KEYS[1] the device, ARGV: channel, epoch, seq, seconds to keep. A new epoch replaces, within one the larger wins.
@@ -49,6 +50,8 @@ class CursorWriter:
         held = self._waiting.get(key)
         if held is None or held.epoch != cursor.epoch or held.seq < cursor.seq:
             self._waiting[key] = cursor
+        if len(self._waiting) > MAX_WAITING:
+            del self._waiting[next(iter(self._waiting))]  # a lost cursor costs its device a longer replay, no message
 
     async def run(self) -> None:
         while True:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Annotated, Final, Literal
 
@@ -13,8 +14,11 @@ from push_workloads.gateway.codes import BAD_FRAME, UNKNOWN_TYPE
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
 DedupId = Annotated[str, Meta(min_length=16, max_length=128)]
 UserId = Annotated[str, Meta(min_length=1, max_length=128)]
-MessageId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
+MessageId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+\Z")]
 Kind = Literal["text", "edit", "delete", "reaction"]
+
+
+MAX_DEPTH: Final = 64  # of arrays and objects in `content`
 
 
 class PushHint(Struct, omit_defaults=True):
@@ -78,6 +82,22 @@ def decode(text: str) -> Frame | Refused:
         return _refuse(text, str(error))
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         return Refused(BAD_FRAME, f"a frame is one JSON object: {error}", None)
+
+
+_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|([\[{])|([\]}])')
+
+
+def too_deep(content: bytes) -> bool:
+    """Is JSON nested over MAX_DEPTH levels? Whatever is stored must be readable by everyone who reads it later, and
+    decoders give up at depths of their own."""
+    if content.count(b"[") + content.count(b"{") <= MAX_DEPTH:
+        return False
+    depth = 0
+    for found in _BRACKETS.finditer(content):
+        depth += 1 if found[1] else -1 if found[2] else 0
+        if depth > MAX_DEPTH:
+            return True
+    return False
 
 
 def id_of(text: str) -> str | None:

@@ -10,13 +10,13 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, Protocol
 
 from push_workloads.common.bus import header_number, header_text
 from push_workloads.common.errors import Unavailable
 from push_workloads.common.subjects import delivery_subject
 from push_workloads.common.tasks import Spawner
-from push_workloads.gateway import codes
 from push_workloads.gateway.frames import message_frame, message_head
 from push_workloads.gateway.log import MSG_ID, Entry
 from push_workloads.gateway.session import Delivered
@@ -28,6 +28,7 @@ MAX_FILL: Final = 1000  # messages read to close one gap; more is the client's r
 FILL_TRIES: Final = 5
 FILL_PAUSE_SECONDS = 0.2
 RECHECKS_AT_ONCE: Final = 32
+PATROL_SECONDS = 60.0
 UNKNOWN: Final = -1
 _log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ class Member(Protocol):
 
     def deliver(self, message: Delivered) -> None: ...
 
-    def close(self, code: int, reason: str) -> None: ...
+    def send_away(self) -> None: ...
 
 
 class Reader(Protocol):
@@ -193,6 +194,8 @@ class Hub:
                 channel.held = None
                 return True
             entry = await self._log.following(channel.subject, channel.last)
+            if channel.held is None:
+                return True  # given up meanwhile
             if entry is not None:
                 self._pass(channel, entry, channel.last)
             else:  # the log has no more: what is held says so little of its place as it can
@@ -210,24 +213,43 @@ class Hub:
         _log.warning("closing the readers of a channel", extra={"reason": reason, "members": len(channel.members)})
         channel.held, channel.last, channel.end = None, UNKNOWN, 0
         for member in tuple(channel.members):
-            member.close(codes.RESTART, reason)
+            member.send_away()
 
     async def recheck(self) -> None:
         """After a lost connection: compares every channel's head with what was passed on, and fills what is missing."""
         slots = asyncio.Semaphore(RECHECKS_AT_ONCE)
         async with asyncio.TaskGroup() as group:
-            for channel in tuple(self._channels.values()):
-                if channel.last != UNKNOWN:
-                    await slots.acquire()
-                    group.create_task(self._recheck(channel)).add_done_callback(lambda _: slots.release())
+            for channel in self._known():
+                await slots.acquire()
+                group.create_task(self._recheck(channel)).add_done_callback(lambda _: slots.release())
+
+    async def patrol(self) -> None:
+        """The same about once a minute, spread out: finds a lost message that no later one would show."""
+        while True:
+            channels = self._known()
+            pause = PATROL_SECONDS / (len(channels) + 1)
+            for channel in channels:
+                await asyncio.sleep(pause)
+                if channel.members and channel.last != UNKNOWN:
+                    with suppress(Unavailable):  # the reconnect that follows looks at all of them
+                        await self._compare(channel)
+            await asyncio.sleep(pause)
+
+    def _known(self) -> list[Channel]:
+        return [channel for channel in self._channels.values() if channel.last != UNKNOWN]
 
     async def _recheck(self, channel: Channel) -> None:
         try:
-            head = await self._log.head(channel.subject)
+            await self._compare(channel)
         except Unavailable:
             self._reset(channel, "the log does not answer")
-            return
-        if 0 < head < channel.last:
+
+    async def _compare(self, channel: Channel) -> None:
+        before = channel.last  # what comes while the answer is on its way says nothing about the log
+        head = await self._log.head(channel.subject)
+        if channel.last == UNKNOWN:
+            return  # given up meanwhile
+        if 0 < head < before:
             self._reset(channel, "the log is behind what was delivered")
         elif head > channel.last:
             channel.end = head

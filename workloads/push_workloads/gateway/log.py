@@ -54,6 +54,7 @@ class _Waiting(Struct, gc=False):
     on_answer: OnAnswer
     since: float
     tries: int
+    connection: int  # which one it was first sent on
 
 
 class _Fault(Struct):
@@ -102,6 +103,7 @@ class Log:
         self._there = False  # the stream has answered since the connection stands
         self._waiting: dict[int, _Waiting] = {}
         self._number = 0
+        self._connection = 0
 
     def waiting(self) -> str | None:
         """A readiness check."""
@@ -114,9 +116,11 @@ class Log:
     def publish(self, publication: Publish, on_answer: OnAnswer) -> None:
         """Sends one copy; `on_answer` is called once, later, or never when the answer is lost (the session's tick
         gives up then)."""
-        self._attempt(_Waiting(publication, on_answer, asyncio.get_running_loop().time(), 0))
+        self._attempt(_Waiting(publication, on_answer, asyncio.get_running_loop().time(), 0, self._connection))
 
     def _attempt(self, waiting: _Waiting) -> None:
+        if waiting.connection != self._connection:
+            return  # its sender was told `unavailable` when the connection went
         publication = waiting.publication
         self._number += 1
         reply = f"{self.reply_prefix.decode()}{self._number}"
@@ -152,6 +156,7 @@ class Log:
     def lost(self) -> None:
         """After a lost connection no answer comes any more, and nothing that waits may go out later."""
         self._there = False
+        self._connection += 1
         self._client.drop_unsent()
         self._waiting.clear()
 

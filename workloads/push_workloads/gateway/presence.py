@@ -31,13 +31,13 @@ class PresenceWriter:
     def __init__(self, cache: Any, instance: str) -> None:
         self._cache = cache
         self._instance = instance
-        self._changes: dict[Session, bool] = {}  # the last word on each session: bounded by the sessions themselves
+        self._changes: dict[Session, bool] = {}  # the last word on each session; emptied when the lease is given up
         self._gid = ""
-        self._registered = False
+        self._renewed_at = 0.0
 
     def waiting(self) -> str | None:
         """A readiness check."""
-        return None if self._registered else "no presence lease in Redis"
+        return None if self._gid else "no presence lease in Redis"
 
     def connected(self, user_id: str, session_id: str) -> None:
         self._changes[(user_id, session_id)] = True
@@ -56,10 +56,16 @@ class PresenceWriter:
             try:
                 if loop.time() >= renew_at:
                     await self._renew(here)
+                    self._renewed_at = loop.time()
                     renew_at = loop.time() + RENEW_SECONDS * random.uniform(0.9, 1.0)  # noqa: S311 - spreads writes
                 await self._flush()
             except (RedisError, OSError, TimeoutError) as error:
                 _log.warning("presence cannot be written: %s", error)
+                if loop.time() - self._renewed_at > keys.LEASE_MS / 1000:
+                    # The lease has run out: all of it is the sweeper's now, and is registered anew later.
+                    self._gid = ""
+                    self._changes.clear()
+                    renew_at = 0.0
                 await asyncio.sleep(random.uniform(0.5, 1.0))  # noqa: S311 - spreads retries
             await asyncio.sleep(FLUSH_SECONDS)
 
@@ -85,7 +91,6 @@ class PresenceWriter:
         await pipe.execute()
         for session in here():
             self._changes.setdefault(session, True)
-        self._registered = True
 
     async def _flush(self) -> None:
         while self._changes and self._gid:

@@ -42,6 +42,7 @@ TICK_SECONDS: Final = 1.0
 TICK_SLICE: Final = 500
 JOIN_RETRY_SECONDS: Final = 0.5
 MAX_AFTER_MS: Final = 1000
+MAX_FRAGMENTS: Final = 256
 _log = logging.getLogger(__name__)
 
 
@@ -97,8 +98,7 @@ class Gateway:
         started = time.monotonic()
         for number, one in enumerate(leaving):
             await asyncio.sleep(max(0.0, started + pause * number - time.monotonic()))
-            one.send(reconnect_frame(random.randrange(MAX_AFTER_MS), "restart"))  # noqa: S311 - spreads reconnects
-            one.close(codes.RESTART, "restart")
+            one.send_away()
         try:
             async with asyncio.timeout(CLOSE_WAIT_SECONDS):
                 await self._empty()
@@ -175,6 +175,8 @@ class Socket(WSListener):
 
     def _on_frame(self, frame: WSFrame) -> None:
         kind = frame.msg_type
+        if self._closing and kind != WSMsgType.CLOSE:
+            return
         if frame.rsv1 or frame.rsv2 or frame.rsv3:
             self.close(codes.PROTOCOL_ERROR, "reserved bits without an extension")
         elif kind == WSMsgType.TEXT and frame.fin and self._fragments is None:
@@ -194,8 +196,6 @@ class Socket(WSListener):
             self._on_fragment(kind, frame)
 
     def _on_text(self, text: str) -> None:
-        if self._closing:
-            return
         self.perform(self.state.on_frame(text, time.monotonic(), _wall_ms(), os.urandom(10)))
 
     def _on_fragment(self, kind: WSMsgType, frame: WSFrame) -> None:
@@ -208,8 +208,10 @@ class Socket(WSListener):
             self._fragments, self._fragments_size = [b"t" if kind == WSMsgType.TEXT else b"b"], 0
         self._fragments.append(frame.get_payload_as_bytes())
         self._fragments_size += frame.payload_size
-        if self._fragments_size > 2 * self._gateway.config.limits.max_frame_bytes:
-            self.close(codes.TOO_BIG, "message too big")
+        too_big = self._fragments_size > 2 * self._gateway.config.limits.max_frame_bytes
+        if too_big or len(self._fragments) > MAX_FRAGMENTS:
+            self._fragments = None
+            self.close(codes.TOO_BIG, "message too big, or in too many pieces")
         elif frame.fin:
             whole, self._fragments = self._fragments, None
             self._gateway.frames_in += 1
@@ -226,9 +228,13 @@ class Socket(WSListener):
             self.close(codes.NOT_UTF8, "not UTF-8")
 
     def _echo_close(self, frame: WSFrame) -> None:
-        if self._transport is not None:
+        if self._transport is None:
+            return
+        if frame.payload_size:
             self._transport.send_close(frame.get_close_code())
-            self._transport.disconnect()
+        else:  # a close without a code is answered by one without: 0 is none (RFC 6455 §7.4)
+            self._transport.send(WSMsgType.CLOSE, None)
+        self._transport.disconnect()
 
     # What the session says
 
@@ -286,6 +292,11 @@ class Socket(WSListener):
         self._closing = True
         self._transport.send_close(cast(WSCloseCode, code), reason.encode()[:120])
         asyncio.get_running_loop().call_later(CLOSE_WAIT_SECONDS, self._transport.disconnect, False)
+
+    def send_away(self) -> None:
+        """Tells the client to come back after a random moment, then closes with 1012."""
+        self.send(reconnect_frame(random.randrange(MAX_AFTER_MS), "restart"))  # noqa: S311 - spreads reconnects
+        self.close(codes.RESTART, "restart")
 
     def abort(self) -> None:
         if self._transport is not None:

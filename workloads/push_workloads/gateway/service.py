@@ -47,7 +47,9 @@ async def serve(config: GatewayConfig, process: Process) -> AsyncIterator[None]:
         async with connected(config.nats, "gateway", client) as bus:
             log.open()
             try:
-                async with beside(presence.run(gateway.sessions), cursors.run(), gateway.tick(), _follow(bus, gateway)):
+                async with beside(
+                    presence.run(gateway.sessions), cursors.run(), gateway.tick(), hub.patrol(), _follow(bus, gateway)
+                ):
                     async with accepting(gateway, door, config.common.public):
                         yield
                     await gateway.drain()

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from push_workloads.common.subjects import BadId, inbox, inbox_subject
 from push_workloads.gateway import codes, frames
-from push_workloads.gateway.frames import Received, Refused, SendMessage, encode, error_frame
+from push_workloads.gateway.frames import MAX_DEPTH, Received, Refused, SendMessage, encode, error_frame, too_deep
 from push_workloads.gateway.sending import TO_RECIPIENT, TO_SENDER, Find, Publish, Send, Stored, ack_frame, begin
 
 SEND_SECONDS: Final = 30.0  # after it a send that the log did not answer is given up (rulings §15)
@@ -25,12 +25,15 @@ MAX_EARLY_MESSAGES: Final = 1000
 MAX_SENDS_IN_FLIGHT: Final = 256
 FAULTS_TO_CLOSE: Final = 20.0
 FAULTS_FORGIVEN_PER_SECOND: Final = 0.5
+TOO_FAST_WEIGHT: Final = 0.1  # of a fault: a client that waits as it is told is never closed
+BYTES_PER_TOKEN: Final = 4096
 RETRY_AFTER_MS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one client may do. A frame costs one token of a bucket of `burst`, refilled at `frames_per_second`."""
+    """What one client may do. A frame costs one token of a bucket of `burst`, and one more for each 4 KiB of it; the
+    bucket is refilled at `frames_per_second`."""
 
     heartbeat_s: int = 25
     max_frame_bytes: int = 65_536
@@ -160,9 +163,10 @@ class Session:
     def on_frame(self, text: str, now: float, wall_ms: int, entropy: bytes) -> Iterable[Action]:
         """What one text message of the client comes to. `wall_ms` is Unix milliseconds, `now` monotonic seconds."""
         self._heard_at = now
-        wait = self._take_token(now)
+        wait = self._take_tokens(now, 1 + len(text) // BYTES_PER_TOKEN)
         if wait:
-            return self._fault(now, codes.RATE_LIMITED, "too many frames", frames.id_of(text), wait)
+            identifier = frames.id_of(text)
+            return self._fault(now, codes.RATE_LIMITED, "too many frames", identifier, wait, TOO_FAST_WEIGHT)
         if len(text) > self._limits.max_frame_bytes or len(text.encode()) > self._limits.max_frame_bytes:
             most = self._limits.max_frame_bytes
             return self._fault(now, codes.TOO_LARGE, f"a frame has at most {most} bytes", frames.id_of(text))
@@ -305,23 +309,30 @@ class Session:
 
     # Limits
 
-    def _take_token(self, now: float) -> int:
-        """0 when the frame may pass, else the milliseconds until one may (token bucket)."""
+    def _take_tokens(self, now: float, wanted: int) -> int:
+        """0 when the frame may pass, else the milliseconds until a quarter of the burst may (token bucket)."""
         limits = self._limits
         tokens = min(limits.burst, self._tokens + (now - self._tokens_at) * limits.frames_per_second)
         self._tokens_at = now
-        if tokens < 1:
+        if tokens < min(wanted, limits.burst):
             self._tokens = tokens
-            return 1 + int((1 - tokens) * 1000 / limits.frames_per_second)
-        self._tokens = tokens - 1
+            enough = max(wanted, limits.burst / 4)
+            return 1 + int((enough - tokens) * 1000 / limits.frames_per_second)
+        self._tokens = max(0.0, tokens - wanted)
         return 0
 
     def _fault(
-        self, now: float, code: str, message: str, identifier: str | None, retry_after_ms: int | None = None
+        self,
+        now: float,
+        code: str,
+        message: str,
+        identifier: str | None,
+        retry_after_ms: int | None = None,
+        weight: float = 1.0,
     ) -> Iterable[Action]:
         """Answers a bad frame; a client that goes on sending them is closed."""
         forgiven = (now - self._faults_at) * FAULTS_FORGIVEN_PER_SECOND
-        self._faults = max(0.0, self._faults - forgiven) + 1
+        self._faults = max(0.0, self._faults - forgiven) + weight
         self._faults_at = now
         error = error_frame(code, message, identifier, retry_after_ms)
         if self._faults > FAULTS_TO_CLOSE:
@@ -332,6 +343,8 @@ class Session:
 def _unusable(frame: SendMessage) -> str | None:
     if frame.kind != "text" and frame.ref is None:
         return f"ref: required with kind {frame.kind}: the message_id that it is about"
+    if too_deep(bytes(frame.content)):
+        return f"content: nested over {MAX_DEPTH} levels"
     if frame.retry:
         return "retry: not known to this version; within 2 minutes the same dedup_id is enough"
     return None

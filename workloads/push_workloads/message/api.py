@@ -87,9 +87,10 @@ def _shown(row: Message, other: str) -> HistoryMessage:
 def _limit(text: str | None) -> int:
     if text is None:
         return DEFAULT_PAGE
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MAX_PAGE:
+    number = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_PAGE)) else 0
+    if not 1 <= number <= MAX_PAGE:
         raise BadRequest(f"limit: a whole number from 1 to {MAX_PAGE}")
-    return int(text)
+    return number
 
 
 def _before(text: str | None) -> Position | None:

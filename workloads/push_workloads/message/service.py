@@ -21,9 +21,11 @@ from push_workloads.message.config import MessageConfig
 from push_workloads.message.sqlite import sqlite_store
 from push_workloads.message.store import HistoryStore
 from push_workloads.message.streams import ensure_log, ensure_push_queue
+from push_workloads.message.trim import keep_room
 from push_workloads.message.writer import HistoryMetrics, HistoryWriter
 
 BATCH = 500
+DURABLE = "history"
 _log = logging.getLogger(__name__)
 parse = MessageConfig.parse
 
@@ -46,7 +48,7 @@ async def serve(config: MessageConfig, process: Process) -> AsyncIterator[None]:
 
 
 def _consumer(bus: Bus, shard: int, writer: HistoryWriter) -> Consumer:
-    return Consumer(bus.client, Source(stream_name(shard), f"log.{shard}.>", "history", BATCH), writer.handle)
+    return Consumer(bus.client, Source(stream_name(shard), f"log.{shard}.>", DURABLE, BATCH), writer.handle)
 
 
 async def _keep_history(
@@ -56,7 +58,8 @@ async def _keep_history(
     back = asyncio.Event()
     bus.on_back(back.set)
     await _ensure(bus, store, config, writers)
-    async with beside(*(consumer.run() for consumer in consumers)):
+    trimmers = [keep_room(bus, shard, DURABLE) for shard in range(config.nats.shards)]
+    async with beside(*(consumer.run() for consumer in consumers), *trimmers):
         while True:
             await back.wait()
             back.clear()

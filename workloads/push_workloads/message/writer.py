@@ -60,7 +60,7 @@ class HistoryWriter:
     def _decode(self, message: Msg) -> Payload | None:
         try:
             return decode_payload(message.data)
-        except (msgspec.DecodeError, BadId, UnicodeError) as error:
+        except (msgspec.DecodeError, BadId, UnicodeError, RecursionError) as error:
             # Only gateways may write here; acknowledged all the same, or it would come for ever.
             self._metrics.undecodable.inc()
             _log.error("a log message cannot be read: %s", error, extra={"subject": message.subject})
@@ -106,12 +106,12 @@ def _content(raw: bytes) -> object:
         return None
     try:
         return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None  # lone surrogates: fit for a browser, not for a notification
 
 
 def _hint(raw: str) -> push_jobs.Hint | None:
     try:
         return msgspec.json.decode(raw, type=push_jobs.Hint)
-    except (msgspec.DecodeError, UnicodeError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None
