@@ -343,7 +343,7 @@ export class PushClient {
   #refused(frame) {
     const again = TRY_AGAIN.has(frame.code);
     const entry = this.#outbox.get(frame.id);
-    // A frame that came too fast is not read, so its error has no id: whatever is unanswered may be what it was about.
+    // An error that names no frame may be about any that is unanswered.
     const unanswered = entry ? [entry] : this.unsettled.filter(({ state, tries }) => state === "pending" && tries > 0);
     if (entry && !again) return this.#fail(entry, frame.code, frame.message);
     if (!again || unanswered.length === 0) return this.#emit("error", frame);
