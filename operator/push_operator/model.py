@@ -152,9 +152,7 @@ def _spec(name: str, namespace: str, spec: Node) -> PushCluster:
     )
     for one in SINGLE_WITH_SQLITE:
         if services[one].replicas > 1:
-            spec.fault(
-                f"{one}.replicas", f"must be 1 with the embedded store (size {size} gives {services[one].replicas})"
-            )
+            spec.fault(f"{one}.replicas", f"must be 1 with the embedded store, not {services[one].replicas}")
     spec.done()
     return parsed
 

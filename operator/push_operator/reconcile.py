@@ -30,7 +30,7 @@ async def reconcile(key: str, cluster: Cluster, now: Now) -> float:
     except SpecError as error:
         await _publish(key, cluster, refused_status(error.faults, observed, _stamp(now)), observed.body)
         return RESYNC_SECONDS
-    plan = build(wanted, observed.origins)
+    plan = build(wanted, observed.origins, observed.digests)
     if not wanted.paused:
         await cluster.apply(key, plan)
         observed = await cluster.observe(key)

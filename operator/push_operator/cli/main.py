@@ -41,7 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0, 1 for an error, 2 for wrong usage, 130 for Ctrl-C."""
     options = _parser().parse_args(arguments)
     try:
-        return int(options.run(options))
+        code = int(options.run(options))
+        sys.stdout.flush()  # here, where a pipe that nobody reads any more is told from a crash
+    except BrokenPipeError:  # `push get | head -1`
+        _mute()
+        return EXIT_ERROR
     except SpecError as error:
         for fault in error.faults:
             _complain(f"{options.file}: {fault}" if hasattr(options, "file") else str(fault))
@@ -49,9 +53,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(str(error))
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    except BrokenPipeError:  # `push logs | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    else:
+        return code
     return EXIT_ERROR
+
+
+def _mute() -> None:
+    """What is still in the buffers goes nowhere, so that the end of the interpreter does not complain of the pipe."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(nowhere, stream.fileno())
 
 
 def _up(options: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ from push_operator.plan.workload import Address, DataPath, EnvValue, SecretKey
 
 LOG_SHARDS = 1  # fixed for the life of a cluster
 LOG_MAX_AGE_HOURS = 72
+JWT_SECRET_BYTES = 32  # what the services ask for (HS256: RFC 7518 §3.2)
 USES_REDIS = frozenset({"gateway", "auth", "presence"})
 USES_NATS = frozenset({"gateway", "message", "push"})
 
@@ -31,7 +32,8 @@ def service_env(cluster: PushCluster, service: str, origins: tuple[str, ...], st
 
 
 def _jwt_secret(cluster: PushCluster) -> SecretKey:
-    return SecretKey(cluster.tokens.signing_keys_secret or credentials_name(cluster.name), "JWT_SECRET")
+    secret = cluster.tokens.signing_keys_secret or credentials_name(cluster.name)
+    return SecretKey(secret, "JWT_SECRET", min_bytes=JWT_SECRET_BYTES)
 
 
 def _nats(cluster: PushCluster, service: str) -> dict[str, EnvValue]:

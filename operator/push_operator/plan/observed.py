@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -22,10 +22,14 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """The object as it stands and the units that belong to it. `body` None: the object is gone."""
+    """The object as it stands and the units that belong to it. `body` None: the object is gone.
+
+    `digests` are short hashes of the Secret values that the user gives and the object refers to, by `secret/key`.
+    """
 
     body: Mapping[str, Any] | None
     units: tuple[Unit, ...] = ()
     endpoints: Mapping[str, str] | None = None
     origins: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
+    digests: Mapping[str, str] = field(default_factory=dict)

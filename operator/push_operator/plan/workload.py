@@ -8,11 +8,20 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class SecretKey:
-    """An environment value that stands in a Secret; `optional` leaves the variable out when the key is not there."""
+    """An environment value that stands in a Secret; `optional` leaves the variable out when the key is not there.
+
+    A value shorter than `min_bytes` is refused; what is checked is no part of what a unit is started from.
+    """
 
     secret: str
     key: str
     optional: bool = False
+    min_bytes: int = field(default=0, repr=False)
+
+    @property
+    def path(self) -> str:
+        """What `Observed.digests` calls it."""
+        return f"{self.secret}/{self.key}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +54,8 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """One component. `revision` is a hash of everything that a running unit was started from, replicas aside.
+    """One component. `revision` is a hash of everything that a running unit was started from, replicas aside; of the
+    user's Secrets, their values as `build` was told of them.
 
     `stop_seconds` is how long a unit may take to stop in good order. `config` is the text of the server's
     configuration file, for those that read one.
@@ -77,6 +87,13 @@ class Plan:
 
     workloads: tuple[Workload, ...] = ()
     secrets: tuple[GeneratedSecret, ...] = ()
+
+    def given_keys(self) -> tuple[SecretKey, ...]:
+        """The Secret keys that the user gives: all that workloads need and `secrets` does not make."""
+        made = {(secret.name, key) for secret in self.secrets for key in secret.keys}
+        needed = (value for workload in self.workloads for value in workload.env.values())
+        keys = (value for value in needed if isinstance(value, SecretKey) and (value.secret, value.key) not in made)
+        return tuple(dict.fromkeys(keys))
 
     def workload(self, component: str) -> Workload | None:
         return next((one for one in self.workloads if one.component == component), None)

@@ -55,7 +55,7 @@ class LocalCluster:
         self._sockets = PublicSockets(settings.host, settings.port_offset)
         self._members = Members(state, programs, self._secrets, self._sockets, session, self.touch)
         self._body: dict[str, Any] | None = None
-        self._plan = Plan()
+        self._wanted, self._plan = Plan(), Plan()  # of the last `put`, and of the last `apply`
         self._touched = asyncio.Event()
 
     @classmethod
@@ -63,9 +63,11 @@ class LocalCluster:
     async def running(
         cls, state: StateFolder, settings: Settings, programs: Mapping[str, Program]
     ) -> AsyncIterator[LocalCluster]:
-        """A cluster with nothing in it yet; the caller holds the lock of the state folder."""
+        """A cluster with nothing in it yet; the caller holds the lock of the state folder. Raises ClusterError when
+        a file in that is damaged."""
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
             cluster = cls(state, settings, programs, session)
+            cluster._refuse_damage()
             keeper = asyncio.create_task(cluster._cap_logs())
             try:
                 yield cluster
@@ -83,6 +85,7 @@ class LocalCluster:
             endpoints=self._endpoints(),
             origins=self._settings.origins,
             ignored=ignored_fields(self._body),
+            digests=self._secrets.digests(self._wanted.given_keys()),
         )
 
     async def apply(self, key: str, plan: Plan) -> None:
@@ -131,10 +134,16 @@ class LocalCluster:
         self._sockets.open_for(plan)
         for name, values in manifest.secrets.items():
             self._secrets.put(name, values)
+        self._wanted = plan
         self._body = _next_object(manifest.body, kept, keep_status=self._body is not None)
         self._state.save_object(self._body)
         self.touch()
         return int(self._body["metadata"]["generation"])
+
+    def _refuse_damage(self) -> None:
+        self._state.load_object()
+        self._state.load_ports()
+        self._secrets.check()
 
     def _check(self, plan: Plan, given: Mapping[str, Mapping[str, str]]) -> None:
         for workload in plan.workloads:

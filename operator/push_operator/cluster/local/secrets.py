@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
-from push_operator.cluster.local.state import write_private
+from push_operator.cluster.local.state import read_kept, write_private
 from push_operator.errors import ClusterError
 from push_operator.plan.workload import GeneratedSecret, Plan, SecretKey
 
 VALUE_BYTES = 32
+DIGEST_BYTES = 8
 
 
 class SecretStore:
@@ -39,36 +42,51 @@ class SecretStore:
             raise missing_key(wanted)
         return value
 
+    def digests(self, keys: Iterable[SecretKey]) -> dict[str, str]:
+        """Short hashes of the values of those of the keys that are there, by `secret/key`."""
+        values = {key.path: self._load(key.secret).get(key.key) for key in keys}
+        return {path: _digest(value) for path, value in values.items() if value is not None}
+
+    def check(self) -> None:
+        """Raises ClusterError, naming the file, when a Secret that is kept is damaged."""
+        for path in sorted(self._folder.glob("*.json")):
+            self._load(path.stem)
+
     def _load(self, name: str) -> dict[str, str]:
-        path = self._folder / f"{name}.json"
-        try:
-            kept: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError) as error:
-            raise ClusterError(f"{path} cannot be read ({error}): mend it or remove it") from error
-        return kept
+        return read_kept(self._folder / f"{name}.json", _is_texts, "a mapping of keys to text") or {}
 
     def _save(self, name: str, values: Mapping[str, str]) -> None:
         write_private(self._folder / f"{name}.json", json.dumps(values, indent=2))
 
 
 def check_references(plan: Plan, store: SecretStore, given: Mapping[str, Mapping[str, str]]) -> None:
-    """Raises ClusterError when a workload needs a key that is neither generated, nor `given`, nor kept."""
-    generated = {(secret.name, key) for secret in plan.secrets for key in secret.keys}
-    for workload in plan.workloads:
-        for value in workload.env.values():
-            if not isinstance(value, SecretKey) or (value.secret, value.key) in generated:
-                continue
-            if value.secret in given:
-                if value.key not in given[value.secret] and not value.optional:
-                    raise missing_key(value)
-            else:
-                store.value(value)
+    """Raises ClusterError when a workload needs a key that is neither generated, nor `given`, nor kept, or whose value
+    is too short."""
+    for wanted in plan.given_keys():
+        value = given[wanted.secret].get(wanted.key) if wanted.secret in given else store.value(wanted)
+        if value is None and not wanted.optional:
+            raise missing_key(wanted)
+        if value is not None and len(value.encode()) < wanted.min_bytes:
+            raise short_key(wanted, len(value.encode()))
 
 
 def missing_key(wanted: SecretKey) -> ClusterError:
     return ClusterError(f"Secret {wanted.secret} has no key {wanted.key}: add a Secret document to the manifest")
+
+
+def short_key(wanted: SecretKey, length: int) -> ClusterError:
+    return ClusterError(
+        f"Secret {wanted.secret}: {wanted.key} has {length} bytes and needs at least {wanted.min_bytes}: "
+        "make one with `openssl rand -hex 32`"
+    )
+
+
+def _digest(value: str) -> str:
+    return hashlib.blake2b(value.encode(), digest_size=DIGEST_BYTES).hexdigest()
+
+
+def _is_texts(kept: Any) -> bool:
+    return isinstance(kept, dict) and all(isinstance(value, str) for value in kept.values())
 
 
 def _random_value() -> str:

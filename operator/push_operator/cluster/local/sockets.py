@@ -11,24 +11,36 @@ from push_operator.plan.workload import Plan
 
 LOOPBACK = "127.0.0.1"
 BACKLOG = 1024
+_HOSTS = "give --host an address that it has, such as 127.0.0.1, or 0.0.0.0 for all of them"
 
 
 def listening(host: str, port: int, advice: str) -> socket.socket:
     """A listening TCP socket, bound without SO_REUSEPORT so that another listener on the port is seen, not joined.
 
-    Raises ClusterError naming the port and `advice` when it is taken.
+    Raises ClusterError naming the port and `advice` when it is taken, or the host when it is not this machine.
     """
-    made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    except OSError as error:
+        raise _refusal(host, port, advice, error) from error
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port that only lingers in TIME_WAIT is free
         made.bind((host, port))
         made.listen(BACKLOG)
         made.setblocking(False)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         made.close()
-        why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be opened ({error.strerror})"
-        raise ClusterError(f"port {port} on {host} {why}: {advice}") from error
+        raise _refusal(host, port, advice, error) from error
     return made
+
+
+def _refusal(host: str, port: int, advice: str, error: OSError | UnicodeError) -> ClusterError:
+    if isinstance(error, socket.gaierror | UnicodeError):
+        return ClusterError(f"the host name {host} is unknown: {_HOSTS}")
+    if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+        return ClusterError(f"{host} is not an address of this machine: {_HOSTS}")
+    why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be opened ({error.strerror})"
+    return ClusterError(f"port {port} on {host} {why}: {advice}")
 
 
 class PublicSockets:

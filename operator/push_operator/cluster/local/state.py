@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -65,14 +65,15 @@ class StateFolder:
             os.close(descriptor)
 
     def load_object(self) -> dict[str, Any] | None:
-        body: dict[str, Any] | None = _read(self._object)
+        """Raises ClusterError, naming the file, when it is damaged; so does `load_ports`."""
+        body: dict[str, Any] | None = read_kept(self._object, _is_object, "a PushCluster as the platform keeps it")
         return body
 
     def save_object(self, body: Mapping[str, Any]) -> None:
         write_private(self._object, json.dumps(body, indent=2, default=str))
 
     def load_ports(self) -> dict[str, int]:
-        return _read(self._ports) or {}
+        return read_kept(self._ports, _are_ports, "a mapping of names to port numbers") or {}
 
     def save_ports(self, ports: Mapping[str, int]) -> None:
         write_private(self._ports, json.dumps(ports, indent=2))
@@ -124,10 +125,27 @@ def _pid_in(descriptor: int) -> int:
     return int(os.pread(descriptor, 20, 0) or b"0")
 
 
-def _read(path: Path) -> Any:
+def read_kept(path: Path, fits: Callable[[Any], bool], what: str) -> Any:
+    """The JSON in a file, None when there is no file. Raises ClusterError when it is damaged or is not `what` `fits`."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        kept = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ClusterError(f"{path} cannot be read ({error}): mend it or remove it") from error
+    if not fits(kept):
+        raise ClusterError(f"{path} cannot be read (it is not {what}): mend it or remove it")
+    return kept
+
+
+def _is_object(kept: Any) -> bool:
+    """As far as it is read again; the manifest that comes with each start says the rest."""
+    metadata = kept.get("metadata") if isinstance(kept, dict) else None
+    if not isinstance(metadata, dict):
+        return False
+    named = isinstance(metadata.get("name"), str) and isinstance(metadata.get("namespace", ""), str | None)
+    return named and isinstance(metadata.get("generation", 0), int)
+
+
+def _are_ports(kept: Any) -> bool:
+    return isinstance(kept, dict) and all(type(port) is int and 0 < port < 1 << 16 for port in kept.values())
