@@ -74,6 +74,19 @@ class Node:
             return default
         return value
 
+    def texts(self, name: str, pattern: str, means: str, most: int) -> tuple[str, ...]:
+        """A list of texts, 1 to `most`; empty when absent."""
+        value = self.raw(name)
+        if value is None:
+            return ()
+        if not isinstance(value, list) or not 1 <= len(value) <= most:
+            self.fault(name, f"must be a list of 1 to {most}, each {means}")
+            return ()
+        for at, one in enumerate(value):
+            if not isinstance(one, str) or not re.fullmatch(pattern, one):
+                self.fault(f"{name}[{at}]", f"must be {means}")
+        return tuple(str(one) for one in value)
+
     def name_of(self, name: str) -> str | None:
         """The name of another object (RFC 1123 label), None when absent."""
         value = self.raw(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from push_operator.model import SERVICES, PushCluster
+from push_operator.model import SERVICES, Embedded, PushCluster
 from push_operator.plan.env import service_env
 from push_operator.plan.names import component_name, revision
 from push_operator.plan.workload import Port, Workload
@@ -33,6 +33,6 @@ def _service(cluster: PushCluster, service: str, origins: tuple[str, ...]) -> Wo
         env=env,
         ports=(Port("public", PUBLIC_PORTS[service], public=True), Port("admin", ADMIN_PORT)),
         stop_seconds=stop_seconds,
-        storage=DATA_STORAGE if service in HAS_DATA else None,
+        storage=DATA_STORAGE if service in HAS_DATA and isinstance(cluster.store, Embedded) else None,
         resources=resources,
     )

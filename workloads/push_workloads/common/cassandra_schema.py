@@ -172,7 +172,9 @@ class Migrator:
 
     async def _renew(self) -> None:
         """Raises Unavailable when the lock was lost; the next attempt begins anew."""
-        renew = await self._cassandra.prepare("UPDATE schema_lock USING TTL ? SET owner = ? WHERE name = ? IF owner = ?")
+        renew = await self._cassandra.prepare(
+            "UPDATE schema_lock USING TTL ? SET owner = ? WHERE name = ? IF owner = ?"
+        )
         if await self._cassandra.write_if(renew, self._lock_seconds, self._owner, _LOCK, self._owner) is not None:
             raise Unavailable("another process has taken over the change of the schema")
 
