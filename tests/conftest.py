@@ -1,10 +1,11 @@
-"""Fixtures for all tests. Servers are real, and fresh for each test where they start in under 0.1 s: NATS and Valkey."""
+"""Fixtures for all tests. Servers are real; NATS and Valkey, which start in under 0.1 s, are fresh for each test."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -62,11 +63,13 @@ def cassandra_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cassa
         server = CassandraServer(tmp_path_factory.mktemp("cassandra"))
     except NoCassandra as missing:
         pytest.skip(f"nothing of Cassandra is tested here: {missing}")
-    try:
-        asyncio.run(server.start())
-        yield server
-    finally:
-        asyncio.run(server.kill())
+    # In a thread: a test that is async itself may be the first to ask for it.
+    with ThreadPoolExecutor(1) as thread:
+        try:
+            thread.submit(lambda: asyncio.run(server.start())).result()
+            yield server
+        finally:
+            thread.submit(lambda: asyncio.run(server.kill())).result()
 
 
 @pytest.fixture

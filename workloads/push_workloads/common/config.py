@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 JWT_SECRET_MIN_BYTES = 32  # HS256 wants a key at least as long as its hash (RFC 7518 §3.2)
 CASSANDRA_PORT = 9042
+_DATACENTER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _KEYSPACE = re.compile(r"[a-z][a-z0-9_]{0,47}")  # unquoted, and 48 is what Cassandra takes
 
 
@@ -182,10 +183,13 @@ class CassandraConfig:
         keyspace = env.text("CASSANDRA_KEYSPACE")
         if keyspace and not _KEYSPACE.fullmatch(keyspace):
             env.fault("CASSANDRA_KEYSPACE must be 1 to 48 of a-z 0-9 _, beginning with a letter")
+        datacenter = env.text("CASSANDRA_LOCAL_DATACENTER")
+        if datacenter and not _DATACENTER.fullmatch(datacenter):
+            env.fault("CASSANDRA_LOCAL_DATACENTER must be 1 to 64 of A-Z a-z 0-9 . _ -")
         return cls(
             contact_points=tuple(_contact_point(env, word) for word in env.words("CASSANDRA_CONTACT_POINTS")),
             keyspace=keyspace,
-            local_datacenter=env.text("CASSANDRA_LOCAL_DATACENTER"),
+            local_datacenter=datacenter,
             user=env.optional("CASSANDRA_USER"),
             password=env.optional("CASSANDRA_PASSWORD"),
             replication=env.integer("CASSANDRA_REPLICATION", 3, 1, 9),

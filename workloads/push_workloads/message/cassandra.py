@@ -129,9 +129,12 @@ def _position(message: Message) -> Position:
     return Position(message.sent_at, message.message_id)
 
 
+async def prepared(cassandra: Cassandra) -> dict[str, Statement]:
+    return {name: await cassandra.prepare(text) for name, text in _STATEMENTS.items()}
+
+
 @asynccontextmanager
 async def cassandra_store(config: CassandraConfig, checks: Checks) -> AsyncIterator[CassandraStore]:
     """The store in that keyspace, made when it is not there; waits for Cassandra."""
     async with opened(config, "message", MIGRATIONS, checks) as cassandra:
-        statements = {name: await cassandra.prepare(text) for name, text in _STATEMENTS.items()}
-        yield CassandraStore(cassandra, statements, Buckets(lambda: secrets.randbelow(2**31 - 1) + 1))
+        yield CassandraStore(cassandra, await prepared(cassandra), Buckets(lambda: secrets.randbelow(2**31 - 1) + 1))
