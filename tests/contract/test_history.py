@@ -147,7 +147,7 @@ async def test_an_old_copy_does_not_bring_back_what_was_removed(cassandra_server
     async with opened(await cassandra_server.emptied(KEYSPACE), "message", MIGRATIONS, {}) as cassandra:
         store = CassandraStore(cassandra, await prepared(cassandra), Buckets(lambda: 1))
         await store.append(0, LogState("e", 1), [message(1, 1000)])
-        await cassandra.write(f"DELETE FROM messages WHERE conversation = '{TALK}' AND day = 0 AND slice = 0")  # noqa: S608
+        await cassandra.write(f"DELETE FROM {{ks}}.messages WHERE conversation = '{TALK}' AND day = 0 AND slice = 0")  # noqa: S608
         await store.append(0, LogState("e", 1), [message(1, 1000)])
         assert await store.page(TALK, None, 10) == []
 

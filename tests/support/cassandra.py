@@ -81,7 +81,7 @@ class CassandraServer(Server):
             tables = [row["table_name"] for row in found if row["keyspace_name"] == keyspace]
             for table in tables:
                 if not table.startswith("schema_"):
-                    await cassandra.write(f"TRUNCATE {keyspace}.{table}")
+                    await cassandra.write(f"TRUNCATE {{ks}}.{table}")
         finally:
             await cassandra.close()
         return config

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from push_operator.model import Embedded, External, ExternalCassandra, Managed, PushCluster, mebibytes
+from push_operator.model import Embedded, External, Managed, PushCluster, mebibytes
 from push_operator.plan.names import credentials_name, password_key
 from push_operator.plan.workload import Address, DataPath, EnvValue, SecretKey
 
@@ -54,16 +54,18 @@ def _store(cluster: PushCluster, file: str) -> dict[str, EnvValue]:
     store = cluster.store
     if isinstance(store, Embedded):
         return {"SQLITE_PATH": DataPath(file)}
+    secret = store.credentials_secret
+    login = {"CASSANDRA_USER": "username", "CASSANDRA_PASSWORD": "password"} if secret else {}
     return {
         "CASSANDRA_CONTACT_POINTS": ",".join(store.contact_points),
         "CASSANDRA_KEYSPACE": store.keyspace,
         "CASSANDRA_LOCAL_DATACENTER": store.local_datacenter,
         "CASSANDRA_REPLICATION": str(store.replication),
-        **_login(store, "CASSANDRA_USER", "CASSANDRA_PASSWORD"),
+        **{name: SecretKey(secret or "", key) for name, key in login.items()},
     }
 
 
-def _login(external: External | ExternalCassandra, user: str, password: str) -> dict[str, EnvValue]:
+def _login(external: External, user: str, password: str) -> dict[str, EnvValue]:
     secret = external.credentials_secret
     if secret is None:
         return {}

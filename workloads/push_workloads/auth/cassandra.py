@@ -23,41 +23,42 @@ from push_workloads.common.errors import Conflict
 
 MIGRATIONS: Final = (
     """
-    CREATE TABLE IF NOT EXISTS accounts (
+    CREATE TABLE IF NOT EXISTS {ks}.accounts (
       email text PRIMARY KEY, id text, name text, password_hash text, created_at bigint
     )
     """,
-    "CREATE TABLE IF NOT EXISTS account_emails (id text PRIMARY KEY, email text)",
+    "CREATE TABLE IF NOT EXISTS {ks}.account_emails (id text PRIMARY KEY, email text)",
     """
-    CREATE TABLE IF NOT EXISTS refresh_tokens (
+    CREATE TABLE IF NOT EXISTS {ks}.refresh_tokens (
       hash blob PRIMARY KEY, family text, user_id text, device_id text, created_at bigint, expires_at bigint
     )
     """,
     """
-    CREATE TABLE IF NOT EXISTS refresh_tokens_of_user (
+    CREATE TABLE IF NOT EXISTS {ks}.refresh_tokens_of_user (
       user_id text, expires_at bigint, hash blob, PRIMARY KEY (user_id, expires_at, hash)
     )
     """,
 )
 KEPT_LONGER_SECONDS: Final = 86_400  # than a token is good for: clocks differ, and the store's is not the judge
 _STATEMENTS: Final = {
-    "email": "INSERT INTO account_emails (id, email) VALUES (?, ?)",
-    "forget_email": "DELETE FROM account_emails WHERE id = ?",
-    "account": "INSERT INTO accounts (id, email, name, password_hash, created_at) VALUES (?, ?, ?, ?, ?) IF NOT EXISTS",
-    "by_email": "SELECT id, email, name, password_hash, created_at FROM accounts WHERE email = ?",
-    "by_id": "SELECT email FROM account_emails WHERE id = ?",
-    "rehash": "UPDATE accounts SET password_hash = ? WHERE email = ? IF id = ? AND password_hash = ?",
+    "email": "INSERT INTO {ks}.account_emails (id, email) VALUES (?, ?)",
+    "forget_email": "DELETE FROM {ks}.account_emails WHERE id = ?",
+    "account": """
+        INSERT INTO {ks}.accounts (id, email, name, password_hash, created_at) VALUES (?, ?, ?, ?, ?) IF NOT EXISTS""",
+    "by_email": "SELECT id, email, name, password_hash, created_at FROM {ks}.accounts WHERE email = ?",
+    "by_id": "SELECT email FROM {ks}.account_emails WHERE id = ?",
+    "rehash": "UPDATE {ks}.accounts SET password_hash = ? WHERE email = ? IF id = ? AND password_hash = ?",
     "token": """
-        INSERT INTO refresh_tokens (hash, family, user_id, device_id, created_at, expires_at)
+        INSERT INTO {ks}.refresh_tokens (hash, family, user_id, device_id, created_at, expires_at)
         VALUES (?, ?, ?, ?, ?, ?) USING TTL ?""",
-    "token_of_user": "INSERT INTO refresh_tokens_of_user (user_id, expires_at, hash) VALUES (?, ?, ?) USING TTL ?",
-    "expired": "SELECT hash FROM refresh_tokens_of_user WHERE user_id = ? AND expires_at <= ? LIMIT 1000",
-    "forget_token": "DELETE FROM refresh_tokens WHERE hash = ?",
-    "forget_expired": "DELETE FROM refresh_tokens_of_user WHERE user_id = ? AND expires_at <= ?",
+    "token_of_user": "INSERT INTO {ks}.refresh_tokens_of_user (user_id, expires_at, hash) VALUES (?, ?, ?) USING TTL ?",
+    "expired": "SELECT hash FROM {ks}.refresh_tokens_of_user WHERE user_id = ? AND expires_at <= ? LIMIT 1000",
+    "forget_token": "DELETE FROM {ks}.refresh_tokens WHERE hash = ?",
+    "forget_expired": "DELETE FROM {ks}.refresh_tokens_of_user WHERE user_id = ? AND expires_at <= ?",
     "by_hash": """
-        SELECT hash, family, user_id, device_id, created_at, expires_at FROM refresh_tokens WHERE hash = ?""",
+        SELECT hash, family, user_id, device_id, created_at, expires_at FROM {ks}.refresh_tokens WHERE hash = ?""",
 }
-_SETTLED = "SELECT id FROM accounts WHERE email = ?"
+_SETTLED = "SELECT id FROM {ks}.accounts WHERE email = ?"
 
 
 class CassandraAccounts:

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
-from cassandra import ConsistencyLevel, DriverException, RequestValidationException  # type: ignore[import-untyped]
+from cassandra import ConsistencyLevel, DriverException, RequestValidationException, UnresolvableContactPoints  # type: ignore[import-untyped]
 from cassandra.auth import PlainTextAuthProvider  # type: ignore[import-untyped]
 from cassandra.cluster import (  # type: ignore[import-untyped]
     EXEC_PROFILE_DEFAULT,
@@ -48,7 +48,7 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 Row = dict[str, Any]
 Statement = Any
-"""A prepared statement of the driver, or CQL text where nothing is bound."""
+"""A prepared statement of the driver, or CQL text where nothing is bound. In texts, `{ks}` stands for the keyspace."""
 
 
 class Undecided(Unavailable):
@@ -58,17 +58,18 @@ class Undecided(Unavailable):
 class Cassandra:
     """One connected session. Each method that asks raises Unavailable within CALL_SECONDS."""
 
-    def __init__(self, cluster: Cluster, session: Session, datacenter: str) -> None:
+    def __init__(self, cluster: Cluster, session: Session, config: CassandraConfig) -> None:
         self._cluster = cluster
         self._session = session
-        self._datacenter = datacenter
+        self._keyspace = config.keyspace
+        self._datacenter = config.local_datacenter
         self._slots = asyncio.Semaphore(IN_FLIGHT)
 
     async def prepare(self, text: str, *, serial: bool = False) -> Statement:
         """A statement to be run often; token-aware, and repeatable unless it is conditional. `serial`: a read that
         first settles every conditional write under way on its partition."""
         with translated():
-            statement = await asyncio.to_thread(self._session.prepare, text)
+            statement = await asyncio.to_thread(self._session.prepare, self._placed(text))
         statement.is_idempotent = " IF " not in text
         statement.consistency_level = ConsistencyLevel.LOCAL_SERIAL if serial else ConsistencyLevel.LOCAL_QUORUM
         statement.serial_consistency_level = ConsistencyLevel.LOCAL_SERIAL
@@ -111,10 +112,6 @@ class Cassandra:
         if not agreed:
             raise Unavailable("the Cassandra nodes do not agree on the schema", retry_after_ms=RETRY_MS)
 
-    async def use(self, keyspace: str) -> None:
-        with translated():
-            await asyncio.to_thread(self._session.set_keyspace, keyspace)
-
     def nodes(self) -> int:
         """How many nodes of the local datacenter are up."""
         return len(self._local_hosts())
@@ -130,9 +127,15 @@ class Cassandra:
         """The same for all who ask, while the same nodes are up."""
         return min(self._local_hosts(), key=lambda host: str(host.host_id), default=None)
 
+    def _placed(self, text: str) -> str:
+        """Names in full: what a prepared statement means must not hang on what its connection was told to USE."""
+        return text.replace("{ks}", self._keyspace)
+
     async def _ask(
         self, statement: Statement, values: Sequence[object] | None, seconds: float, host: Any = None
     ) -> list[Row] | None:
+        if isinstance(statement, str):
+            statement = self._placed(statement)
         try:
             async with asyncio.timeout(seconds), self._slots:
                 with translated():
@@ -194,7 +197,7 @@ async def connect(config: CassandraConfig) -> Cassandra:
         cluster, session = await asyncio.to_thread(_connect, config)
     except (DriverException, NoHostAvailable, ConnectionException, OSError) as error:
         raise Unavailable(f"Cassandra cannot be reached: {_reason(error)}", retry_after_ms=RETRY_MS) from error
-    return Cassandra(cluster, session, config.local_datacenter)
+    return Cassandra(cluster, session, config)
 
 
 def _connect(config: CassandraConfig) -> tuple[Cluster, Session]:
@@ -215,7 +218,15 @@ def _connect(config: CassandraConfig) -> tuple[Cluster, Session]:
         return cluster, cluster.connect()
     except BaseException:
         cluster.shutdown()
+        _check_datacenter(cluster, config.local_datacenter)
         raise
+
+
+def _check_datacenter(cluster: Cluster, wanted: str) -> None:
+    """The driver only says that no host is available when the datacenter has another name."""
+    there = sorted({host.datacenter for host in cluster.metadata.all_hosts() if host.datacenter})
+    if there and wanted not in there:
+        raise Unavailable(f"Cassandra has no node in datacenter {wanted}; there is {', '.join(there)}")
 
 
 def _profile(datacenter: str) -> ExecutionProfile:
@@ -233,4 +244,6 @@ def _reason(error: Exception) -> str:
     """Why, from the first node that was tried: the outer error only says that none was left."""
     causes = error.errors if isinstance(error, NoHostAvailable) else None
     inner = next(iter(causes.values()), error) if isinstance(causes, dict) else error
+    if isinstance(inner, UnresolvableContactPoints):
+        return "no contact point has an address"
     return f"{type(inner).__name__}: {inner}"[:300]

@@ -27,12 +27,13 @@ _LOCK: Final = "schema"
 _log = logging.getLogger(__name__)
 
 _LEDGER: Final = {
-    "schema_ledger": "CREATE TABLE IF NOT EXISTS schema_ledger (component text, number int, owner text, "
+    "schema_ledger": "CREATE TABLE IF NOT EXISTS {ks}.schema_ledger (component text, number int, owner text, "
     "PRIMARY KEY (component, number))",
-    "schema_lock": "CREATE TABLE IF NOT EXISTS schema_lock (name text PRIMARY KEY, owner text)",
+    "schema_lock": "CREATE TABLE IF NOT EXISTS {ks}.schema_lock (name text PRIMARY KEY, owner text)",
 }
 
-Checks = MutableMapping[str, Callable[[], str | None]]
+Check = Callable[[], str | None]
+Checks = MutableMapping[str, Check]
 
 
 @asynccontextmanager
@@ -45,7 +46,7 @@ async def opened(
     checks["cassandra"] = lambda: state.waiting
     cassandra = await _ready(config, component, migrations, state)
     try:
-        watched = await cassandra.prepare("SELECT owner FROM schema_lock WHERE name = ?")
+        watched = await cassandra.prepare("SELECT owner FROM {ks}.schema_lock WHERE name = ?")
         state.now(None)
         async with beside(_watch(cassandra, watched, state)):
             yield cassandra
@@ -97,7 +98,7 @@ async def _watch(cassandra: Cassandra, statement: Statement, state: _State) -> N
 
 
 async def ensure_keyspace(cassandra: Cassandra, config: CassandraConfig) -> None:
-    """Enters the keyspace, made when it is not there. One that exists stays as its administrator made it."""
+    """Makes the keyspace when it is not there. One that exists stays as its administrator made it."""
     found = await cassandra.rows("SELECT keyspace_name FROM system_schema.keyspaces")
     if config.keyspace not in {row["keyspace_name"] for row in found}:
         nodes = cassandra.nodes()
@@ -106,16 +107,15 @@ async def ensure_keyspace(cassandra: Cassandra, config: CassandraConfig) -> None
                 f"datacenter {config.local_datacenter} has {nodes} nodes, and the keyspace needs {config.replication}"
             )
         await cassandra.change_schema(
-            f"CREATE KEYSPACE IF NOT EXISTS {config.keyspace} WITH replication = "
-            f"{{'class': 'NetworkTopologyStrategy', '{config.local_datacenter}': {config.replication}}}"
+            "CREATE KEYSPACE IF NOT EXISTS {ks} WITH replication = {'class': 'NetworkTopologyStrategy', "
+            f"'{config.local_datacenter}': {config.replication}}}"
         )
-    await cassandra.use(config.keyspace)
-    await _ensure_ledger(cassandra, config.keyspace)
+    await _ensure_ledger(cassandra)
 
 
-async def _ensure_ledger(cassandra: Cassandra, keyspace: str) -> None:
+async def _ensure_ledger(cassandra: Cassandra) -> None:
     """Without a lock: it is what the lock is made of. All processes ask one node, see `change_schema`."""
-    found = await cassandra.rows(f"SELECT table_name FROM system_schema.tables WHERE keyspace_name = '{keyspace}'")  # noqa: S608 - checked
+    found = await cassandra.rows("SELECT table_name FROM system_schema.tables WHERE keyspace_name = '{ks}'")
     there = {row["table_name"] for row in found}
     for table, statement in _LEDGER.items():
         if table not in there:
@@ -136,7 +136,7 @@ class Migrator:
 
     async def run(self) -> int:
         """How many statements this process applied."""
-        self._done = await self._cassandra.prepare("SELECT number FROM schema_ledger WHERE component = ?")
+        self._done = await self._cassandra.prepare("SELECT number FROM {ks}.schema_ledger WHERE component = ?")
         applied = 0
         while await self._pending():
             if not await self._lock():
@@ -154,7 +154,9 @@ class Migrator:
 
     async def _apply(self) -> int:
         """Reads the ledger again: between the first look and the lock another may have finished."""
-        record = await self._cassandra.prepare("INSERT INTO schema_ledger (component, number, owner) VALUES (?, ?, ?)")
+        record = await self._cassandra.prepare(
+            "INSERT INTO {ks}.schema_ledger (component, number, owner) VALUES (?, ?, ?)"
+        )
         pending = await self._pending()
         for number in pending:
             await self._renew()
@@ -165,7 +167,7 @@ class Migrator:
 
     async def _lock(self) -> bool:
         take = await self._cassandra.prepare(
-            "INSERT INTO schema_lock (name, owner) VALUES (?, ?) IF NOT EXISTS USING TTL ?"
+            "INSERT INTO {ks}.schema_lock (name, owner) VALUES (?, ?) IF NOT EXISTS USING TTL ?"
         )
         held = await self._cassandra.write_if(take, _LOCK, self._owner, self._lock_seconds)
         return held is None or held.get("owner") == self._owner
@@ -173,13 +175,13 @@ class Migrator:
     async def _renew(self) -> None:
         """Raises Unavailable when the lock was lost; the next attempt begins anew."""
         renew = await self._cassandra.prepare(
-            "UPDATE schema_lock USING TTL ? SET owner = ? WHERE name = ? IF owner = ?"
+            "UPDATE {ks}.schema_lock USING TTL ? SET owner = ? WHERE name = ? IF owner = ?"
         )
         if await self._cassandra.write_if(renew, self._lock_seconds, self._owner, _LOCK, self._owner) is not None:
             raise Unavailable("another process has taken over the change of the schema")
 
     async def _unlock(self) -> None:
         """As a courtesy: it ends by itself."""
-        release = await self._cassandra.prepare("DELETE FROM schema_lock WHERE name = ? IF owner = ?")
+        release = await self._cassandra.prepare("DELETE FROM {ks}.schema_lock WHERE name = ? IF owner = ?")
         with suppress(Unavailable):
             await self._cassandra.write_if(release, _LOCK, self._owner)

@@ -22,35 +22,34 @@ from push_workloads.message.store import LogState
 
 MIGRATIONS: Final = (
     """
-    CREATE TABLE IF NOT EXISTS messages (
+    CREATE TABLE IF NOT EXISTS {ks}.messages (
       conversation text, day bigint, slice int, sent_at bigint, message_id text,
       sender text, recipient_id text, kind text, ref text, content blob,
       PRIMARY KEY ((conversation, day, slice), sent_at, message_id)
     ) WITH CLUSTERING ORDER BY (sent_at DESC, message_id DESC)
     """,
     """
-    CREATE TABLE IF NOT EXISTS conversation_days (
+    CREATE TABLE IF NOT EXISTS {ks}.conversation_days (
       conversation text, day bigint, slice int,
       PRIMARY KEY (conversation, day, slice)
     ) WITH CLUSTERING ORDER BY (day DESC, slice ASC)
     """,
-    "CREATE TABLE IF NOT EXISTS log_states (shard int, epoch text, seq bigint, PRIMARY KEY (shard, epoch))",
+    "CREATE TABLE IF NOT EXISTS {ks}.log_states (shard int, epoch text, seq bigint, PRIMARY KEY (shard, epoch))",
 )
 DAYS_READ: Final = 100
 _NEWEST: Final = Position(2**62, "")
 _STATEMENTS: Final = {
     "message": """
-        INSERT INTO messages
+        INSERT INTO {ks}.messages
           (conversation, day, slice, sent_at, message_id, sender, recipient_id, kind, ref, content)
         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?""",
-    "bucket": "INSERT INTO conversation_days (conversation, day, slice) VALUES (?, ?, ?)",
-    "state": "INSERT INTO log_states (shard, epoch, seq) VALUES (?, ?, ?) USING TIMESTAMP ?",
-    "log_state": "SELECT seq FROM log_states WHERE shard = ? AND epoch = ?",
-    "days": f"""
-        SELECT conversation, day, slice FROM conversation_days WHERE conversation = ? AND day <= ? LIMIT {DAYS_READ}""",  # noqa: S608 - a constant
-    "slices": "SELECT conversation, day, slice FROM conversation_days WHERE conversation = ? AND day = ?",
+    "bucket": "INSERT INTO {ks}.conversation_days (conversation, day, slice) VALUES (?, ?, ?)",
+    "state": "INSERT INTO {ks}.log_states (shard, epoch, seq) VALUES (?, ?, ?) USING TIMESTAMP ?",
+    "log_state": "SELECT seq FROM {ks}.log_states WHERE shard = ? AND epoch = ?",
+    "days": "SELECT conversation, day, slice FROM {ks}.conversation_days WHERE conversation = ? AND day <= ? LIMIT ?",
+    "slices": "SELECT conversation, day, slice FROM {ks}.conversation_days WHERE conversation = ? AND day = ?",
     "page": """
-        SELECT conversation, sent_at, message_id, sender, recipient_id, kind, ref, content FROM messages
+        SELECT conversation, sent_at, message_id, sender, recipient_id, kind, ref, content FROM {ks}.messages
         WHERE conversation = ? AND day = ? AND slice = ? AND (sent_at, message_id) < (?, ?) LIMIT ?""",
 }
 
@@ -96,7 +95,7 @@ class CassandraStore:
 
     async def _days(self, conversation: str, newest: int) -> list[list[Bucket]]:
         """The buckets up to a day, by day, newest first; the last day is whole too."""
-        rows = await self._cassandra.rows(self._statements["days"], conversation, newest)
+        rows = await self._cassandra.rows(self._statements["days"], conversation, newest, DAYS_READ)
         days = [list(slices) for _, slices in groupby((Bucket(**row) for row in rows), lambda bucket: bucket.day)]
         if len(rows) == DAYS_READ:
             last = await self._cassandra.rows(self._statements["slices"], conversation, days[-1][0].day)

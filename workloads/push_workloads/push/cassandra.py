@@ -23,14 +23,14 @@ from push_workloads.push.store import FULL
 
 MIGRATIONS: Final = (
     """
-    CREATE TABLE IF NOT EXISTS devices (
+    CREATE TABLE IF NOT EXISTS {ks}.devices (
       user_id text, changes int static, device_id text,
       platform text, address text, p256dh text, auth text, app text, created_at bigint, updated_at bigint,
       PRIMARY KEY (user_id, device_id)
     )
     """,
     """
-    CREATE TABLE IF NOT EXISTS device_addresses (
+    CREATE TABLE IF NOT EXISTS {ks}.device_addresses (
       platform text, address text, user_id text, device_id text, PRIMARY KEY ((platform, address))
     )
     """,
@@ -39,23 +39,23 @@ ATTEMPTS: Final = 8
 _STATEMENTS: Final = {
     "of_user": """
         SELECT user_id, device_id, platform, address, p256dh, auth, app, created_at, updated_at, changes
-        FROM devices WHERE user_id = ?""",
+        FROM {ks}.devices WHERE user_id = ?""",
     "put": """
         BEGIN UNLOGGED BATCH
-          UPDATE devices SET changes = ? WHERE user_id = ? IF changes = ?;
-          INSERT INTO devices
+          UPDATE {ks}.devices SET changes = ? WHERE user_id = ? IF changes = ?;
+          INSERT INTO {ks}.devices
             (user_id, device_id, platform, address, p256dh, auth, app, created_at, updated_at)
           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
         APPLY BATCH""",
-    "remove": "DELETE FROM devices WHERE user_id = ? AND device_id = ? IF address = ?",
-    "clean": "DELETE FROM devices WHERE user_id = ? AND device_id = ? IF changes = ?",
-    "owner": "SELECT user_id, device_id FROM device_addresses WHERE platform = ? AND address = ?",
+    "remove": "DELETE FROM {ks}.devices WHERE user_id = ? AND device_id = ? IF address = ?",
+    "clean": "DELETE FROM {ks}.devices WHERE user_id = ? AND device_id = ? IF changes = ?",
+    "owner": "SELECT user_id, device_id FROM {ks}.device_addresses WHERE platform = ? AND address = ?",
     "claim": """
-        INSERT INTO device_addresses (platform, address, user_id, device_id) VALUES (?, ?, ?, ?) IF NOT EXISTS""",
+        INSERT INTO {ks}.device_addresses (platform, address, user_id, device_id) VALUES (?, ?, ?, ?) IF NOT EXISTS""",
     "take": """
-        UPDATE device_addresses SET user_id = ?, device_id = ? WHERE platform = ? AND address = ?
+        UPDATE {ks}.device_addresses SET user_id = ?, device_id = ? WHERE platform = ? AND address = ?
         IF user_id = ? AND device_id = ?""",
-    "release": "DELETE FROM device_addresses WHERE platform = ? AND address = ? IF user_id = ? AND device_id = ?",
+    "release": "DELETE FROM {ks}.device_addresses WHERE platform = ? AND address = ? IF user_id = ? AND device_id = ?",
 }
 
 
