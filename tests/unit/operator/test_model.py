@@ -76,7 +76,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
      "spec.gateway.resources.limits.cpu: must be a quantity such as 500m, 2 or 256Mi"),
     ({"gateway": {"replica": 2, "replicas": 2}},
      "spec.gateway.replica: unknown field: did you mean replicas? allowed here: scaling, replicas, resources"),
-    ({"auth": {"replicas": 2}}, "spec.auth.replicas: must be 1 with the embedded store (size small gives 2); more need cassandra.contactPoints"),
+    ({"auth": {"replicas": 2}},
+     "spec.auth.replicas: must be 1 with the embedded store (size small gives 2); more need cassandra.contactPoints"),
     ({"size": "medium", "auth": {"replicas": 1}, "push": {"replicas": 1}},
      "spec.message.replicas: must be 1 with the embedded store (size medium gives 3); "
      "more need cassandra.contactPoints"),

@@ -104,8 +104,8 @@ def test_a_shared_store_is_named_to_those_that_keep_something_and_they_have_no_d
         "CASSANDRA_USER": SecretKey("login", "username"),
         "CASSANDRA_PASSWORD": SecretKey("login", "password"),
     }
-    for given, expected in ((cassandra, shared), ({**cassandra, "credentialsSecret": "login"}, {**shared, **login})):
-        plan = build(cluster(size="medium", cassandra=given))
+    for store, expected in ((cassandra, shared), ({**cassandra, "credentialsSecret": "login"}, {**shared, **login})):
+        plan = build(cluster(size="medium", cassandra=store))
         for service in ("gateway", "auth", "message", "presence", "push"):
             keeps = service in ("auth", "message", "push")
             env = _env(plan, service)
