@@ -11,7 +11,8 @@ import yaml
 from aiohttp import ClientSession
 
 from tests.e2e.running import MANIFEST, PASSWORD, READY_SECONDS, Running
-from tests.support.cassandra import DATACENTER, CassandraServer
+from tests.support.cassandra import DATACENTER, USER, CassandraServer
+from tests.support.cassandra import PASSWORD as STORE_PASSWORD
 from tests.support.platform import Platform, eventually_now, free_offset
 from tests.support.servers import free_port
 
@@ -21,10 +22,18 @@ KEYSPACE = "push_up"
 def _manifest(folder: Path, contact_point: str) -> Path:
     body = yaml.safe_load(MANIFEST.read_text())
     two = {"replicas": 2}
-    store = {"contactPoints": [contact_point], "keyspace": KEYSPACE, "localDatacenter": DATACENTER, "replication": 1}
+    store = {
+        "contactPoints": [contact_point],
+        "keyspace": KEYSPACE,
+        "localDatacenter": DATACENTER,
+        "replication": 1,
+        "credentialsSecret": "store",
+    }
+    login = {"username": USER, "password": STORE_PASSWORD}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "store"}, "stringData": login}
     body["spec"] |= {"gateway": two, "auth": two, "message": two, "push": two, "cassandra": store}
     path = folder / "chat.yaml"
-    path.write_text(yaml.safe_dump(body))
+    path.write_text(yaml.safe_dump_all([body, secret]))
     return path
 
 

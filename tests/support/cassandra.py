@@ -14,13 +14,15 @@ from typing import Final
 
 from push_workloads.common.cassandra import connect
 from push_workloads.common.config import CassandraConfig
+from push_workloads.common.errors import Unavailable
 from tests.support.servers import Server, free_port
 
 VERSION: Final = "5.0.8"
 DATACENTER: Final = "datacenter1"  # what SimpleSnitch says
+USER: Final = "cassandra"  # what a fresh one has
+PASSWORD: Final = "cassandra"
 HEAP: Final = "384m"
 _POM: Final = Path(__file__).with_name("cassandra.pom.xml")
-_OPTIONS_FRAME: Final = bytes((4, 0, 0, 0, 5, 0, 0, 0, 0))  # CQL protocol 4; any answer to it says that it serves
 _EXPORTS: Final = (
     "java.base/jdk.internal.misc", "java.management.rmi/com.sun.jmx.remote.internal.rmi",
     "java.management/com.sun.jmx.remote.security", "java.rmi/sun.rmi.registry", "java.rmi/sun.rmi.server",
@@ -58,8 +60,8 @@ class CassandraServer(Server):
             contact_points=(("127.0.0.1", self.port),),
             keyspace=keyspace or f"test_{secrets.token_hex(6)}",
             local_datacenter=DATACENTER,
-            user=None,
-            password=None,
+            user=USER,
+            password=PASSWORD,
             replication=1,
         )
 
@@ -70,6 +72,8 @@ class CassandraServer(Server):
             "CASSANDRA_KEYSPACE": keyspace,
             "CASSANDRA_LOCAL_DATACENTER": DATACENTER,
             "CASSANDRA_REPLICATION": "1",
+            "CASSANDRA_USER": USER,
+            "CASSANDRA_PASSWORD": PASSWORD,
         }
 
     async def emptied(self, keyspace: str) -> CassandraConfig:
@@ -87,17 +91,13 @@ class CassandraServer(Server):
         return config
 
     async def _answers(self) -> bool:
+        """It listens before its first user is made."""
         try:
-            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        except OSError:
+            await (await connect(self.config())).close()
+        except Unavailable:
+            await asyncio.sleep(0.2)
             return False
-        try:
-            writer.write(_OPTIONS_FRAME)
-            return bool(await asyncio.wait_for(reader.read(1), 1))
-        except (OSError, TimeoutError):
-            return False
-        finally:
-            writer.close()
+        return True
 
 
 def java_17() -> Path:
@@ -151,6 +151,8 @@ def _command(java: Path, lib: Path, folder: Path, _: int) -> Sequence[str]:
         "cassandra.skip_wait_for_gossip_to_settle": "0",
         "cassandra.ring_delay_ms": "0",
         "cassandra.load_ring_state": "false",
+        "cassandra.superuser_setup_delay_ms": "0",
+        "cassandra.auth_bcrypt_gensalt_log2_rounds": "4",
     }
     properties = [f"-D{name}={value}" for name, value in settings.items()]
     main = ("-cp", f"{folder}/conf:{lib}/*", "org.apache.cassandra.service.CassandraDaemon")
@@ -160,6 +162,8 @@ def _command(java: Path, lib: Path, folder: Path, _: int) -> Sequence[str]:
 def _settings(folder: Path, port: int) -> str:
     return f"""\
 cluster_name: tests
+authenticator: PasswordAuthenticator
+authorizer: AllowAllAuthorizer
 partitioner: org.apache.cassandra.dht.Murmur3Partitioner
 endpoint_snitch: SimpleSnitch
 num_tokens: 1
@@ -183,6 +187,7 @@ auto_snapshot: false
 incremental_backups: false
 memtable_allocation_type: heap_buffers
 disk_access_mode: standard
+commitlog_disk_access_mode: mmap
 column_index_size: 4KiB
 """
 

@@ -6,15 +6,18 @@ Run as a program by test_schema.py, which kills it when it has said so.
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 
 from push_workloads.common.cassandra import connect
 from push_workloads.common.cassandra_schema import Migrator, ensure_keyspace
-from push_workloads.common.config import CassandraConfig
+from push_workloads.common.config import CassandraConfig, Env
 
 
-async def main(port: str, keyspace: str, statements: list[str]) -> None:
-    config = CassandraConfig((("127.0.0.1", int(port)),), keyspace, "datacenter1", None, None, 1)
+async def main(statements: list[str]) -> None:
+    env = Env(os.environ)
+    config = CassandraConfig.read(env)
+    env.check()
     cassandra = await connect(config)
     await ensure_keyspace(cassandra, config)
     change_schema, made = cassandra.change_schema, 0
@@ -33,4 +36,4 @@ async def main(port: str, keyspace: str, statements: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3:]))
+    asyncio.run(main(sys.argv[1:]))

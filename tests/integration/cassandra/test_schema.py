@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,7 +14,7 @@ import pytest
 from tests.support.cassandra import CassandraServer
 
 from push_workloads.common.cassandra import Cassandra, connect
-from push_workloads.common.cassandra_schema import Migrator, ensure_keyspace, opened
+from push_workloads.common.cassandra_schema import Migrator, ensure_keyspace, ensure_schema, opened
 from push_workloads.common.config import CassandraConfig
 from push_workloads.common.errors import Unavailable
 
@@ -58,8 +59,8 @@ async def test_of_five_at_once_one_makes_it_and_all_go_on(cassandra_server: Cass
 async def test_an_owner_that_dies_in_the_middle_is_followed_by_another(cassandra_server: CassandraServer) -> None:
     config = cassandra_server.config()
     dying = await asyncio.create_subprocess_exec(
-        sys.executable, str(DYING_OWNER), str(cassandra_server.port), config.keyspace, *MIGRATIONS,
-        stdout=asyncio.subprocess.PIPE,
+        sys.executable, str(DYING_OWNER), *MIGRATIONS,
+        env=os.environ | cassandra_server.environ(config.keyspace), stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     assert dying.stdout is not None
     assert await dying.stdout.readline() == b"in the middle\n"
@@ -81,6 +82,13 @@ async def test_later_migrations_are_added_and_earlier_ones_left_alone(cassandra_
         assert await Migrator(cassandra, "test", MIGRATIONS).run() == 1
         assert await Migrator(cassandra, "other", MIGRATIONS).run() == 3
         assert await Migrator(cassandra, "test", MIGRATIONS).run() == 0
+
+
+async def test_a_statement_that_is_refused_is_told(cassandra_server: CassandraServer) -> None:
+    config = cassandra_server.config()
+    async with connected(config) as cassandra:
+        with pytest.raises(Unavailable, match=r"Cassandra refuses the schema: .*no viable alternative|line 1"):
+            await ensure_schema(cassandra, config, "test", ["CREATE NONSENSE"])
 
 
 async def test_too_few_nodes_for_the_replication_are_waited_for_and_told(cassandra_server: CassandraServer) -> None:

@@ -72,6 +72,28 @@ async def test_nobody_listening_and_a_wrong_datacenter_are_told(cassandra_server
         await connect(replace(config, local_datacenter="elsewhere"))
 
 
+async def test_a_wrong_password_is_told_and_not_repeated(cassandra_server: CassandraServer) -> None:
+    with pytest.raises(Unavailable, match="refuses the login") as told:
+        await connect(replace(cassandra_server.config(), password="not-this-one"))
+    assert "not-this-one" not in told.value.message
+    with pytest.raises(Unavailable, match="wants a login"):
+        await connect(replace(cassandra_server.config(), user=None))
+
+
+async def test_what_was_written_outlives_a_crash_and_the_session_finds_the_server_again(
+    cassandra_server: CassandraServer,
+) -> None:
+    checks: dict[str, Check] = {}
+    async with opened(await cassandra_server.emptied("session"), "test", TABLE, checks) as cassandra:
+        await cassandra.write("INSERT INTO {ks}.things (id, value) VALUES (1, 'kept')")
+        get = await cassandra.prepare("SELECT value FROM {ks}.things WHERE id = ?")
+        await cassandra_server.kill()
+        await eventually(checks["cassandra"], within=20)
+        await cassandra_server.start()
+        await eventually(lambda: checks["cassandra"]() is None, within=30)
+        assert await cassandra.row(get, 1) == {"value": "kept"}
+
+
 async def test_a_hanging_server_is_told_in_time_and_seen_when_it_is_back(
     cassandra_server: CassandraServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

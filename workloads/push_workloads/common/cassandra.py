@@ -15,7 +15,13 @@ from collections.abc import Awaitable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
-from cassandra import ConsistencyLevel, DriverException, RequestValidationException, UnresolvableContactPoints  # type: ignore[import-untyped]
+from cassandra import (  # type: ignore[import-untyped]
+    AuthenticationFailed,
+    ConsistencyLevel,
+    DriverException,
+    RequestValidationException,
+    UnresolvableContactPoints,
+)
 from cassandra.auth import PlainTextAuthProvider  # type: ignore[import-untyped]
 from cassandra.cluster import (  # type: ignore[import-untyped]
     EXEC_PROFILE_DEFAULT,
@@ -49,6 +55,10 @@ T = TypeVar("T")
 Row = dict[str, Any]
 Statement = Any
 """A prepared statement of the driver, or CQL text where nothing is bound. In texts, `{ks}` stands for the keyspace."""
+
+
+Refused = RequestValidationException
+"""A statement that Cassandra will not run as it is: wrong, or beyond the rights of this login."""
 
 
 class Undecided(Unavailable):
@@ -164,7 +174,7 @@ class translated:  # noqa: N801 - reads as the context manager that it is
         return None
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if isinstance(error, RequestValidationException):
+        if isinstance(error, Refused):
             return
         if isinstance(error, DriverException | NoHostAvailable | ConnectionException):
             raise Unavailable(f"Cassandra is not available: {type(error).__name__}", retry_after_ms=RETRY_MS) from error
@@ -246,4 +256,6 @@ def _reason(error: Exception) -> str:
     inner = next(iter(causes.values()), error) if isinstance(causes, dict) else error
     if isinstance(inner, UnresolvableContactPoints):
         return "no contact point has an address"
+    if isinstance(inner, AuthenticationFailed):
+        return "it refuses the login" if "credentials" in str(inner) else "it wants a login"
     return f"{type(inner).__name__}: {inner}"[:300]

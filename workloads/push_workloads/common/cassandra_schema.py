@@ -16,13 +16,14 @@ from collections.abc import AsyncIterator, Callable, MutableMapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
-from push_workloads.common.cassandra import SCHEMA_SECONDS, Cassandra, Statement, connect
+from push_workloads.common.cassandra import SCHEMA_SECONDS, Cassandra, Refused, Statement, connect
 from push_workloads.common.config import CassandraConfig
 from push_workloads.common.errors import Unavailable
 from push_workloads.common.tasks import beside
 
 LOCK_SECONDS: Final = int(2 * SCHEMA_SECONDS)  # longer than a statement may take; renewed before each
 WATCH_SECONDS: Final = 2.0
+ATTEMPTS: Final = 5
 _LOCK: Final = "schema"
 _log = logging.getLogger(__name__)
 
@@ -78,8 +79,7 @@ async def _ready(config: CassandraConfig, component: str, migrations: Sequence[s
 async def _attempt(config: CassandraConfig, component: str, migrations: Sequence[str]) -> Cassandra:
     cassandra = await connect(config)
     try:
-        await ensure_keyspace(cassandra, config)
-        await Migrator(cassandra, component, migrations).run()
+        await ensure_schema(cassandra, config, component, migrations)
     except BaseException:
         await cassandra.close()
         raise
@@ -95,6 +95,21 @@ async def _watch(cassandra: Cassandra, statement: Statement, state: _State) -> N
         except Unavailable as error:
             state.now(error.message)
         await asyncio.sleep(WATCH_SECONDS)
+
+
+async def ensure_schema(
+    cassandra: Cassandra, config: CassandraConfig, component: str, migrations: Sequence[str]
+) -> int:
+    """How many statements this process applied. What another process has just made can be listed already and not yet
+    known to the node that is asked: a refusal counts when it is repeated."""
+    for _ in range(ATTEMPTS):
+        try:
+            await ensure_keyspace(cassandra, config)
+            return await Migrator(cassandra, component, migrations).run()
+        except Refused as error:
+            refused = error
+            await asyncio.sleep(random.uniform(0.2, 0.5))  # noqa: S311 - spreads retries
+    raise Unavailable(f"Cassandra refuses the schema: {refused}") from refused
 
 
 async def ensure_keyspace(cassandra: Cassandra, config: CassandraConfig) -> None:
