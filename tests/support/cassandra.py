@@ -187,7 +187,6 @@ auto_snapshot: false
 incremental_backups: false
 memtable_allocation_type: heap_buffers
 disk_access_mode: standard
-commitlog_disk_access_mode: mmap
 column_index_size: 4KiB
 """
 

@@ -80,14 +80,14 @@ async def test_a_wrong_password_is_told_and_not_repeated(cassandra_server: Cassa
         await connect(replace(cassandra_server.config(), user=None))
 
 
-async def test_what_was_written_outlives_a_crash_and_the_session_finds_the_server_again(
+async def test_a_server_that_was_restarted_is_found_again_with_what_it_had(
     cassandra_server: CassandraServer,
 ) -> None:
     checks: dict[str, Check] = {}
     async with opened(await cassandra_server.emptied("session"), "test", TABLE, checks) as cassandra:
         await cassandra.write("INSERT INTO {ks}.things (id, value) VALUES (1, 'kept')")
         get = await cassandra.prepare("SELECT value FROM {ks}.things WHERE id = ?")
-        await cassandra_server.kill()
+        await cassandra_server.stop()
         await eventually(checks["cassandra"], within=20)
         await cassandra_server.start()
         await eventually(lambda: checks["cassandra"]() is None, within=30)

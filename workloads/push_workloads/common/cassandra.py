@@ -37,6 +37,7 @@ from cassandra.policies import (  # type: ignore[import-untyped]
     ExponentialReconnectionPolicy,
     TokenAwarePolicy,
 )
+from cassandra.protocol import ErrorMessage, SyntaxException  # type: ignore[import-untyped]
 from cassandra.query import dict_factory  # type: ignore[import-untyped]
 
 from push_workloads.common.config import CassandraConfig
@@ -57,8 +58,10 @@ Statement = Any
 """A prepared statement of the driver, or CQL text where nothing is bound. In texts, `{ks}` stands for the keyspace."""
 
 
-Refused = RequestValidationException
+Refused = (RequestValidationException, SyntaxException)
 """A statement that Cassandra will not run as it is: wrong, or beyond the rights of this login."""
+
+FAILURES: Final = (DriverException, NoHostAvailable, ConnectionException, ErrorMessage)
 
 
 class Undecided(Unavailable):
@@ -176,7 +179,7 @@ class translated:  # noqa: N801 - reads as the context manager that it is
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         if isinstance(error, Refused):
             return
-        if isinstance(error, DriverException | NoHostAvailable | ConnectionException):
+        if isinstance(error, FAILURES):
             raise Unavailable(f"Cassandra is not available: {type(error).__name__}", retry_after_ms=RETRY_MS) from error
 
 
@@ -205,7 +208,7 @@ async def connect(config: CassandraConfig) -> Cassandra:
     """One attempt, without a keyspace. Raises Unavailable."""
     try:
         cluster, session = await asyncio.to_thread(_connect, config)
-    except (DriverException, NoHostAvailable, ConnectionException, OSError) as error:
+    except (*FAILURES, OSError) as error:
         raise Unavailable(f"Cassandra cannot be reached: {_reason(error)}", retry_after_ms=RETRY_MS) from error
     return Cassandra(cluster, session, config)
 
