@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from push_workloads.common.cassandra import connect
+from push_workloads.common.cassandra_connect import connect
 from push_workloads.common.config import CassandraConfig
 from push_workloads.common.errors import Unavailable
 from tests.support.servers import Server, free_port

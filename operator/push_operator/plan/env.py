@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from push_operator.model import Embedded, External, Managed, PushCluster, mebibytes
+from push_operator.model import External, Managed, PushCluster, mebibytes
 from push_operator.plan.names import credentials_name, password_key
 from push_operator.plan.workload import Address, DataPath, EnvValue, SecretKey
+from push_operator.stores import Embedded
 
 LOG_SHARDS = 1  # fixed for the life of a cluster
 LOG_MAX_AGE_HOURS = 72

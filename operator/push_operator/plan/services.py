@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from push_operator.model import SERVICES, Embedded, PushCluster
+from push_operator.model import SERVICES, PushCluster
 from push_operator.plan.env import service_env
 from push_operator.plan.names import component_name, revision
 from push_operator.plan.workload import Port, Workload
+from push_operator.stores import Embedded
 
 PUBLIC_PORTS: Final = {"gateway": 8080, "auth": 8081, "message": 8082, "presence": 8083, "push": 8084}
 ADMIN_PORT: Final = 9090

@@ -9,7 +9,7 @@ import asyncio
 import os
 import sys
 
-from push_workloads.common.cassandra import connect
+from push_workloads.common.cassandra_connect import connect
 from push_workloads.common.cassandra_schema import Migrator, ensure_keyspace
 from push_workloads.common.config import CassandraConfig, Env
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from tests.support.cassandra import CassandraServer
 
-from push_workloads.common.cassandra import Cassandra, connect
+from push_workloads.common.cassandra import Cassandra
+from push_workloads.common.cassandra_connect import connect
 from push_workloads.common.cassandra_schema import Migrator, ensure_keyspace, ensure_schema, opened
 from push_workloads.common.config import CassandraConfig
 from push_workloads.common.errors import Unavailable

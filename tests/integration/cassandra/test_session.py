@@ -18,7 +18,8 @@ from tests.support.waiting import eventually
 from push_workloads.auth.accounts import Account
 from push_workloads.auth.cassandra import cassandra_accounts
 from push_workloads.common import cassandra as session
-from push_workloads.common.cassandra import Cassandra, Undecided, connect
+from push_workloads.common.cassandra import Cassandra, Undecided
+from push_workloads.common.cassandra_connect import connect
 from push_workloads.common.cassandra_schema import Check, opened
 from push_workloads.common.errors import Conflict, Unavailable
 from push_workloads.push.cassandra import cassandra_devices

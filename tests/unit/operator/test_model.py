@@ -10,16 +10,8 @@ from hypothesis import strategies as st
 from tests.unit.operator.manifests import cluster, manifest
 
 from push_operator.errors import SpecError
-from push_operator.model import (
-    Embedded,
-    External,
-    ExternalCassandra,
-    Managed,
-    mebibytes,
-    object_key,
-    parse,
-    with_replicas,
-)
+from push_operator.model import External, Managed, mebibytes, object_key, parse, with_replicas
+from push_operator.stores import Embedded, ExternalCassandra
 
 
 def _faults(body: Any) -> list[str]:

@@ -1,7 +1,8 @@
 """Cassandra (or ScyllaDB) as the services use it: one session each, awaited, every call bounded in time.
 
 The driver has threads of its own. What blocks (connecting, preparing, closing) goes to a thread; a request is handed
-over without waiting and its answer comes back to the loop from the driver's thread. Nothing else imports the driver.
+over without waiting and its answer comes back to the loop from the driver's thread. Nothing but this module and
+`cassandra_connect` imports the driver.
 
 Consistency: everything at LOCAL_QUORUM, so that what was written is what is read; conditional writes at LOCAL_SERIAL.
 A conditional write that times out has an **unknown** end, and only a serial read settles it: `Undecided` says so.
@@ -15,39 +16,17 @@ from collections.abc import Awaitable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
-from cassandra import (  # type: ignore[import-untyped]
-    AuthenticationFailed,
-    ConsistencyLevel,
-    DriverException,
-    RequestValidationException,
-    UnresolvableContactPoints,
-)
-from cassandra.auth import PlainTextAuthProvider  # type: ignore[import-untyped]
-from cassandra.cluster import (  # type: ignore[import-untyped]
-    EXEC_PROFILE_DEFAULT,
-    Cluster,
-    ExecutionProfile,
-    NoHostAvailable,
-    ResponseFuture,
-    Session,
-)
+from cassandra import ConsistencyLevel, DriverException, RequestValidationException  # type: ignore[import-untyped]
+from cassandra.cluster import Cluster, NoHostAvailable, ResponseFuture, Session  # type: ignore[import-untyped]
 from cassandra.connection import ConnectionException  # type: ignore[import-untyped]
-from cassandra.policies import (  # type: ignore[import-untyped]
-    DCAwareRoundRobinPolicy,
-    ExponentialReconnectionPolicy,
-    TokenAwarePolicy,
-)
 from cassandra.protocol import ErrorMessage, SyntaxException  # type: ignore[import-untyped]
-from cassandra.query import dict_factory  # type: ignore[import-untyped]
 
 from push_workloads.common.config import CassandraConfig
 from push_workloads.common.errors import Unavailable
 
 CALL_SECONDS: Final = 4.0  # above the servers' own limits (2 s a write), so that their better answer comes first
 SCHEMA_SECONDS: Final = 30.0
-CONNECT_SECONDS: Final = 5.0
 IN_FLIGHT: Final = 256  # far below a connection's streams: with none free the driver would block the loop for 2 s
-PROTOCOL: Final = 4  # the newest that ScyllaDB speaks too
 RETRY_MS: Final = 1000
 APPLIED: Final = "[applied]"
 _log = logging.getLogger(__name__)
@@ -202,63 +181,3 @@ def _answer(response: ResponseFuture) -> asyncio.Future[list[Row] | None]:
 
     response.add_callbacks(lambda rows: from_thread(rows, None), lambda error: from_thread(None, error))
     return answer
-
-
-async def connect(config: CassandraConfig) -> Cassandra:
-    """One attempt, without a keyspace. Raises Unavailable."""
-    try:
-        cluster, session = await asyncio.to_thread(_connect, config)
-    except (*FAILURES, OSError) as error:
-        raise Unavailable(f"Cassandra cannot be reached: {_reason(error)}", retry_after_ms=RETRY_MS) from error
-    return Cassandra(cluster, session, config)
-
-
-def _connect(config: CassandraConfig) -> tuple[Cluster, Session]:
-    cluster = Cluster(
-        contact_points=list(config.contact_points),
-        port=config.contact_points[0][1],  # of the nodes that it discovers
-        auth_provider=PlainTextAuthProvider(config.user, config.password) if config.user else None,
-        execution_profiles={EXEC_PROFILE_DEFAULT: _profile(config.local_datacenter)},
-        reconnection_policy=ExponentialReconnectionPolicy(0.5, 10.0),
-        protocol_version=PROTOCOL,
-        connect_timeout=CONNECT_SECONDS,
-        control_connection_timeout=CONNECT_SECONDS,
-        idle_heartbeat_interval=5,
-        idle_heartbeat_timeout=5,
-        monitor_reporting_enabled=False,
-    )
-    try:
-        return cluster, cluster.connect()
-    except BaseException:
-        cluster.shutdown()
-        _check_datacenter(cluster, config.local_datacenter)
-        raise
-
-
-def _check_datacenter(cluster: Cluster, wanted: str) -> None:
-    """The driver only says that no host is available when the datacenter has another name."""
-    there = sorted({host.datacenter for host in cluster.metadata.all_hosts() if host.datacenter})
-    if there and wanted not in there:
-        raise Unavailable(f"Cassandra has no node in datacenter {wanted}; there is {', '.join(there)}")
-
-
-def _profile(datacenter: str) -> ExecutionProfile:
-    """Requests go to a replica of the data in this datacenter; another datacenter is never asked."""
-    return ExecutionProfile(
-        load_balancing_policy=TokenAwarePolicy(DCAwareRoundRobinPolicy(local_dc=datacenter)),
-        consistency_level=ConsistencyLevel.LOCAL_QUORUM,
-        serial_consistency_level=ConsistencyLevel.LOCAL_SERIAL,
-        request_timeout=CALL_SECONDS,
-        row_factory=dict_factory,
-    )
-
-
-def _reason(error: Exception) -> str:
-    """Why, from the first node that was tried: the outer error only says that none was left."""
-    causes = error.errors if isinstance(error, NoHostAvailable) else None
-    inner = next(iter(causes.values()), error) if isinstance(causes, dict) else error
-    if isinstance(inner, UnresolvableContactPoints):
-        return "no contact point has an address"
-    if isinstance(inner, AuthenticationFailed):
-        return "it refuses the login" if "credentials" in str(inner) else "it wants a login"
-    return f"{type(inner).__name__}: {inner}"[:300]

@@ -16,7 +16,8 @@ from collections.abc import AsyncIterator, Callable, MutableMapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
-from push_workloads.common.cassandra import SCHEMA_SECONDS, Cassandra, Refused, Statement, connect
+from push_workloads.common.cassandra import SCHEMA_SECONDS, Cassandra, Refused, Statement
+from push_workloads.common.cassandra_connect import connect
 from push_workloads.common.config import CassandraConfig
 from push_workloads.common.errors import Unavailable
 from push_workloads.common.tasks import beside
