@@ -1,15 +1,18 @@
-"""Fixtures for all tests. Servers are real and fresh for each test: NATS and Valkey both start in under 0.1 s."""
+"""Fixtures for all tests. Servers are real; NATS and Valkey, which start in under 0.1 s, are fresh for each test."""
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from aiohttp import ClientSession
 from hypothesis import HealthCheck, settings
 
+from tests.support.cassandra import CassandraServer, NoCassandra
 from tests.support.servers import PLAIN_NATS, Nats, Valkey, operators_nats, running
 
 # The same examples each time, and no clock: a slow machine is no failure.
@@ -51,6 +54,22 @@ async def valkey_server(tmp_path: Path) -> AsyncIterator[Valkey]:
     server = Valkey(tmp_path / "valkey")
     async with running(server):
         yield server
+
+
+@pytest.fixture(scope="session")
+def cassandra_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CassandraServer]:
+    """One for all tests, as it takes 10 s to start: each test has a keyspace of its own, and leaves it running."""
+    try:
+        server = CassandraServer(tmp_path_factory.mktemp("cassandra"))
+    except NoCassandra as missing:
+        pytest.skip(f"nothing of Cassandra is tested here: {missing}")
+    # In a thread: a test that is async itself may be the first to ask for it.
+    with ThreadPoolExecutor(1) as thread:
+        try:
+            thread.submit(lambda: asyncio.run(server.start())).result()
+            yield server
+        finally:
+            thread.submit(lambda: asyncio.run(server.kill())).result()
 
 
 @pytest.fixture

@@ -74,18 +74,18 @@ class Node:
             return default
         return value
 
-    def texts(self, name: str, pattern: str, means: str) -> tuple[str, ...]:
-        """A list of texts, each of which is `means`; empty when absent."""
+    def texts(self, name: str, pattern: str, means: str, most: int) -> tuple[str, ...]:
+        """A list of texts, 1 to `most`; empty when absent."""
         value = self.raw(name)
         if value is None:
             return ()
-        if not isinstance(value, list):
-            self.fault(name, f"must be a list; each entry is {means}")
+        if not isinstance(value, list) or not 1 <= len(value) <= most:
+            self.fault(name, f"must be a list of 1 to {most}, each {means}")
             return ()
-        for number, entry in enumerate(value):
-            if not isinstance(entry, str) or not re.fullmatch(pattern, entry):
-                self.fault(f"{name}[{number}]", f"must be {means}")
-        return tuple(str(entry) for entry in value)
+        for at, one in enumerate(value):
+            if not isinstance(one, str) or not re.fullmatch(pattern, one):
+                self.fault(f"{name}[{at}]", f"must be {means}")
+        return tuple(str(one) for one in value)
 
     def name_of(self, name: str) -> str | None:
         """The name of another object (RFC 1123 label), None when absent."""

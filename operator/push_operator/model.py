@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from push_operator.errors import Fault, SpecError
 from push_operator.fields import Node
+from push_operator.stores import Embedded, Store, store_of
 
 API_VERSION: Final = "pushcluster.io/v1alpha1"
 KIND: Final = "PushCluster"
@@ -65,11 +66,6 @@ class External:
 
 
 @dataclass(frozen=True, slots=True)
-class Embedded:
-    """History, accounts and devices in SQLite files of the services themselves: one machine, one replica each."""
-
-
-@dataclass(frozen=True, slots=True)
 class TokenSpec:
     """Access tokens. The Secret has the key `JWT_SECRET` (at least 32 bytes); None: one is generated and kept."""
 
@@ -91,7 +87,7 @@ class PushCluster:
     allowed_origins: tuple[str, ...]
     nats: Managed | External
     redis: Managed | External
-    store: Embedded
+    store: Store
     tokens: TokenSpec
 
 
@@ -144,17 +140,26 @@ def _spec(name: str, namespace: str, spec: Node) -> PushCluster:
         paused=spec.boolean("paused", False),
         services=services,
         registrations_per_hour=registrations,
-        allowed_origins=spec.texts("allowedOrigins", _ORIGIN, "an origin such as https://chat.example.com, no path"),
+        allowed_origins=spec.texts(
+            "allowedOrigins", _ORIGIN, "an origin such as https://chat.example.com, no path", most=50
+        ),
         nats=_backing(spec.child("nats"), ("nats", "tls"), "10Gi"),
         redis=_backing(spec.child("redis"), ("redis", "rediss"), "1Gi"),
-        store=_store(spec.child("cassandra")),
+        store=store_of(spec.child("cassandra")),
         tokens=_tokens(spec.child("tokens")),
     )
-    for one in SINGLE_WITH_SQLITE:
-        if services[one].replicas > 1:
-            spec.fault(f"{one}.replicas", f"must be 1 with the embedded store, not {services[one].replicas}")
+    if isinstance(parsed.store, Embedded):
+        _only_one_each(spec, parsed)
     spec.done()
     return parsed
+
+
+def _only_one_each(spec: Node, parsed: PushCluster) -> None:
+    for one in SINGLE_WITH_SQLITE:
+        replicas = parsed.services[one].replicas
+        if replicas > 1:
+            told = f"must be 1 with the embedded store, not {replicas}; more need cassandra.contactPoints"
+            spec.fault(f"{one}.replicas", told)
 
 
 def _gateway(node: Node) -> ServiceSpec:
@@ -191,13 +196,6 @@ def _backing(node: Node, schemes: tuple[str, ...], storage: str) -> Managed | Ex
     managed.done()
     node.done()
     return External(url, secret) if url else Managed(size)
-
-
-def _store(node: Node) -> Embedded:
-    embedded = node.child("embedded")
-    embedded.done()
-    node.done()
-    return Embedded()
 
 
 def _tokens(node: Node) -> TokenSpec:

@@ -31,10 +31,22 @@ MANIFESTS: dict[str, dict[str, Any]] = {
         "nats": {"url": "nats://bus:4222"},
         "redis": {"url": "redis://cache:6379"},
     },
+    "medium on an external Cassandra": {
+        "size": "medium",
+        "gateway": {"replicas": 5},
+        "cassandra": {"contactPoints": ["one", "[::1]:9043"], "keyspace": "chat", "localDatacenter": "dc1"},
+    },
     "external with passwords": {
         "gateway": {"replicas": 1},
         "nats": {"url": "tls://bus:4222", "credentialsSecret": "bus"},
         "redis": {"url": "rediss://cache:6380/1", "credentialsSecret": "cache"},
+        "cassandra": {
+            "contactPoints": ["one:9042"],
+            "keyspace": "chat",
+            "localDatacenter": "dc1",
+            "replication": 1,
+            "credentialsSecret": "store",
+        },
         "tokens": {"signingKeysSecret": "keys", "accessTokenTtlSeconds": 365 * 86400},
     },
 }

@@ -1,4 +1,4 @@
-"""The adapters of each store port behave as one: in memory, and in a SQLite file."""
+"""The adapters of each store port behave as one: in memory, in a SQLite file, and in Cassandra."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.support.cassandra import CassandraServer
 
 from push_workloads.auth.accounts import Account, RefreshToken
+from push_workloads.auth.cassandra import cassandra_accounts
 from push_workloads.auth.sqlite import sqlite_accounts
 from push_workloads.auth.store import AccountStore, MemoryAccounts
 from push_workloads.common.errors import Conflict
+from push_workloads.push.cassandra import cassandra_devices
 from push_workloads.push.devices import MAX_DEVICES, Device
 from push_workloads.push.sqlite import sqlite_devices
 from push_workloads.push.store import DeviceStore, MemoryDevices
@@ -22,22 +25,33 @@ EVE = Account("u2", "eve@example.com", None, "hash-2", 2000)
 PHONE = Device("u1", "phone", "fcm", "token-1", None, None, "com.example", 1000, 1000)
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+ADAPTERS = ("memory", "sqlite", "cassandra")
+
+
+@pytest.fixture(params=ADAPTERS)
 async def accounts(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AccountStore]:
     if request.param == "memory":
         yield MemoryAccounts()
-        return
-    async with sqlite_accounts(str(tmp_path / "accounts.db")) as store:
-        yield store
+    elif request.param == "sqlite":
+        async with sqlite_accounts(str(tmp_path / "accounts.db")) as sqlite:
+            yield sqlite
+    else:
+        server: CassandraServer = request.getfixturevalue("cassandra_server")
+        async with cassandra_accounts(await server.emptied("contract_auth"), {}) as cassandra:
+            yield cassandra
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=ADAPTERS)
 async def devices(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[DeviceStore]:
     if request.param == "memory":
         yield MemoryDevices()
-        return
-    async with sqlite_devices(str(tmp_path / "devices.db")) as store:
-        yield store
+    elif request.param == "sqlite":
+        async with sqlite_devices(str(tmp_path / "devices.db")) as sqlite:
+            yield sqlite
+    else:
+        server: CassandraServer = request.getfixturevalue("cassandra_server")
+        async with cassandra_devices(await server.emptied("contract_push"), {}) as cassandra:
+            yield cassandra
 
 
 async def test_an_account_is_found_by_id_and_by_email(accounts: AccountStore) -> None:
@@ -50,11 +64,12 @@ async def test_an_account_is_found_by_id_and_by_email(accounts: AccountStore) ->
 
 
 async def test_of_many_with_one_email_one_is_added(accounts: AccountStore) -> None:
-    wanted = [replace(ADA, id=f"u{number}") for number in range(20)]
+    wanted = [replace(ADA, id=f"u{number}") for number in range(50)]
     answers = await asyncio.gather(*map(accounts.add, wanted), return_exceptions=True)
-    assert sorted(type(answer).__name__ for answer in answers) == ["Conflict"] * 19 + ["NoneType"]
+    assert sorted(type(answer).__name__ for answer in answers) == ["Conflict"] * 49 + ["NoneType"]
     winner = wanted[answers.index(None)]
     assert await accounts.by_email(ADA.email) == winner
+    assert [one for one in wanted if await accounts.by_id(one.id)] == [winner]
 
 
 async def test_a_refused_account_takes_no_other_with_it(accounts: AccountStore) -> None:
@@ -142,6 +157,32 @@ async def test_a_full_user_may_change_devices_and_not_add_one(devices: DeviceSto
         await devices.put(PHONE)
     assert len(await devices.of_user("u1")) == MAX_DEVICES
     await devices.put(PHONE._replace(user_id="u2"))
+
+
+async def test_many_devices_at_once_come_to_the_limit_and_not_over_it(devices: DeviceStore) -> None:
+    for number in range(MAX_DEVICES - 2):
+        await devices.put(PHONE._replace(device_id=f"d{number}", address=f"t{number}"))
+    more = [PHONE._replace(device_id=f"m{number}", address=f"m{number}") for number in range(4)]
+    answers = await asyncio.gather(*map(devices.put, more), return_exceptions=True)
+    assert sorted(type(answer).__name__ for answer in answers) == ["Conflict"] * 2 + ["Device"] * 2
+    assert len(await devices.of_user("u1")) == MAX_DEVICES
+
+
+async def test_an_address_that_many_want_at_once_has_one_owner(devices: DeviceStore) -> None:
+    users = [f"u{number}" for number in range(8)]
+    await asyncio.gather(*(devices.put(PHONE._replace(user_id=user)) for user in users))
+    assert len([user for user in users if await devices.of_user(user)]) == 1
+
+
+async def test_an_address_that_went_and_came_back(devices: DeviceStore) -> None:
+    for user in ("u1", "u2", "u1"):
+        await devices.put(PHONE._replace(user_id=user))
+    assert await devices.of_user("u1") == [PHONE]
+    assert await devices.of_user("u2") == []
+    assert not await devices.remove("u2", "phone")
+    assert await devices.of_user("u1") == [PHONE]
+    await devices.put(PHONE._replace(user_id="u2", device_id="tablet", address="t2"))
+    assert [device.device_id for device in await devices.of_user("u2")] == ["tablet"]
 
 
 async def test_a_refused_device_leaves_the_address_where_it_was(devices: DeviceStore) -> None:

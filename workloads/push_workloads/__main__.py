@@ -12,17 +12,18 @@ from push_workloads.common.service import run
 EXIT_USAGE = 2
 SERVICES = {
     "gateway": "WebSocket connections of clients; needs NATS and Redis",
-    "auth": "accounts, passwords and access tokens; needs Redis and a data folder",
-    "message": "message history; needs NATS and a data folder",
+    "auth": "accounts, passwords and access tokens; needs Redis and a store",
+    "message": "message history; needs NATS and a store",
     "presence": "who is online; needs Redis",
-    "push": "devices and push notifications; needs NATS and a data folder",
+    "push": "devices and push notifications; needs NATS and a store",
 }
 ENVIRONMENT = """\
 Settings are environment variables; what is missing or wrong is told at the start, all of it at once.
   all         JWT_SECRET (at least 32 bytes), PORT, ADMIN_PORT, LOG_LEVEL, ALLOWED_ORIGINS, STOP_SECONDS
   NATS        NATS_URL, NATS_USER, NATS_PASSWORD
   Redis       REDIS_URL, REDIS_USER, REDIS_PASSWORD
-  data        SQLITE_PATH
+  data        SQLITE_PATH; or CASSANDRA_CONTACT_POINTS, CASSANDRA_KEYSPACE, CASSANDRA_LOCAL_DATACENTER,
+              CASSANDRA_USER, CASSANDRA_PASSWORD, CASSANDRA_REPLICATION
 """
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from push_operator.model import External, Managed, PushCluster, mebibytes
 from push_operator.plan.names import credentials_name, password_key
 from push_operator.plan.workload import Address, DataPath, EnvValue, SecretKey
+from push_operator.stores import Embedded
 
 LOG_SHARDS = 1  # fixed for the life of a cluster
 LOG_MAX_AGE_HOURS = 72
@@ -51,6 +52,22 @@ def _redis(cluster: PushCluster) -> dict[str, EnvValue]:
     return {"REDIS_URL": cluster.redis.url, **_login(cluster.redis, "REDIS_USER", "REDIS_PASSWORD")}
 
 
+def _store(cluster: PushCluster, file: str) -> dict[str, EnvValue]:
+    """A file of its own, or the tables of its own in the keyspace that all share."""
+    store = cluster.store
+    if isinstance(store, Embedded):
+        return {"SQLITE_PATH": DataPath(file)}
+    secret = store.credentials_secret
+    login = {"CASSANDRA_USER": "username", "CASSANDRA_PASSWORD": "password"} if secret else {}
+    return {
+        "CASSANDRA_CONTACT_POINTS": ",".join(store.contact_points),
+        "CASSANDRA_KEYSPACE": store.keyspace,
+        "CASSANDRA_LOCAL_DATACENTER": store.local_datacenter,
+        "CASSANDRA_REPLICATION": str(store.replication),
+        **{name: SecretKey(secret or "", key) for name, key in login.items()},
+    }
+
+
 def _login(external: External, user: str, password: str) -> dict[str, EnvValue]:
     secret = external.credentials_secret
     if secret is None:
@@ -59,21 +76,21 @@ def _login(external: External, user: str, password: str) -> dict[str, EnvValue]:
 
 
 def _auth(cluster: PushCluster) -> dict[str, EnvValue]:
-    return {"SQLITE_PATH": DataPath("accounts.db"), "REGISTRATIONS_PER_HOUR": str(cluster.registrations_per_hour)}
+    return {**_store(cluster, "accounts.db"), "REGISTRATIONS_PER_HOUR": str(cluster.registrations_per_hour)}
 
 
 def _message(cluster: PushCluster) -> dict[str, EnvValue]:
     # The log gets four fifths of the broker's disk; the push queue and the broker's own files share the rest.
     disk = mebibytes(cluster.nats.storage if isinstance(cluster.nats, Managed) else "10Gi")
     return {
-        "SQLITE_PATH": DataPath("history.db"),
+        **_store(cluster, "history.db"),
         "LOG_MAX_BYTES": str(disk * 1024 * 1024 * 4 // 5),
         "LOG_MAX_AGE_HOURS": str(LOG_MAX_AGE_HOURS),
     }
 
 
-def _push(_: PushCluster) -> dict[str, EnvValue]:
-    return {"SQLITE_PATH": DataPath("devices.db")}
+def _push(cluster: PushCluster) -> dict[str, EnvValue]:
+    return _store(cluster, "devices.db")
 
 
 _OWN = {"auth": _auth, "message": _message, "push": _push}

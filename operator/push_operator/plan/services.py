@@ -8,6 +8,7 @@ from push_operator.model import SERVICES, PushCluster
 from push_operator.plan.env import service_env
 from push_operator.plan.names import component_name, revision
 from push_operator.plan.workload import Port, Workload
+from push_operator.stores import Embedded
 
 PUBLIC_PORTS: Final = {"gateway": 8080, "auth": 8081, "message": 8082, "presence": 8083, "push": 8084}
 ADMIN_PORT: Final = 9090
@@ -33,6 +34,6 @@ def _service(cluster: PushCluster, service: str, origins: tuple[str, ...]) -> Wo
         env=env,
         ports=(Port("public", PUBLIC_PORTS[service], public=True), Port("admin", ADMIN_PORT)),
         stop_seconds=stop_seconds,
-        storage=DATA_STORAGE if service in HAS_DATA else None,
+        storage=DATA_STORAGE if service in HAS_DATA and isinstance(cluster.store, Embedded) else None,
         resources=resources,
     )

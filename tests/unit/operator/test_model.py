@@ -11,6 +11,7 @@ from tests.unit.operator.manifests import cluster, manifest
 
 from push_operator.errors import SpecError
 from push_operator.model import External, Managed, mebibytes, object_key, parse, with_replicas
+from push_operator.stores import Embedded, ExternalCassandra
 
 
 def _faults(body: Any) -> list[str]:
@@ -59,7 +60,7 @@ def test_every_field_is_read() -> None:
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"allowedOrigins": "https://a.example"},
-     "spec.allowedOrigins: must be a list; each entry is an origin such as https://chat.example.com, no path"),
+     "spec.allowedOrigins: must be a list of 1 to 50, each an origin such as https://chat.example.com, no path"),
     ({"allowedOrigins": ["https://a.example", "https://a.example/x"]},
      "spec.allowedOrigins[1]: must be an origin such as https://chat.example.com, no path"),
     ({"gateway": {}},
@@ -73,9 +74,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
      "spec.gateway.resources.limits.cpu: must be a quantity such as 500m, 2 or 256Mi"),
     ({"gateway": {"replica": 2, "replicas": 2}},
      "spec.gateway.replica: unknown field: did you mean replicas? allowed here: scaling, replicas, resources"),
-    ({"auth": {"replicas": 2}}, "spec.auth.replicas: must be 1 with the embedded store (size small gives 2)"),
+    ({"auth": {"replicas": 2}},
+     "spec.auth.replicas: must be 1 with the embedded store, not 2; more need cassandra.contactPoints"),
     ({"size": "medium", "auth": {"replicas": 1}, "push": {"replicas": 1}},
-     "spec.message.replicas: must be 1 with the embedded store (size medium gives 3)"),
+     "spec.message.replicas: must be 1 with the embedded store, not 3; "
+     "more need cassandra.contactPoints"),
     ({"size": "tiny"}, "spec.size: must be one of small, medium, large"),
     ({"paused": "yes"}, "spec.paused: must be true or false"),
     ({"version": 0.1}, 'spec.version: must be an image tag such as "0.1.0" (put the number in quotes)'),
@@ -97,11 +100,66 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 ]  # fmt: skip
 
 
+CASSANDRA: dict[str, Any] = {"contactPoints": ["a:9042"], "keyspace": "chat", "localDatacenter": "dc1"}
+REFUSED += [
+    ({"cassandra": cassandra}, f"spec.cassandra{told}")
+    for cassandra, told in (
+        ({"managed": {}}, ".managed: unknown field: allowed here: embedded, contactPoints, keyspace, localDatacenter, "
+         "replication, credentialsSecret"),
+        ({**CASSANDRA, "embedded": {}}, ": give one of embedded and contactPoints, not both"),
+        ({"embedded": {"path": "x"}}, ".embedded.path: unknown field: allowed here: "),
+        ({"embedded": True}, ".embedded: must be a mapping of fields, not true/false"),
+        ({"embedded": {}, "keyspace": "chat"}, ".keyspace: goes with contactPoints"),
+        ({"localDatacenter": "dc1"}, ".localDatacenter: goes with contactPoints"),
+        ({"replication": 3}, ".replication: goes with contactPoints"),
+        ({"credentialsSecret": "login"}, ".credentialsSecret: goes with contactPoints"),
+        ({"contactPoints": ["a"], "localDatacenter": "dc1"},
+         ".keyspace: required with contactPoints: whose tables are this platform's alone"),
+        ({"contactPoints": ["a"], "keyspace": "chat"},
+         ".localDatacenter: required with contactPoints: the one whose nodes are asked, as `nodetool status` calls it"),
+        ({**CASSANDRA, "contactPoints": []}, ".contactPoints: must be a list of 1 to 16, each HOST or HOST:PORT"),
+        ({**CASSANDRA, "contactPoints": "a:1"}, ".contactPoints: must be a list of 1 to 16, each HOST or HOST:PORT"),
+        ({**CASSANDRA, "contactPoints": ["a"] * 17},
+         ".contactPoints: must be a list of 1 to 16, each HOST or HOST:PORT"),
+        ({**CASSANDRA, "contactPoints": ["a", 9042]}, ".contactPoints[1]: must be HOST or HOST:PORT"),
+        ({**CASSANDRA, "contactPoints": ["a:0"]}, ".contactPoints[0]: must be HOST or HOST:PORT"),
+        ({**CASSANDRA, "contactPoints": ["a:65536"]}, ".contactPoints[0]: must be HOST or HOST:PORT"),
+        ({**CASSANDRA, "contactPoints": ["a,b"]}, ".contactPoints[0]: must be HOST or HOST:PORT"),
+        ({**CASSANDRA, "contactPoints": ["cql://a"]}, ".contactPoints[0]: must be HOST or HOST:PORT"),
+        ({**CASSANDRA, "contactPoints": [" "]}, ".contactPoints[0]: must be HOST or HOST:PORT"),
+        ({**CASSANDRA, "keyspace": "Chat-1"},
+         ".keyspace: must be 1 to 48 lower-case letters, digits or '_', beginning with a letter"),
+        ({**CASSANDRA, "keyspace": "c" * 49},
+         ".keyspace: must be 1 to 48 lower-case letters, digits or '_', beginning with a letter"),
+        ({**CASSANDRA, "localDatacenter": "dc'1"}, ".localDatacenter: must be a datacenter's name"),
+        ({**CASSANDRA, "replication": 0}, ".replication: must be a whole number from 1 to 9"),
+        ({**CASSANDRA, "credentialsSecret": "Not A Name"},
+         ".credentialsSecret: must be an object's name: lower-case letters, digits and '-'"),
+        ({**CASSANDRA, "localDataCentre": "dc1"}, ".localDataCentre: unknown field: did you mean localDatacenter? "
+         "allowed here: embedded, contactPoints, keyspace, localDatacenter, replication, credentialsSecret"),
+    )
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("spec", "told"), REFUSED, ids=[told.split(":")[0] + f"-{at}" for at, (_, told) in enumerate(REFUSED)]
 )
 def test_a_bad_field_is_named_with_what_is_allowed(spec: dict[str, Any], told: str) -> None:
     assert _faults(manifest(**spec)) == [told]
+
+
+def test_a_shared_store_takes_any_number_of_replicas() -> None:
+    made = cluster(size="large", cassandra={**CASSANDRA, "contactPoints": ["a", "b.example:9043", "[::1]:9042"]})
+    assert made.store == ExternalCassandra(("a", "b.example:9043", "[::1]:9042"), "chat", "dc1", 3, None)
+    assert [made.services[name].replicas for name in ("auth", "message", "push")] == [5, 10, 5]
+    whole = cluster(cassandra={**CASSANDRA, "replication": 1, "credentialsSecret": "login"}, auth={"replicas": 4})
+    assert whole.store == ExternalCassandra(("a:9042",), "chat", "dc1", 1, "login")
+    assert whole.services["auth"].replicas == 4
+
+
+@pytest.mark.parametrize("given", [None, {}, {"embedded": None}, {"embedded": {}}])
+def test_the_store_is_embedded_unless_said_otherwise(given: Any) -> None:
+    assert cluster(cassandra=given).store == Embedded()
 
 
 @pytest.mark.parametrize(
@@ -137,7 +195,7 @@ _nested = st.recursive(
 _known = st.sampled_from(
     ["size", "gateway", "auth", "nats", "redis", "tokens", "cassandra", "replicas", "resources", "requests", "cpu",
      "limits", "url", "managed", "storage", "scaling", "mode", "version", "paused", "memory", "metadata",
-     "signingKeysSecret"]
+     "signingKeysSecret", "contactPoints", "keyspace", "localDatacenter", "embedded"]
 )  # fmt: skip
 _likely = st.recursive(
     _leaves | st.sampled_from(["small", "10Gi", "nats://[", "redis://h:x", "tls://h:1", "Fixed", "1" * 300]),

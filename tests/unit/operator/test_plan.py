@@ -93,6 +93,28 @@ def test_external_servers_are_not_run_and_their_logins_come_from_the_users_secre
     assert env["JWT_SECRET"] == SecretKey("keys", "JWT_SECRET")
 
 
+def test_a_shared_store_is_named_to_those_that_keep_something_and_they_have_no_disk() -> None:
+    cassandra = {"contactPoints": ["a", "b:9043"], "keyspace": "chat", "localDatacenter": "dc1"}
+    shared = {
+        "CASSANDRA_CONTACT_POINTS": "a,b:9043",
+        "CASSANDRA_KEYSPACE": "chat",
+        "CASSANDRA_LOCAL_DATACENTER": "dc1",
+        "CASSANDRA_REPLICATION": "3",
+    }
+    login = {
+        "CASSANDRA_USER": SecretKey("login", "username"),
+        "CASSANDRA_PASSWORD": SecretKey("login", "password"),
+    }
+    for store, expected in ((cassandra, shared), ({**cassandra, "credentialsSecret": "login"}, {**shared, **login})):
+        plan = build(cluster(size="medium", cassandra=store))
+        for service in ("gateway", "auth", "message", "presence", "push"):
+            keeps = service in ("auth", "message", "push")
+            env = _env(plan, service)
+            assert {name: env[name] for name in env if name.startswith("CASS")} == (expected if keeps else {})
+            assert "SQLITE_PATH" not in env
+            assert _workload(plan, service).storage is None
+
+
 def test_nobody_may_publish_deliveries_and_only_the_message_service_manages_streams() -> None:
     config = _workload(build(cluster()), "nats").config or ""
     users = {line.split("user: ")[1].split(",")[0]: line for line in config.splitlines() if "{user:" in line}

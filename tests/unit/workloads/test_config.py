@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from push_workloads.common.config import ConfigError
+from push_workloads.common.config import CassandraConfig, ConfigError, SqliteConfig
+from push_workloads.push.config import PushConfig
 
 GOOD = {
     "JWT_SECRET": "s" * 32,
@@ -66,6 +67,53 @@ def test_a_wrong_value_is_named_and_never_repeated(name: str) -> None:
 def test_all_faults_are_told_at_once() -> None:
     wrong = {name: value for name, (value, _) in WRONG.items()}
     assert {fault.split()[0] for fault in _faults("auth", wrong)} == {*wrong, "SQLITE_PATH"}
+
+
+SHARED = {name: value for name, value in GOOD.items() if name != "SQLITE_PATH"} | {
+    "CASSANDRA_CONTACT_POINTS": "one, two.example:9043,[::1]:9044,10.0.0.1",
+    "CASSANDRA_KEYSPACE": "chat",
+    "CASSANDRA_LOCAL_DATACENTER": "dc1",
+}
+
+
+@pytest.mark.parametrize("service", ["auth", "message", "push"])
+def test_one_of_two_stores(service: str) -> None:
+    assert _faults(service, SHARED) == []
+    assert _faults(service, SHARED | GOOD) == [
+        "SQLITE_PATH and CASSANDRA_CONTACT_POINTS exclude each other: set one of them"
+    ]
+    neither = {name: value for name, value in GOOD.items() if name != "SQLITE_PATH"}
+    assert _faults(service, neither) == ["SQLITE_PATH or CASSANDRA_CONTACT_POINTS is required"]
+
+
+def test_how_to_reach_cassandra() -> None:
+    login = {"CASSANDRA_USER": "chat", "CASSANDRA_PASSWORD": "x", "CASSANDRA_REPLICATION": "5"}
+    points = (("one", 9042), ("two.example", 9043), ("::1", 9044), ("10.0.0.1", 9042))
+    assert PushConfig.parse(SHARED).store == CassandraConfig(points, "chat", "dc1", None, None, 3)
+    assert PushConfig.parse(SHARED | login).store == CassandraConfig(points, "chat", "dc1", "chat", "x", 5)
+    assert PushConfig.parse(GOOD).store == SqliteConfig("/data/file.db")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CASSANDRA_CONTACT_POINTS", "one,two:x"),
+        ("CASSANDRA_CONTACT_POINTS", "user:password@one"),
+        ("CASSANDRA_CONTACT_POINTS", "cql://one"),
+        ("CASSANDRA_CONTACT_POINTS", ":9042"),
+        ("CASSANDRA_CONTACT_POINTS", "[::1"),
+        ("CASSANDRA_KEYSPACE", ""),
+        ("CASSANDRA_KEYSPACE", "Chat"),
+        ("CASSANDRA_KEYSPACE", "chat; DROP"),
+        ("CASSANDRA_LOCAL_DATACENTER", ""),
+        ("CASSANDRA_LOCAL_DATACENTER", "dc'"),
+        ("CASSANDRA_REPLICATION", "0"),
+    ],
+)
+def test_a_wrong_way_to_cassandra(name: str, value: str) -> None:
+    (fault,) = _faults("push", SHARED | {name: value})
+    assert fault.startswith(name)
+    assert "password" not in fault
 
 
 @pytest.mark.parametrize("value", ["nats://", "4222", "redis://h:1", "nats://[::1", "nats://h:99999", "nats://h:x"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from push_workloads.common.config import Common, Env, RedisConfig, TokenConfig
+from push_workloads.common.config import Common, Env, RedisConfig, StoreConfig, TokenConfig, read_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class AuthConfig:
     common: Common
     redis: RedisConfig
     tokens: TokenConfig
-    sqlite_path: str
+    store: StoreConfig
     registrations_per_hour: int
 
     @classmethod
@@ -26,7 +26,7 @@ class AuthConfig:
             common=Common.read(env, 8081),
             redis=RedisConfig.read(env),
             tokens=TokenConfig.read(env),
-            sqlite_path=env.text("SQLITE_PATH"),
+            store=read_store(env),
             registrations_per_hour=env.integer("REGISTRATIONS_PER_HOUR", 60, 0, 1_000_000),
         )
         env.check()

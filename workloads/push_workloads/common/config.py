@@ -5,11 +5,15 @@ The names of the system that this one replaces keep working: NATS_URL, REDIS_URL
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 JWT_SECRET_MIN_BYTES = 32  # HS256 wants a key at least as long as its hash (RFC 7518 §3.2)
+CASSANDRA_PORT = 9042
+_DATACENTER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_KEYSPACE = re.compile(r"[a-z][a-z0-9_]{0,47}")  # unquoted, and 48 is what Cassandra takes
 
 
 class ConfigError(Exception):
@@ -68,6 +72,9 @@ class Env:
     def words(self, name: str) -> tuple[str, ...]:
         """A comma-separated list; empty when unset."""
         return tuple(word.strip() for word in self._values.get(name, "").split(",") if word.strip())
+
+    def fault(self, message: str) -> None:
+        self._faults.append(message)
 
     def check(self) -> None:
         """Raises ConfigError when anything read so far was missing or wrong."""
@@ -151,6 +158,67 @@ class RedisConfig:
     def read(cls, env: Env) -> RedisConfig:
         url = env.url("REDIS_URL", ("redis", "rediss"))
         return cls(url=url, user=env.optional("REDIS_USER"), password=env.optional("REDIS_PASSWORD"))
+
+
+@dataclass(frozen=True, slots=True)
+class SqliteConfig:
+    """The embedded store: a file of this process's own."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class CassandraConfig:
+    """The store that replicas share. `replication`: copies in the local datacenter, when the keyspace is made here."""
+
+    contact_points: tuple[tuple[str, int], ...]
+    keyspace: str
+    local_datacenter: str
+    user: str | None
+    password: str | None
+    replication: int
+
+    @classmethod
+    def read(cls, env: Env) -> CassandraConfig:
+        keyspace = env.text("CASSANDRA_KEYSPACE")
+        if keyspace and not _KEYSPACE.fullmatch(keyspace):
+            env.fault("CASSANDRA_KEYSPACE must be 1 to 48 of a-z 0-9 _, beginning with a letter")
+        datacenter = env.text("CASSANDRA_LOCAL_DATACENTER")
+        if datacenter and not _DATACENTER.fullmatch(datacenter):
+            env.fault("CASSANDRA_LOCAL_DATACENTER must be 1 to 64 of A-Z a-z 0-9 . _ -")
+        return cls(
+            contact_points=tuple(_contact_point(env, word) for word in env.words("CASSANDRA_CONTACT_POINTS")),
+            keyspace=keyspace,
+            local_datacenter=datacenter,
+            user=env.optional("CASSANDRA_USER"),
+            password=env.optional("CASSANDRA_PASSWORD"),
+            replication=env.integer("CASSANDRA_REPLICATION", 3, 1, 9),
+        )
+
+
+StoreConfig = SqliteConfig | CassandraConfig
+
+
+def read_store(env: Env) -> StoreConfig:
+    """Exactly one of the two stores: with both set, half of the data could end up where nobody looks."""
+    shared = bool(env.words("CASSANDRA_CONTACT_POINTS"))
+    path = env.optional("SQLITE_PATH")
+    if shared and path:
+        env.fault("SQLITE_PATH and CASSANDRA_CONTACT_POINTS exclude each other: set one of them")
+    if not shared and not path:
+        env.fault("SQLITE_PATH or CASSANDRA_CONTACT_POINTS is required")
+    return CassandraConfig.read(env) if shared else SqliteConfig(path or "")
+
+
+def _contact_point(env: Env, word: str) -> tuple[str, int]:
+    try:
+        parts = urlsplit(f"//{word}")
+        host, port = parts.hostname, parts.port or CASSANDRA_PORT
+    except ValueError:
+        host, port = None, CASSANDRA_PORT
+    if not host or word.count("@") or not set(word).isdisjoint("/?#"):
+        env.fault("CASSANDRA_CONTACT_POINTS must be HOST or HOST:PORT, several separated by commas")
+    return host or "", port
 
 
 @dataclass(frozen=True, slots=True)

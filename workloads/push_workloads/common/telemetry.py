@@ -40,3 +40,5 @@ def set_up_logging(service: str, instance: str, level: str) -> None:
     root.setLevel(level)
     # At DEBUG it prints statements with their values: hashes of passwords, tokens of devices.
     logging.getLogger("aiosqlite").setLevel(logging.WARNING)
+    # It reports every failed attempt with a traceback; `common.cassandra` says in a line what is wrong.
+    logging.getLogger("cassandra").setLevel(logging.CRITICAL)

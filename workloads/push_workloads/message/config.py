@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from push_workloads.common.config import Common, Env, NatsConfig, TokenConfig
+from push_workloads.common.config import Common, Env, NatsConfig, StoreConfig, TokenConfig, read_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class MessageConfig:
     common: Common
     nats: NatsConfig
     tokens: TokenConfig
-    sqlite_path: str
+    store: StoreConfig
     log_max_bytes: int
     log_max_age_hours: int
     log_replicas: int
@@ -28,7 +28,7 @@ class MessageConfig:
             common=Common.read(env, 8082),
             nats=NatsConfig.read(env),
             tokens=TokenConfig.read(env),
-            sqlite_path=env.text("SQLITE_PATH"),
+            store=read_store(env),
             log_max_bytes=env.integer("LOG_MAX_BYTES", 8 * 1024**3, 1024**2, 1024**5),
             log_max_age_hours=env.integer("LOG_MAX_AGE_HOURS", 72, 72, 24 * 365),
             log_replicas=env.integer("LOG_REPLICAS", 1, 1, 5),

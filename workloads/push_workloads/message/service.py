@@ -6,9 +6,10 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from push_workloads.common.bus import Bus, connected
+from push_workloads.common.config import SqliteConfig, StoreConfig
 from push_workloads.common.consumer import Consumer, Source
 from push_workloads.common.errors import Unavailable
 from push_workloads.common.http import application, serving
@@ -33,7 +34,7 @@ parse = MessageConfig.parse
 @asynccontextmanager
 async def serve(config: MessageConfig, process: Process) -> AsyncIterator[None]:
     """Serves history at once, and writes it as soon as the bus is there."""
-    async with sqlite_store(config.sqlite_path) as store:
+    async with _store(config.store, process) as store:
         app = application("PushCluster messages", routes(store), Tokens(config.tokens), config.common.origins)
         process.checks["nats"] = lambda: "not connected to NATS"
         async with serving(app, config.common.public), connected(config.nats, "message") as bus:
@@ -45,6 +46,15 @@ async def serve(config: MessageConfig, process: Process) -> AsyncIterator[None]:
                 process.checks[consumer.stream] = consumer.waiting
             async with beside(_keep_history(bus, store, config, writers, consumers)):
                 yield
+
+
+def _store(config: StoreConfig, process: Process) -> AbstractAsyncContextManager[HistoryStore]:
+    if isinstance(config, SqliteConfig):
+        return sqlite_store(config.path)
+    # Here: its driver costs memory and start-up time, and brings threads.
+    from push_workloads.message.cassandra import cassandra_store
+
+    return cassandra_store(config, process.checks)
 
 
 def _consumer(bus: Bus, shard: int, writer: HistoryWriter) -> Consumer:

@@ -30,12 +30,18 @@ MIGRATIONS: Final = (
     ) WITHOUT ROWID;
     CREATE TABLE log_state (shard INTEGER PRIMARY KEY, epoch TEXT NOT NULL, seq INTEGER NOT NULL);
     """,
+    """
+    CREATE TABLE log_states (
+      shard INTEGER NOT NULL, epoch TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (shard, epoch)
+    ) WITHOUT ROWID;
+    INSERT INTO log_states SELECT shard, epoch, seq FROM log_state;
+    DROP TABLE log_state;
+    """,
 )
 
 _INSERT = "INSERT OR IGNORE INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _STATE = """
-INSERT INTO log_state VALUES (?, ?, ?) ON CONFLICT (shard) DO UPDATE SET epoch = excluded.epoch, seq = excluded.seq
-WHERE epoch <> excluded.epoch OR seq < excluded.seq
+INSERT INTO log_states VALUES (?, ?, ?) ON CONFLICT (shard, epoch) DO UPDATE SET seq = max(seq, excluded.seq)
 """
 _PAGE = """
 SELECT conversation, sent_at, message_id, sender, recipient_id, kind, ref, content FROM messages
@@ -62,8 +68,8 @@ class SqliteStore:
                 await self._writer.rollback()
                 raise Unavailable(f"history cannot be written: {error}", retry_after_ms=1000) from error
 
-    async def log_state(self, shard: int) -> LogState | None:
-        rows = await self._read("SELECT epoch, seq FROM log_state WHERE shard = ?", (shard,))
+    async def log_state(self, shard: int, epoch: str) -> LogState | None:
+        rows = await self._read("SELECT epoch, seq FROM log_states WHERE shard = ? AND epoch = ?", (shard, epoch))
         return LogState(rows[0][0], rows[0][1]) if rows else None
 
     async def page(self, conversation: str, before: Position | None, limit: int) -> list[Message]:

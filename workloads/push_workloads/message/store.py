@@ -19,11 +19,11 @@ class HistoryStore(Protocol):
     """Each method raises Unavailable when the store cannot be reached."""
 
     async def append(self, shard: int, state: LogState, messages: Sequence[Message]) -> None:
-        """Writes messages and how far the log is written, together. A message that is there already stays as it is;
-        within an epoch the seq only grows."""
+        """Writes messages, and then how far the log is written: the state never runs ahead of them. To write a message
+        again changes nothing; within an epoch the seq only grows, whoever writes it."""
 
-    async def log_state(self, shard: int) -> LogState | None:
-        """None when nothing of this shard was ever written."""
+    async def log_state(self, shard: int, epoch: str) -> LogState | None:
+        """How far that log of the shard is written; None when nothing of it ever was."""
 
     async def page(self, conversation: str, before: Position | None, limit: int) -> list[Message]:
         """Up to `limit` messages before a position, newest first."""
@@ -34,18 +34,17 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._rows: dict[str, dict[Position, Message]] = {}
-        self._states: dict[int, LogState] = {}
+        self._states: dict[tuple[int, str], LogState] = {}
 
     async def append(self, shard: int, state: LogState, messages: Sequence[Message]) -> None:
         for message in messages:
             rows = self._rows.setdefault(message.conversation, {})
             rows.setdefault(Position(message.sent_at, message.message_id), message)
-        held = self._states.get(shard)
-        if held is None or held.epoch != state.epoch or held.seq < state.seq:
-            self._states[shard] = state
+        key = (shard, state.epoch)
+        self._states[key] = max(state, self._states.get(key, state))
 
-    async def log_state(self, shard: int) -> LogState | None:
-        return self._states.get(shard)
+    async def log_state(self, shard: int, epoch: str) -> LogState | None:
+        return self._states.get((shard, epoch))
 
     async def page(self, conversation: str, before: Position | None, limit: int) -> list[Message]:
         rows = sorted(self._rows.get(conversation, {}).items(), reverse=True)

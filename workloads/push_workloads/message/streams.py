@@ -2,11 +2,13 @@
 
 The **epoch** says which log a seq belongs to. It is random, set by whoever creates the stream, stands in the stream's
 metadata and is sent again in every update. When the log is found to be shorter than what history has of it (its disk
-was lost or restored), it gets a new epoch before anything else happens, and clients are told.
+was lost or restored), it gets a new epoch before anything else happens, and clients are told. That one follows from the
+old one, so that replicas that find it out at the same time all come to the same.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import secrets
 from typing import Any, Final
@@ -20,6 +22,7 @@ from push_workloads.message.store import HistoryStore
 
 DEDUP_WINDOW_SECONDS: Final = 120
 PUSH_MAX_AGE_HOURS: Final = 24
+_EPOCH_BYTES: Final = 6
 _NANOSECONDS: Final = 1_000_000_000
 _log = logging.getLogger(__name__)
 
@@ -29,9 +32,8 @@ async def ensure_log(bus: Bus, store: HistoryStore, config: MessageConfig, shard
     wanted = _log_stream(config, shard)
     made = await _made_or_found(bus, {**wanted, "metadata": {"epoch": _new_epoch()}})
     epoch = made["config"].get("metadata", {}).get("epoch") or _new_epoch()
-    held = await store.log_state(shard)
-    if held is not None and held.epoch == epoch and made["state"]["last_seq"] < held.seq:
-        epoch = _new_epoch()
+    while (held := await store.log_state(shard, epoch)) is not None and made["state"]["last_seq"] < held.seq:
+        epoch = _successor(epoch)
         _log.warning("the log is shorter than its history: a new epoch", extra={"shard": shard, "history": held.seq})
     _check(await _call(bus, "UPDATE", {**wanted, "metadata": {"epoch": epoch}}))
     return epoch
@@ -99,4 +101,8 @@ def _check(answer: dict[str, Any]) -> None:
 
 
 def _new_epoch() -> str:
-    return secrets.token_hex(6)
+    return secrets.token_hex(_EPOCH_BYTES)
+
+
+def _successor(epoch: str) -> str:
+    return hashlib.blake2b(epoch.encode(), digest_size=_EPOCH_BYTES).hexdigest()

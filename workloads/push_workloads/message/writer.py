@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -46,14 +47,21 @@ class HistoryWriter:
         self.epoch = ""
 
     async def handle(self, batch: Sequence[Msg]) -> None:
-        """Raises Unavailable when the store or the queue is away; nothing is acknowledged then."""
+        """Raises Unavailable when the store or the queue is away; the whole batch comes again then."""
+        try:
+            await self._keep(batch)
+        except Unavailable:
+            await _give_back(batch)
+            raise
+        for message in batch:
+            await message.ack()
+
+    async def _keep(self, batch: Sequence[Msg]) -> None:
         read = [(message, self._decode(message)) for message in batch]
         rows = [row_of(payload) for _, payload in read if payload is not None]
         last = batch[-1].metadata
         await self._store.append(self._shard, LogState(self.epoch, last.sequence.stream), rows)
         await self._queue_jobs([(message, payload) for message, payload in read if payload is not None])
-        for message in batch:
-            await message.ack()
         self._metrics.written.inc(len(rows))
         self._metrics.lag.labels(str(self._shard)).set(last.num_pending)
 
@@ -80,6 +88,13 @@ class HistoryWriter:
             )
         except (NatsError, TimeoutError) as error:
             raise Unavailable("the push queue does not answer", retry_after_ms=1000) from error
+
+
+async def _give_back(batch: Sequence[Msg]) -> None:
+    """For delivery as soon as the consumer fetches again; without it they come only when their acks are overdue."""
+    with suppress(NatsError):  # the bus is away as well: then they are overdue
+        for message in batch:
+            await message.nak()
 
 
 def job_for(message: Msg, payload: Payload) -> push_jobs.PushJob | None:

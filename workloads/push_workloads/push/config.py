@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from push_workloads.common.config import Common, Env, NatsConfig, TokenConfig
+from push_workloads.common.config import Common, Env, NatsConfig, StoreConfig, TokenConfig, read_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +13,7 @@ class PushConfig:
     common: Common
     nats: NatsConfig
     tokens: TokenConfig
-    sqlite_path: str
+    store: StoreConfig
 
     @classmethod
     def parse(cls, environ: Mapping[str, str]) -> PushConfig:
@@ -23,7 +23,7 @@ class PushConfig:
             common=Common.read(env, 8084),
             nats=NatsConfig.read(env),
             tokens=TokenConfig.read(env),
-            sqlite_path=env.text("SQLITE_PATH"),
+            store=read_store(env),
         )
         env.check()
         return made

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from push_workloads.common.bus import connected
+from push_workloads.common.config import SqliteConfig, StoreConfig
 from push_workloads.common.consumer import Consumer
 from push_workloads.common.http import application, serving
 from push_workloads.common.service import Process
@@ -15,6 +16,7 @@ from push_workloads.common.tokens import Tokens
 from push_workloads.push.api import routes
 from push_workloads.push.config import PushConfig
 from push_workloads.push.sqlite import sqlite_devices
+from push_workloads.push.store import DeviceStore
 from push_workloads.push.worker import SOURCE, PushMetrics, Worker
 
 parse = PushConfig.parse
@@ -23,7 +25,7 @@ parse = PushConfig.parse
 @asynccontextmanager
 async def serve(config: PushConfig, process: Process) -> AsyncIterator[None]:
     """Takes registrations at once, and jobs as soon as the queue is there."""
-    async with sqlite_devices(config.sqlite_path) as store:
+    async with _store(config.store, process) as store:
         app = application("PushCluster push", routes(store, _now_ms), Tokens(config.tokens), config.common.origins)
         process.checks["nats"] = lambda: "not connected to NATS"
         async with serving(app, config.common.public), connected(config.nats, "push") as bus:
@@ -31,6 +33,15 @@ async def serve(config: PushConfig, process: Process) -> AsyncIterator[None]:
             process.checks |= {"nats": bus.waiting, "queue": consumer.waiting}
             async with beside(consumer.run()):
                 yield
+
+
+def _store(config: StoreConfig, process: Process) -> AbstractAsyncContextManager[DeviceStore]:
+    if isinstance(config, SqliteConfig):
+        return sqlite_devices(config.path)
+    # Here: its driver costs memory and start-up time, and brings threads.
+    from push_workloads.push.cassandra import cassandra_devices
+
+    return cassandra_devices(config, process.checks)
 
 
 def _now_ms() -> int:

@@ -1,0 +1,34 @@
+"""The log and its epoch: who finds the log shorter than history, alone or with others, comes to the same new epoch."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.support.servers import Nats
+from tests.support.services import environ_for
+
+from push_workloads.common.bus import connected
+from push_workloads.message.config import MessageConfig
+from push_workloads.message.store import LogState, MemoryStore
+from push_workloads.message.streams import ensure_log
+
+
+async def test_replicas_agree_on_the_epoch_of_a_log_that_lost_its_end(operators_nats_server: Nats) -> None:
+    environ = environ_for(SQLITE_PATH="unused", **operators_nats_server.environ_of("message"))
+    config = MessageConfig.parse(environ | {"LOG_MAX_BYTES": str(64 * 1024**2)})
+    store = MemoryStore()
+    async with connected(config.nats, "message") as one, connected(config.nats, "message") as other:
+
+        async def ensured() -> str:
+            epochs = await asyncio.gather(*(ensure_log(bus, store, config, 0) for bus in (one, other, one, other)))
+            assert len(set(epochs)) == 1
+            return epochs[0]
+
+        first = await ensured()
+        assert await ensured() == first
+        await store.append(0, LogState(first, 100), [])
+        second = await ensured()
+        assert second != first
+        assert await ensured() == second
+        await store.append(0, LogState(second, 7), [])
+        assert await ensured() not in (first, second)

@@ -1,0 +1,165 @@
+"""Devices in Cassandra: the store that replicas share.
+
+Two things must hold whatever happens at the same time. A user has at most MAX_DEVICES: every change of a user's devices
+is conditional on a number that each registration raises. An address has one owner: the row of the address names it, and
+a device is one only while that row does, so that a phone that changed hands is its former owner's no more from the
+moment on that it is written, and no crash in between can leave it with two.
+
+Both tables are only ever written conditionally: mixed with plain writes, the later could lose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Final, NamedTuple
+
+from push_workloads.common.cassandra import Cassandra, Statement, Undecided, together
+from push_workloads.common.cassandra_schema import Checks, opened
+from push_workloads.common.config import CassandraConfig
+from push_workloads.common.errors import Conflict, Unavailable
+from push_workloads.push.devices import MAX_DEVICES, Device
+from push_workloads.push.store import FULL
+
+MIGRATIONS: Final = (
+    """
+    CREATE TABLE IF NOT EXISTS {ks}.devices (
+      user_id text, changes int static, device_id text,
+      platform text, address text, p256dh text, auth text, app text, created_at bigint, updated_at bigint,
+      PRIMARY KEY (user_id, device_id)
+    )
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS {ks}.device_addresses (
+      platform text, address text, user_id text, device_id text, PRIMARY KEY ((platform, address))
+    )
+    """,
+)
+ATTEMPTS: Final = 8
+_STATEMENTS: Final = {
+    "of_user": """
+        SELECT user_id, device_id, platform, address, p256dh, auth, app, created_at, updated_at, changes
+        FROM {ks}.devices WHERE user_id = ?""",
+    "put": """
+        BEGIN UNLOGGED BATCH
+          UPDATE {ks}.devices SET changes = ? WHERE user_id = ? IF changes = ?;
+          INSERT INTO {ks}.devices
+            (user_id, device_id, platform, address, p256dh, auth, app, created_at, updated_at)
+          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
+        APPLY BATCH""",
+    "remove": "DELETE FROM {ks}.devices WHERE user_id = ? AND device_id = ? IF address = ?",
+    "clean": "DELETE FROM {ks}.devices WHERE user_id = ? AND device_id = ? IF changes = ?",
+    "owner": "SELECT user_id, device_id FROM {ks}.device_addresses WHERE platform = ? AND address = ?",
+    "claim": """
+        INSERT INTO {ks}.device_addresses (platform, address, user_id, device_id) VALUES (?, ?, ?, ?) IF NOT EXISTS""",
+    "take": """
+        UPDATE {ks}.device_addresses SET user_id = ?, device_id = ? WHERE platform = ? AND address = ?
+        IF user_id = ? AND device_id = ?""",
+    "release": "DELETE FROM {ks}.device_addresses WHERE platform = ? AND address = ? IF user_id = ? AND device_id = ?",
+}
+
+
+class _Held(NamedTuple):
+    """What a user has: every row, those that own their address, and the number that the next change is tied to."""
+
+    rows: dict[str, Device]
+    owned: list[Device]
+    changes: int | None
+
+
+class CassandraDevices:
+    """A DeviceStore."""
+
+    def __init__(self, cassandra: Cassandra, statements: Mapping[str, Statement]) -> None:
+        self._cassandra = cassandra
+        self._statements = statements
+
+    async def put(self, device: Device) -> Device:
+        """Row first, address then: until the second the address is where it was."""
+        for _ in range(ATTEMPTS):
+            held = await self._held(device.user_id)
+            stored = _admitted(device, held)
+            with suppress(Undecided):  # the same once more is the same
+                if await self._changed(stored, held.changes):
+                    await self._claim(stored)
+                    await self._clean(stored, held)
+                    return stored
+        raise Unavailable("devices are not available now; try again", retry_after_ms=1000)
+
+    async def of_user(self, user_id: str) -> list[Device]:
+        return sorted((await self._held(user_id)).owned, key=lambda device: (device.created_at, device.device_id))
+
+    async def remove(self, user_id: str, device_id: str) -> bool:
+        held = await self._held(user_id)
+        row = held.rows.get(device_id)
+        if row is None:
+            return False
+        await self._cassandra.write_if(self._statements["remove"], user_id, device_id, row.address)
+        address = (row.platform, row.address)
+        await self._cassandra.write_if(self._statements["release"], *address, user_id, device_id)
+        return row in held.owned
+
+    async def _held(self, user_id: str) -> _Held:
+        rows = await self._cassandra.rows(self._statements["of_user"], user_id)
+        changes = rows[0]["changes"] if rows else None
+        # The static column alone is a row too, without a device.
+        devices = {
+            row["device_id"]: Device(**{name: row[name] for name in Device._fields})
+            for row in rows
+            if row["device_id"] is not None
+        }
+        owners = await together(self._owns(device) for device in devices.values())
+        owned = [device for device, owns in zip(devices.values(), owners, strict=True) if owns]
+        return _Held(devices, owned, changes)
+
+    async def _owns(self, device: Device) -> bool:
+        owner = await self._cassandra.row(self._statements["owner"], device.platform, device.address)
+        return owner == {"user_id": device.user_id, "device_id": device.device_id}
+
+    async def _changed(self, device: Device, changes: int | None) -> bool:
+        """False when another change came between: look again."""
+        upped = ((changes or 0) + 1, device.user_id, changes)
+        return await self._cassandra.write_if(self._statements["put"], *upped, *device) is None
+
+    async def _claim(self, device: Device) -> None:
+        """Takes the address from whoever has it. What the device's former address says stays: it names a device that
+        is elsewhere now, which is nothing, and to delete it could hit the same device just coming back."""
+        place, mine = (device.platform, device.address), (device.user_id, device.device_id)
+        for _ in range(ATTEMPTS):
+            stands = await self._cassandra.write_if(self._statements["claim"], *place, *mine)
+            if stands is None:
+                return
+            owner = (stands["user_id"], stands["device_id"])
+            if owner == mine or await self._cassandra.write_if(self._statements["take"], *mine, *place, *owner) is None:
+                return
+        raise Undecided("devices are not available now; try again", retry_after_ms=1000)
+
+    async def _clean(self, device: Device, held: _Held) -> None:
+        """Deletes this user's rows whose address is another's by now, unless the user has changed something since:
+        then one of them may have come back."""
+        lost = [one for one in held.rows.values() if one not in held.owned and one.device_id != device.device_id]
+        changes = (held.changes or 0) + 1
+        await together(
+            self._cassandra.write_if(self._statements["clean"], one.user_id, one.device_id, changes) for one in lost
+        )
+
+
+def _admitted(device: Device, held: _Held) -> Device:
+    """The device as it will stand. Raises Conflict when the user has MAX_DEVICES others."""
+    others = [
+        one
+        for one in held.owned
+        if one.device_id != device.device_id and (one.platform, one.address) != (device.platform, device.address)
+    ]
+    if len(others) >= MAX_DEVICES:
+        raise Conflict(FULL)
+    before = held.rows.get(device.device_id)
+    return device._replace(created_at=before.created_at) if before else device
+
+
+@asynccontextmanager
+async def cassandra_devices(config: CassandraConfig, checks: Checks) -> AsyncIterator[CassandraDevices]:
+    """The store in that keyspace, made when it is not there; waits for Cassandra."""
+    async with opened(config, "push", MIGRATIONS, checks) as cassandra:
+        statements = {name: await cassandra.prepare(text) for name, text in _STATEMENTS.items()}
+        yield CassandraDevices(cassandra, statements)
