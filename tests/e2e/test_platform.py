@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -109,7 +110,7 @@ def test_a_refused_change_changes_nothing(platform: Platform, tmp_path: Path) ->
     assert "metadata.name: must stay default/chat" in platform.push("apply", str(path), code=1)
     path = _manifest(tmp_path, tokens={"signingKeysSecret": "keys"})
     assert "Secret keys has no key JWT_SECRET: add a Secret document" in platform.push("apply", str(path), code=1)
-    assert "spec.message.replicas: must be 1" in platform.push("scale", "message", "2", code=1)
+    assert "must be 1 with the embedded store, not 2" in platform.push("scale", "message", "2", code=1)
     assert "spec.gateway.replicas: must be a whole number" in platform.push("scale", "gateway", "0", code=1)
     after = platform.get()
     assert (after["spec"], after["metadata"], after["status"]) == (before["spec"], before["metadata"], before["status"])
@@ -168,15 +169,42 @@ def test_sigkill_leaves_no_process_and_the_next_run_works(platform: Platform) ->
 def test_a_users_signing_key_is_used_and_a_short_one_is_told(platform: Platform, tmp_path: Path) -> None:
     keys = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys"}, "stringData": {"JWT_SECRET": "short"}}
     path = _manifest(tmp_path, keys, tokens={"signingKeysSecret": "keys"})
-    platform.up(path, "--timeout", "4")
-    eventually_now(lambda: "not ready after 4 s" in platform.errors, 20)
-    assert "JWT_SECRET has 5 bytes and needs at least 32" in platform.errors
-    assert "JWT_SECRET has 5 bytes" in platform.push("get")
+    told = "push: Secret keys: JWT_SECRET has 5 bytes and needs at least 32: make one with `openssl rand -hex 32`\n"
+    platform.up(path)
+    eventually_now(lambda: platform.ended)
+    assert (platform.end(), platform.errors) == (1, told)
     keys["stringData"] = {"JWT_SECRET": "k" * 40}
-    _manifest(tmp_path, keys, tokens={"signingKeysSecret": "keys"}, paused=False)
-    assert platform.end(signal.SIGTERM) == 143
+    _manifest(tmp_path, keys, tokens={"signingKeysSecret": "keys"})
     platform.up(path)
     platform.until_ready()
+    before = {unit["name"] for unit in platform.get()["units"]}
+    keys["stringData"] = {"JWT_SECRET": "short"}
+    _manifest(tmp_path, keys, tokens={"signingKeysSecret": "keys"})
+    assert platform.push("apply", str(path), code=1) == told
+    assert {unit["name"] for unit in platform.get()["units"]} == before
+
+
+def test_a_reader_that_goes_away_ends_it_quietly(platform: Platform) -> None:
+    """`push up … | head -1`, and `push get | head -1` where the pipe closes at once."""
+    argv = (*PUSH, "up", str(QUICKSTART), "--state", str(platform.state), "--port-offset", str(platform.offset))
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        platform.process = process
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        children = platform.children()
+        read, write = os.pipe()
+        os.close(read)
+        done = subprocess.run(
+            (*PUSH, "get", "--state", str(platform.state)), stdout=write, stderr=subprocess.PIPE, text=True, check=False
+        )
+        os.close(write)
+        assert (done.returncode, done.stderr) == (1, "")
+        process.stdout.close()
+        assert process.wait(30) == 1
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+    assert children
+    eventually_now(lambda: not any(is_alive(child) for child in children), 5, "children gone")
 
 
 def test_on_a_terminal_it_draws_a_table_and_ctrl_c_ends_it(platform: Platform, tmp_path: Path) -> None:
@@ -216,9 +244,10 @@ def test_commands_need_a_running_platform(command: tuple[str, ...], tmp_path: Pa
          "push: {path}: spec.gateway.replicas: must be a whole number from 1 to 1000\n"),
         ("kind: [\n", "push: {path}:2: expected the node content, but found '<stream end>'\n"),
         ("a: 1\na: 2\n", "push: {path}:2: the key a stands here twice\n"),
+        ("a:\n  ? [a, b]\n  : 1\n", "push: {path}:2: a key must be text, not a list or a mapping\n"),
         ("", "push: {path}: manifest: must hold exactly one PushCluster, and Secrets beside it; found none\n"),
     ],
-    ids=["a field", "no YAML", "a key twice", "empty"],
+    ids=["a field", "no YAML", "a key twice", "a list as key", "empty"],
 )  # fmt: skip
 def test_a_broken_manifest_is_one_clear_line_and_leaves_nothing(tmp_path: Path, text: str, told: str) -> None:
     path = tmp_path / "bad.yaml"

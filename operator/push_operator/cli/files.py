@@ -18,7 +18,7 @@ class _StrictLoader(yaml.SafeLoader):
         seen = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                raise yaml.MarkedYAMLError(None, None, "a key must be a plain text, not a list or a mapping", key.start_mark)
+                raise yaml.MarkedYAMLError(None, None, "a key must be text, not a list or a mapping", key.start_mark)
             if key.value in seen:
                 raise yaml.MarkedYAMLError(None, None, f"the key {key.value} stands here twice", key.start_mark)
             seen.add(key.value)

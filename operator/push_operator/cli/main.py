@@ -41,11 +41,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0, 1 for an error, 2 for wrong usage, 130 for Ctrl-C."""
     options = _parser().parse_args(arguments)
     try:
-        code = int(options.run(options))
-        sys.stdout.flush()  # here, where a pipe that nobody reads any more is told from a crash
+        code = _run(options)
+        sys.stdout.flush()
     except BrokenPipeError:  # `push get | head -1`
         _mute()
         return EXIT_ERROR
+    return code
+
+
+def _run(options: argparse.Namespace) -> int:
+    try:
+        return int(options.run(options))
     except SpecError as error:
         for fault in error.faults:
             _complain(f"{options.file}: {fault}" if hasattr(options, "file") else str(fault))
@@ -53,8 +59,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(str(error))
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    else:
-        return code
     return EXIT_ERROR
 
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
-from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
 
 from push_operator.cli.display import Display, display
 from push_operator.cli.output import is_ready, rows, what_lacks
+from push_operator.cli.ownlog import logging_to
 from push_operator.cli.web import page_origins, serving_page
 from push_operator.cluster.local.adapter import LocalCluster, Settings
 from push_operator.cluster.local.control import Control, control_socket
@@ -24,7 +23,6 @@ from push_operator.cluster.local.state import StateFolder
 from push_operator.loop import control
 
 REFRESH_SECONDS = 0.1
-OWN_LOG_BYTES = 1024 * 1024
 EXIT_DOWN, EXIT_INTERRUPTED, EXIT_TERMINATED = 0, 130, 143
 
 
@@ -57,7 +55,7 @@ async def _run(manifest: Manifest, state: StateFolder, options: Options) -> int:
         page = await stack.enter_async_context(serving_page(options.port_offset, lambda: _status(cluster)))
         await stack.enter_async_context(control_socket(state, Control(cluster, page, down=stopped.set)))
         shown = stack.enter_context(display(page))
-        stack.enter_context(_logging_to(state, shown))
+        stack.enter_context(logging_to(state.logs / "operator.log", shown.say))
         if manifest.wanted.paused:
             shown.say("push: spec.paused is true: nothing is started until `push apply` says otherwise")
         await _until_stopped(cluster, shown, stopped, options.timeout)
@@ -66,16 +64,25 @@ async def _run(manifest: Manifest, state: StateFolder, options: Options) -> int:
 
 
 async def _until_stopped(cluster: LocalCluster, shown: Display, stopped: asyncio.Event, timeout: float) -> None:
-    """The control loop and the screen, until the stop; a crash of either is raised."""
-    async with asyncio.TaskGroup() as tasks:
-        running = [
-            tasks.create_task(control(cluster)),
-            tasks.create_task(_show(cluster, shown)),
-            tasks.create_task(_say_what_lacks(cluster, shown, timeout)),
-        ]
-        await stopped.wait()
-        for task in running:
-            task.cancel()
+    """The control loop and the screen, until the stop; a crash of either is raised.
+
+    Raises BrokenPipeError when nobody reads the screen any more (`push up | head`).
+    """
+    unread = False
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            running = [
+                tasks.create_task(control(cluster)),
+                tasks.create_task(_show(cluster, shown)),
+                tasks.create_task(_say_what_lacks(cluster, shown, timeout)),
+            ]
+            await stopped.wait()
+            for task in running:
+                task.cancel()
+    except* BrokenPipeError:
+        unread = True
+    if unread:
+        raise BrokenPipeError
 
 
 async def _show(cluster: LocalCluster, shown: Display) -> None:
@@ -96,35 +103,6 @@ def _status(cluster: LocalCluster) -> dict[str, Any]:
     shown = rows(cluster.body, [asdict(unit) for unit in cluster.units()])
     components = [{"name": row.component, "ready": row.ready, "desired": row.desired} for row in shown]
     return {"ready": is_ready(cluster.body), "components": components}
-
-
-@contextmanager
-def _logging_to(state: StateFolder, shown: Display) -> Iterator[None]:
-    """The operator's own log goes to `logs/operator.log`, its warnings also to the screen."""
-    file = RotatingFileHandler(state.logs / "operator.log", maxBytes=OWN_LOG_BYTES, backupCount=1, encoding="utf-8")
-    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    handlers: tuple[logging.Handler, ...] = (file, _DisplayHandler(shown))
-    root = logging.getLogger()
-    for handler in handlers:
-        root.addHandler(handler)
-    root.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        for handler in handlers:
-            root.removeHandler(handler)
-        file.close()
-
-
-class _DisplayHandler(logging.Handler):
-    """Warnings without breaking the table."""
-
-    def __init__(self, shown: Display) -> None:
-        super().__init__(logging.WARNING)
-        self._shown = shown
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._shown.say(f"push: {record.getMessage()}")
 
 
 class _Stopped(asyncio.Event):

@@ -16,6 +16,7 @@ from tests.support.waiting import eventually
 from push_operator.cluster.local.adapter import LocalCluster, Settings
 from push_operator.cluster.local.programs import Program, Service
 from push_operator.cluster.local.state import StateFolder
+from push_operator.model import SERVICES
 from push_operator.plan.observed import Unit
 from push_operator.plan.workload import EnvValue, Plan, Port, Workload
 
@@ -25,7 +26,7 @@ ORIGINS = ("http://localhost:1",)
 
 
 def fake_programs() -> dict[str, Program]:
-    return {name: Service((sys.executable, "-I", str(FAKE))) for name in ("gateway", "auth", "presence")}
+    return {name: Service((sys.executable, "-I", str(FAKE))) for name in SERVICES}
 
 
 def workload(

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.integration.local.conftest import fake_programs
 from tests.support.platform import eventually_now, free_offset, is_alive
 
+from push_operator.cluster.local.adapter import LocalCluster, Settings
 from push_operator.cluster.local.sockets import KeptPorts, listening
 from push_operator.cluster.local.state import StateFolder
 from push_operator.errors import ClusterError
@@ -46,11 +48,44 @@ def test_a_path_too_long_for_a_socket_is_refused(tmp_path: Path) -> None:
         raise AssertionError("locked")
 
 
-def test_a_damaged_file_is_named(state: StateFolder) -> None:
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        *(("object.json", text) for text in (
+            "{", '"a"', "null", "[]", "{}", '{"metadata": 5}', '{"metadata": {"name": 1}}',
+            '{"metadata": {"name": "a", "namespace": 1}}', '{"metadata": {"name": "a", "generation": "b"}}',
+            "[" * 100_000)),
+        *(("ports.json", text) for text in ("{", "[]", "5", '{"nats/client": "x"}', '{"nats/client": 70000}')),
+        *(("secrets/own.json", text) for text in ("", "{", "[]", '{"password": 5}')),
+    ],
+)  # fmt: skip
+async def test_a_damaged_file_is_named_at_the_start(state: StateFolder, file: str, text: str) -> None:
+    settings = Settings("127.0.0.1", 0, ())
     with state.locked():
-        (state.root / "object.json").write_text("{")
-        with pytest.raises(ClusterError, match=r"object\.json cannot be read"):
-            state.load_object()
+        path = state.root / file
+        path.write_text(text)
+        with pytest.raises(ClusterError) as caught:
+            async with LocalCluster.running(state, settings, fake_programs()):
+                raise AssertionError("started")
+    assert str(caught.value).startswith(f"{path} cannot be read (")
+    assert str(caught.value).endswith("): mend it or remove it")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("host", "told"),
+    [
+        ("192.0.2.1", "192.0.2.1 is not an address of this machine: give --host an address of this machine"),
+        ("2001:db8::1", "2001:db8::1 is not an address of this machine: give --host"),
+        ("no-such-host.invalid", "the host name no-such-host.invalid is unknown: give --host"),
+        ("a..b", "the host name a..b is unknown: give --host"),
+    ],
+)
+def test_a_host_that_is_not_this_machine_is_told_as_that(host: str, told: str) -> None:
+    with pytest.raises(ClusterError) as caught:
+        listening(host, 0, "stop the program that has it")
+    assert str(caught.value).startswith(told)
+    assert "stop the program" not in str(caught.value)
 
 
 def test_ports_are_kept_unless_someone_else_has_them(state: StateFolder) -> None:

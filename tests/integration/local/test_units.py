@@ -7,17 +7,25 @@ import os
 import signal
 import socket
 import stat
+import sys
 from itertools import pairwise
 from pathlib import Path
 
+import aiohttp
 import psutil
 import pytest
-from tests.integration.local.conftest import KEY, ORIGINS, Bench, fake_programs, workload
+from tests.integration.local.conftest import FAKE, KEY, ORIGINS, Bench, fake_programs, workload
 from tests.support.platform import free_offset
 from tests.support.waiting import eventually
 
+from push_operator.cluster.local import probes
 from push_operator.cluster.local.adapter import LocalCluster, Settings
+from push_operator.cluster.local.logfile import LogFile
+from push_operator.cluster.local.probes import http_probe
+from push_operator.cluster.local.programs import Launch
+from push_operator.cluster.local.sockets import listening
 from push_operator.cluster.local.state import StateFolder
+from push_operator.cluster.local.unit import LocalUnit, Recipe
 from push_operator.errors import ClusterError
 from push_operator.plan.workload import Address, DataPath, GeneratedSecret, Plan, SecretKey
 
@@ -75,6 +83,28 @@ async def test_a_killed_unit_comes_back_under_the_same_name(bench: Bench) -> Non
     await eventually(lambda: bench.units()[0].note == "ended by SIGKILL")
     await eventually(lambda: bench.ready() == 1)
     assert bench.units()[0].name == name
+
+
+async def test_a_process_that_hangs_is_replaced(state: StateFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probes, "PROBE_SECONDS", 0.2)
+    with state.locked(), listening("127.0.0.1", 0, "test") as admin:
+        env = {"ADMIN_FD": str(admin.fileno()), "INSTANCE": "test"}
+        async with aiohttp.ClientSession() as session:
+            recipe = Recipe(
+                "test", "gateway", "aaaaaaaa", Launch((sys.executable, "-I", str(FAKE)), env),
+                http_probe(session, f"http://127.0.0.1:{admin.getsockname()[1]}/readyz"), state.root,
+                LogFile(state.logs / "test.log"), descriptors=(admin.fileno(),), hung_seconds=2.0,
+            )  # fmt: skip
+            unit = LocalUnit(recipe, lambda: None, lambda: None)
+            unit.start()
+            await eventually(lambda: unit.ready)
+            process = psutil.Process(int((unit.observe().details or {})["pid"]))
+            process.suspend()
+            await eventually(lambda: unit.observe().note == "did not answer for 2 s", within=15)
+            assert not process.is_running()
+            await eventually(lambda: unit.ready, within=15)
+            assert unit.observe().restarts == 1
+            await unit.stop(5)
 
 
 async def test_what_a_unit_waits_for_is_its_note(bench: Bench) -> None:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import nats
 from nats.aio.msg import Msg
+from tests.support.servers import Nats
+from tests.support.waiting import eventually
 
 from push_workloads.common.consumer import Consumer, Source
 from push_workloads.common.tasks import beside
-from tests.support.servers import Nats
-from tests.support.waiting import eventually
 
 
 async def test_a_poisonous_message_stays_and_the_others_are_handled(nats_server: Nats) -> None:

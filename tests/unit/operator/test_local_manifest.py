@@ -43,6 +43,12 @@ def test_secrets_come_as_text_or_base64() -> None:
         ((manifest(), _secret(data={"A": "***"})), "Secret.data.A: must be base64 of text"),
         ((manifest(), _secret(data={"A": 1})), "Secret.data.A: must be base64 of text"),
         ((manifest(), _secret(stringData={"A": 1})), "Secret.stringData.A: must be text (put it in quotes)"),
+        ((manifest(), _secret(stringData={"A": "a\0b"})), "Secret.stringData.A: must be text without"),
+        (
+            (manifest(), _secret(stringData={"A": "\ud800"})),
+            "Secret.stringData.A: must be text without",
+        ),
+        ((manifest(), _secret(data={"A": "AA=="})), "Secret.data.A: must be text without"),
         ((manifest(), _secret(stringData=[])), "Secret.stringData: must be a mapping"),
         ((manifest(), _secret(strngData={})), "Secret.strngData: unknown field: did you mean stringData?"),
         ((manifest(), _secret("chat-credentials")), "Secret chat-credentials: is the platform's own name"),

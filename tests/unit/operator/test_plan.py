@@ -52,7 +52,7 @@ def test_generated_secrets_are_one_object_with_every_password() -> None:
 def test_the_environment_of_a_gateway() -> None:
     assert _env(build(cluster(), ORIGINS), "gateway") == {
         "STOP_SECONDS": "30",
-        "JWT_SECRET": SecretKey("chat-credentials", "JWT_SECRET"),
+        "JWT_SECRET": SecretKey("chat-credentials", "JWT_SECRET", min_bytes=32),
         "ACCESS_TOKEN_TTL_SECONDS": "86400",
         "ALLOWED_ORIGINS": "http://localhost:8090",
         "LOG_SHARDS": "1",
@@ -90,7 +90,7 @@ def test_external_servers_are_not_run_and_their_logins_come_from_the_users_secre
     assert env["NATS_PASSWORD"] == SecretKey("nats-login", "password")
     assert env["REDIS_URL"] == "rediss://redis.example:6380"
     assert "REDIS_PASSWORD" not in env
-    assert env["JWT_SECRET"] == SecretKey("keys", "JWT_SECRET")
+    assert env["JWT_SECRET"] == SecretKey("keys", "JWT_SECRET", min_bytes=32)
 
 
 def test_a_shared_store_is_named_to_those_that_keep_something_and_they_have_no_disk() -> None:
@@ -188,6 +188,27 @@ def test_what_a_unit_is_started_from_is_its_revision() -> None:
         after = build(cluster(**spec), ORIGINS)
         changed = [w.component for w in after.workloads if w.revision != _workload(before, w.component).revision]
         assert changed == [component]
+
+
+def test_another_value_of_a_secret_is_a_new_revision_of_those_that_use_it() -> None:
+    made = cluster(
+        nats={"url": "nats://peer:1", "credentialsSecret": "bus"}, redis={"url": "redis://peer:1"},
+        tokens={"signingKeysSecret": "keys"},
+    )  # fmt: skip
+    before = build(made, ORIGINS, {"keys/JWT_SECRET": "1", "bus/password": "1"})
+
+    def rolled(digests: dict[str, str]) -> set[str]:
+        after = build(made, ORIGINS, digests)
+        return {w.component for w in after.workloads if w.revision != _workload(before, w.component).revision}
+
+    assert rolled({"bus/password": "1", "keys/JWT_SECRET": "1", "keys/OTHER": "1", "other/password": "1"}) == set()
+    assert rolled({"keys/JWT_SECRET": "1", "bus/password": "2"}) == {"gateway", "message", "push"}
+    assert rolled({"keys/JWT_SECRET": "2", "bus/password": "1"}) == set(SERVICES)
+    assert {key.path for key in before.given_keys()} == {"keys/JWT_SECRET", "bus/username", "bus/password"}
+
+
+def test_what_the_operator_makes_is_nothing_that_the_user_gives() -> None:
+    assert build(cluster()).given_keys() == ()
 
 
 def test_the_origins_of_the_manifest_stand_beside_the_clusters_own() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +13,7 @@ from tests.unit.operator.manifests import manifest
 from push_operator.cluster.memory import MemoryCluster
 from push_operator.errors import ClusterError
 from push_operator.loop import control
+from push_operator.plan.observed import Observed
 from push_operator.plan.status import condition
 from push_operator.plan.workload import Plan
 from push_operator.reconcile import RESYNC_SECONDS, UNSETTLED_SECONDS, reconcile
@@ -80,6 +82,27 @@ async def test_an_object_that_is_gone_is_pruned() -> None:
     cluster.remove(KEY)
     await reconcile(KEY, cluster, _now)
     assert cluster.plans[KEY] == Plan()
+
+
+class _WithSecret(MemoryCluster):
+    """Has one Secret."""
+
+    digest = "1"
+
+    async def observe(self, key: str) -> Observed:
+        return replace(await super().observe(key), digests={"keys/JWT_SECRET": self.digest})
+
+
+async def test_a_changed_secret_is_a_new_plan() -> None:
+    cluster = _WithSecret()
+    cluster.put(KEY, manifest(tokens={"signingKeysSecret": "keys"}))
+    await reconcile(KEY, cluster, _now)
+    before = cluster.plans[KEY]
+    await reconcile(KEY, cluster, _now)
+    assert cluster.plans[KEY] == before
+    cluster.digest = "2"
+    await reconcile(KEY, cluster, _now)
+    assert cluster.plans[KEY] != before
 
 
 class _Failing(MemoryCluster):

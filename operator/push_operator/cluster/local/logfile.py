@@ -10,9 +10,11 @@ from pathlib import Path
 
 MAX_BYTES = 8 * 1024 * 1024
 KEPT_LOGS = 20  # of one component: each revision and ordinal has its own
-LAST_WORDS_CHARACTERS = 160
-_TAIL_BYTES = 4096
+NOTE_CHARACTERS = 200
+_TAIL_BYTES = 64 * 1024  # a JSON line with the traceback of an exception group is long
 _UNIT = re.compile(r".+-(?P<component>[a-z]+)-[0-9a-f]{8}-\d+\.log")
+_BOX = re.compile(r"[\s|+-]*")  # what tracebacks of exception groups are framed with
+_EXCEPTION = re.compile(r"\s*(?:\|\s)?(?P<words>(?:(?:\w+\.)+\w+|[A-Z]\w*): \S.*)")
 
 
 class LogFile:
@@ -29,7 +31,7 @@ class LogFile:
         return descriptor
 
     def last_words(self) -> str:
-        """The last line that this life of the unit wrote, "" when it wrote none."""
+        """The last thing that this life of the unit said, "" when it said nothing."""
         try:
             size = self.path.stat().st_size
             begin = self._life_began_at if self._life_began_at <= size else 0
@@ -38,8 +40,8 @@ class LogFile:
                 text = file.read().decode("utf-8", "replace")
         except OSError:
             return ""
-        lines = [line for line in text.splitlines() if line.strip()]
-        return _shortened(_plain(lines[-1])) if lines else ""
+        lines = [line for line in text.splitlines() if not _BOX.fullmatch(line)]
+        return one_line(_plain(lines[-1])) if lines else ""
 
     def cap(self) -> None:
         """Moves a long log to `.log.1` and empties it; lines written meanwhile may be lost. Raises OSError."""
@@ -68,15 +70,26 @@ def forget_old_logs(folder: Path, component: str, in_use: set[Path]) -> None:
             path.with_suffix(".log.1").unlink(missing_ok=True)
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= LAST_WORDS_CHARACTERS else f"{text[: LAST_WORDS_CHARACTERS - 1]}…"
+def one_line(text: str) -> str:
+    """A note that fits into a table: short, and without what would move a terminal's cursor."""
+    flat = " ".join("".join(one if one.isprintable() else " " for one in text).split())
+    return flat if len(flat) <= NOTE_CHARACTERS else f"{flat[: NOTE_CHARACTERS - 1]}…"
 
 
 def _plain(line: str) -> str:
-    """The message of a JSON log line with the last line of its traceback; any other line as it is."""
+    """The message of a JSON log line, with the exception of its traceback unless it says that itself; of any other
+    line what stands in it."""
     try:
         fields = json.loads(line)
-        trace = str(fields.get("error") or "").strip().splitlines()
-        return ": ".join(part for part in (str(fields["msg"]), trace[-1].strip(" |+-") if trace else "") if part)
-    except (ValueError, KeyError, AttributeError, TypeError):
-        return line.strip()
+        message, trace = str(fields["msg"]), str(fields.get("error") or "")
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
+        found = _EXCEPTION.fullmatch(line)
+        return found["words"] if found else line
+    words = _exception(trace)
+    return message if not words or words.partition(": ")[2] in message else f"{message}: {words}"
+
+
+def _exception(trace: str) -> str:
+    """The last line of a traceback that reads `Name: text`: of an exception group, what its last member says."""
+    found = [match["words"].strip() for line in trace.splitlines() if (match := _EXCEPTION.fullmatch(line))]
+    return found[-1] if found else ""

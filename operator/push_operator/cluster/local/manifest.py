@@ -6,12 +6,14 @@ import base64
 import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from push_operator.errors import Fault, SpecError
 from push_operator.fields import Node
 from push_operator.model import PushCluster, parse
 from push_operator.plan.names import credentials_name
+
+_PLAIN: Final = "must be text without the character 0 or half a character"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +74,12 @@ def _secret(document: Mapping[str, Any], faults: list[Fault]) -> tuple[str, dict
 def _string_data(root: Node, faults: list[Fault]) -> dict[str, str]:
     made = {}
     for key, value in _entries(root, "stringData"):
-        if isinstance(value, str):
-            made[key] = value
-        else:
+        if not isinstance(value, str):
             faults.append(Fault(f"Secret.stringData.{key}", "must be text (put it in quotes)"))
+        elif not _is_plain(value):
+            faults.append(Fault(f"Secret.stringData.{key}", _PLAIN))
+        else:
+            made[key] = value
     return made
 
 
@@ -86,7 +90,15 @@ def _data(root: Node, faults: list[Fault]) -> dict[str, str]:
             made[key] = base64.b64decode(value, validate=True).decode()
         except (TypeError, ValueError, binascii.Error):
             faults.append(Fault(f"Secret.data.{key}", "must be base64 of text; stringData takes it as it is"))
+            continue
+        if not _is_plain(made[key]):
+            faults.append(Fault(f"Secret.data.{key}", _PLAIN))
     return made
+
+
+def _is_plain(value: str) -> bool:
+    """A process can have it as an environment variable."""
+    return "\0" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _entries(root: Node, name: str) -> list[tuple[str, Any]]:

@@ -1,14 +1,19 @@
-"""Is a unit ready? One question each for HTTP services, NATS and Valkey; the answer is None, or why not."""
+"""Is a unit ready? One question each for HTTP services, NATS and Valkey; the answer is None, or why not.
+
+No answer within PROBE_SECONDS, from a process that has the connection, is a TimeoutError.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 import aiohttp
 
 PROBE_SECONDS = 1.0
+NO_ANSWER: Final = "does not answer yet"
 Probe = Callable[[], Awaitable[str | None]]
 
 
@@ -19,8 +24,10 @@ def http_probe(session: aiohttp.ClientSession, url: str) -> Probe:
         try:
             async with session.get(url, timeout=aiohttp.ClientTimeout(total=PROBE_SECONDS)) as response:
                 return None if response.status == 200 else _waiting(response.status, await response.text())
-        except (aiohttp.ClientError, TimeoutError, OSError, UnicodeDecodeError):
-            return "does not answer yet"
+        except TimeoutError:
+            raise
+        except (aiohttp.ClientError, OSError, UnicodeDecodeError):
+            return NO_ANSWER
 
     return probe
 
@@ -32,8 +39,10 @@ def valkey_probe(port: int, password: str) -> Probe:
         try:
             async with asyncio.timeout(PROBE_SECONDS):
                 answer = await _ping(port, password)
-        except (OSError, TimeoutError, asyncio.IncompleteReadError):
-            return "does not answer yet"
+        except TimeoutError:
+            raise
+        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            return NO_ANSWER
         return None if answer == b"+PONG\r\n" else answer.decode("utf-8", "replace").strip("-\r\n ")
 
     return probe

@@ -11,7 +11,7 @@ from push_operator.plan.workload import Plan
 
 LOOPBACK = "127.0.0.1"
 BACKLOG = 1024
-_HOSTS = "give --host an address that it has, such as 127.0.0.1, or 0.0.0.0 for all of them"
+_HOSTS = "give --host an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all of them"
 
 
 def listening(host: str, port: int, advice: str) -> socket.socket:

@@ -126,7 +126,8 @@ def _pid_in(descriptor: int) -> int:
 
 
 def read_kept(path: Path, fits: Callable[[Any], bool], what: str) -> Any:
-    """The JSON in a file, None when there is no file. Raises ClusterError when it is damaged or is not `what` `fits`."""
+    """The JSON in a file, None when there is none. Raises ClusterError when it is damaged, or is not `what` as `fits`
+    finds out."""
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -14,19 +14,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from push_operator.cluster.local import guard
-from push_operator.cluster.local.logfile import LogFile
-from push_operator.cluster.local.probes import Probe
+from push_operator.cluster.local.logfile import LogFile, one_line
+from push_operator.cluster.local.probes import NO_ANSWER, Probe
 from push_operator.cluster.local.programs import Launch
 from push_operator.plan.observed import Unit
 
 FIRST_PAUSE, LAST_PAUSE, GOOD_LIFE = 0.5, 30.0, 60.0
 PROBE_UNTIL_READY, PROBE_WHEN_READY = 0.3, 2.0
 MISSES_ALLOWED = 1  # a ready unit on a busy machine may be late once
+HUNG_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """All that it takes to start one unit. `descriptors` are open listening sockets that it inherits."""
+    """All that it takes to start one unit. `descriptors` are open listening sockets that it inherits.
+
+    After `hung_seconds` in which each probe timed out, the process is replaced.
+    """
 
     name: str
     component: str
@@ -37,6 +41,7 @@ class Recipe:
     log: LogFile
     descriptors: tuple[int, ...] = ()
     admin: str | None = None
+    hung_seconds: float = HUNG_SECONDS
 
 
 class LocalUnit:
@@ -107,14 +112,15 @@ class LocalUnit:
             return
         if self._stop.is_set():  # asked to stop while the process was being made
             self._signal(signal.SIGTERM)
-        watch = asyncio.create_task(self._watch_readiness())
+        watch = asyncio.create_task(self._watch())
         try:
             code = await process.wait()
         finally:
             watch.cancel()
-            await asyncio.gather(watch, return_exceptions=True)
+            (hung,) = await asyncio.gather(watch, return_exceptions=True)
         words = self.recipe.log.last_words()
-        self._show(ready=False, note=f"{_how_it_ended(code)}{': ' if words else ''}{words}")
+        ended = f"{_how_it_ended(code)}{': ' if words else ''}{words}"
+        self._show(ready=False, note=hung if isinstance(hung, str) else ended)
 
     async def _spawn(self) -> Process:
         """Starts through the guard, so that the process cannot outlive this one, in a session of its own, so that
@@ -137,19 +143,33 @@ class LocalUnit:
             async with asyncio.timeout(pause):
                 await self._stop.wait()
 
-    async def _watch_readiness(self) -> None:
-        misses = 0
+    async def _watch(self) -> str | None:
+        """Shows whether it is ready. Kills it when it hangs and returns a note of that."""
+        misses, silences, now = 0, 0, asyncio.get_running_loop().time
+        answered_at = now()
         while not self._stop.is_set():
-            waiting_for = await self.recipe.probe()
+            waiting_for, answered = await self._probe()
             misses = misses + 1 if waiting_for else 0
+            silences, answered_at = (0, now()) if answered else (silences + 1, answered_at)
+            if silences > MISSES_ALLOWED and now() - answered_at >= self.recipe.hung_seconds:
+                self.kill()
+                return f"did not answer for {self.recipe.hung_seconds:.0f} s"
             if not self.stopping and (not self.ready or misses > MISSES_ALLOWED or not waiting_for):
                 self._show(ready=waiting_for is None, note=waiting_for or "")
             await asyncio.sleep(PROBE_WHEN_READY if self.ready else PROBE_UNTIL_READY)
+        return None
+
+    async def _probe(self) -> tuple[str | None, bool]:
+        """What it waits for, None when it is ready; and whether that is an answer or silence."""
+        try:
+            return await self.recipe.probe(), True
+        except TimeoutError:
+            return NO_ANSWER, False
 
     def _show(self, *, ready: bool, note: str) -> None:
         before = (self.ready, self._note)
-        self.ready, self._note = ready, note
-        if before != (ready, note):
+        self.ready, self._note = ready, one_line(note)
+        if before != (self.ready, self._note):
             self._changed()
 
     def _signal(self, number: int) -> None:

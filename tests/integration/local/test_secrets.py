@@ -1,0 +1,81 @@
+"""The user's own Secrets: another value reaches those that use it, one that cannot work is refused."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from tests.integration.local.conftest import Bench
+from tests.support.waiting import eventually
+
+from push_operator.cluster.local.manifest import Manifest, read_manifest
+from push_operator.errors import ClusterError
+from push_operator.loop import control
+from push_operator.model import SERVICES, object_key
+
+LONG = "k" * 40
+
+
+def _manifest(jwt_secret: str = LONG, bus: str = "one") -> Manifest:
+    body = {
+        "apiVersion": "pushcluster.io/v1alpha1",
+        "kind": "PushCluster",
+        "metadata": {"name": "test"},
+        "spec": {
+            "gateway": {"replicas": 2},
+            "nats": {"url": "nats://127.0.0.1:1", "credentialsSecret": "bus"},
+            "redis": {"url": "redis://127.0.0.1:1"},
+            "tokens": {"signingKeysSecret": "keys"},
+        },
+    }
+    return read_manifest([body, _secret("keys", JWT_SECRET=jwt_secret), _secret("bus", password=bus)])
+
+
+def _secret(name: str, **values: str) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": values}
+
+
+def _names(bench: Bench) -> dict[str, str]:
+    return {unit.component: unit.name for unit in bench.units()}
+
+
+async def _settled(bench: Bench, before: dict[str, str], rolled: set[str]) -> dict[str, str]:
+    """Waits until exactly those components run under another name, each as often as wanted and ready."""
+
+    def done() -> bool:
+        now = _names(bench)
+        return bench.ready() == len(bench.units()) == 6 and {one for one in now if now[one] != before[one]} == rolled
+
+    await eventually(done, within=30)
+    return _names(bench)
+
+
+async def test_another_value_rolls_exactly_those_that_use_it(bench: Bench) -> None:
+    loop = asyncio.create_task(control(bench.cluster))
+    bench.cluster.put(_manifest())
+    first = await _settled(bench, dict.fromkeys(SERVICES, ""), set(SERVICES))
+    assert bench.cluster.put(_manifest()) == 1
+    bench.cluster.put(_manifest(bus="two"))
+    second = await _settled(bench, first, {"gateway", "message", "push"})
+    bench.cluster.put(_manifest(jwt_secret="j" * 40, bus="two"))
+    await _settled(bench, second, set(SERVICES))
+    loop.cancel()
+    await asyncio.gather(loop, return_exceptions=True)
+
+
+async def test_a_short_signing_key_is_refused_and_changes_nothing(bench: Bench) -> None:
+    told = "Secret keys: JWT_SECRET has 31 bytes and needs at least 32: make one with `openssl rand -hex 32`"
+    with pytest.raises(ClusterError) as caught:
+        bench.cluster.put(_manifest("ä" + "k" * 29))
+    assert str(caught.value) == told
+    assert (bench.cluster.body, bench.state.load_object()) == ({}, None)
+    assert not list(bench.state.secrets.iterdir())
+    bench.cluster.put(_manifest())
+    kept = (bench.state.secrets / "keys.json").read_text()
+    with pytest.raises(ClusterError, match="needs at least 32"):
+        bench.cluster.put(_manifest("short"))
+    assert (bench.state.secrets / "keys.json").read_text() == kept
+    observed = await bench.cluster.observe(object_key(bench.cluster.body))
+    assert set(observed.digests) == {"keys/JWT_SECRET", "bus/password"}
+    assert LONG not in str(observed.digests)
