@@ -57,15 +57,16 @@ def _store(cluster: PushCluster, file: str) -> dict[str, EnvValue]:
     store = cluster.store
     if isinstance(store, Embedded):
         return {"SQLITE_PATH": DataPath(file)}
-    secret = store.credentials_secret
-    login = {"CASSANDRA_USER": "username", "CASSANDRA_PASSWORD": "password"} if secret else {}
-    return {
+    env: dict[str, EnvValue] = {
         "CASSANDRA_CONTACT_POINTS": ",".join(store.contact_points),
         "CASSANDRA_KEYSPACE": store.keyspace,
         "CASSANDRA_LOCAL_DATACENTER": store.local_datacenter,
         "CASSANDRA_REPLICATION": str(store.replication),
-        **{name: SecretKey(secret or "", key) for name, key in login.items()},
     }
+    if store.credentials_secret is not None:
+        env["CASSANDRA_USER"] = SecretKey(store.credentials_secret, "username")
+        env["CASSANDRA_PASSWORD"] = SecretKey(store.credentials_secret, "password")
+    return env
 
 
 def _login(external: External, user: str, password: str) -> dict[str, EnvValue]:

@@ -8,12 +8,14 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.cassandra import CassandraServer
 
-from push_workloads.common.cassandra import Cassandra
+from push_workloads.common.cassandra import Cassandra, Undecided
 from push_workloads.common.cassandra_connect import connect
 from push_workloads.common.cassandra_schema import Migrator, ensure_keyspace, ensure_schema, opened
 from push_workloads.common.config import CassandraConfig
@@ -73,6 +75,24 @@ async def test_an_owner_that_dies_in_the_middle_is_followed_by_another(cassandra
         made = await ledger(cassandra)
         assert sorted(made) == [1, 2, 3]
         assert made[1] != made[2] == made[3]
+
+
+async def test_a_lock_whose_answer_is_lost_is_not_waited_out(
+    cassandra_server: CassandraServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_if, calls = Cassandra.write_if, count()
+
+    async def first_is_lost(self: Cassandra, *asked: Any) -> Any:
+        answer = await write_if(self, *asked)
+        if next(calls) == 0:
+            raise Undecided("Cassandra does not answer in time")
+        return answer
+
+    config = cassandra_server.config()
+    async with connected(config) as cassandra:
+        monkeypatch.setattr(Cassandra, "write_if", first_is_lost)
+        async with asyncio.timeout(30):
+            assert await ensure_schema(cassandra, config, "test", MIGRATIONS) == 3
 
 
 async def test_later_migrations_are_added_and_earlier_ones_left_alone(cassandra_server: CassandraServer) -> None:

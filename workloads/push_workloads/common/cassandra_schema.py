@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Callable, MutableMapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
-from push_workloads.common.cassandra import SCHEMA_SECONDS, Cassandra, Refused, Statement
+from push_workloads.common.cassandra import SCHEMA_SECONDS, Cassandra, Refused, Statement, Undecided
 from push_workloads.common.cassandra_connect import connect
 from push_workloads.common.config import CassandraConfig
 from push_workloads.common.errors import Unavailable
@@ -185,7 +185,10 @@ class Migrator:
         take = await self._cassandra.prepare(
             "INSERT INTO {ks}.schema_lock (name, owner) VALUES (?, ?) IF NOT EXISTS USING TTL ?"
         )
-        held = await self._cassandra.write_if(take, _LOCK, self._owner, self._lock_seconds)
+        try:
+            held = await self._cassandra.write_if(take, _LOCK, self._owner, self._lock_seconds)
+        except Undecided:
+            return False  # the next try finds it taken by ourselves, or free
         return held is None or held.get("owner") == self._owner
 
     async def _renew(self) -> None:
