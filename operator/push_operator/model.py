@@ -25,11 +25,7 @@ SIZES: Final[Mapping[str, Mapping[str, int]]] = {
     "medium": {"gateway": 5, "auth": 2, "message": 3, "presence": 2, "push": 2},
     "large": {"gateway": 20, "auth": 5, "message": 10, "presence": 5, "push": 5},
 }
-SINGLE_WITH_SQLITE: Final = (
-    "auth",
-    "message",
-    "push",
-)  # each owns a database file: a second replica could not share it
+SINGLE_WITH_SQLITE: Final = ("auth", "message", "push")  # each owns a database file, which no second one can share
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +45,20 @@ class ServiceSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageSpec:
+    """The workload image, without its tag. `repository` None: what the operator is set to."""
+
+    repository: str | None = None
+    pull_policy: str = "IfNotPresent"
+    pull_secrets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Managed:
-    """A backing service that the operator runs itself."""
+    """A backing service that the operator runs itself. `retain`: its volume outlives the PushCluster."""
 
     storage: str
+    retain: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,8 @@ class External:
 @dataclass(frozen=True, slots=True)
 class Embedded:
     """History, accounts and devices in SQLite files of the services themselves: one machine, one replica each."""
+
+    retain: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +92,7 @@ class PushCluster:
     namespace: str
     size: str
     version: str
+    image: ImageSpec
     paused: bool
     services: Mapping[str, ServiceSpec]
     registrations_per_hour: int
@@ -139,6 +148,7 @@ def _spec(name: str, namespace: str, spec: Node) -> PushCluster:
         version=spec.text(
             "version", DEFAULT_VERSION, r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", 'an image tag such as "0.1.0"'
         ),
+        image=_image(spec.child("image")),
         paused=spec.boolean("paused", False),
         services=services,
         registrations_per_hour=registrations,
@@ -154,6 +164,19 @@ def _spec(name: str, namespace: str, spec: Node) -> PushCluster:
             )
     spec.done()
     return parsed
+
+
+def _image(node: Node) -> ImageSpec:
+    part = "[a-z0-9]+([._-]+[a-z0-9]+)*"
+    pattern = rf"(?=.{{1,255}}$)([a-z0-9]+([.-]+[a-z0-9]+)*(:[0-9]+)?/)?{part}(/{part})*"
+    means = "an image's name without a tag, such as registry.example/pushcluster/workload"
+    made = ImageSpec(
+        repository=node.text("repository", "", pattern, means) or None,
+        pull_policy=node.choice("pullPolicy", "IfNotPresent", ("Always", "IfNotPresent", "Never")),
+        pull_secrets=node.names_of("pullSecrets"),
+    )
+    node.done()
+    return made
 
 
 def _gateway(node: Node) -> ServiceSpec:
@@ -186,17 +209,19 @@ def _backing(node: Node, schemes: tuple[str, ...], storage: str) -> Managed | Ex
         node.fault("", "give one of managed and url, not both")
     if secret and not node.has("url"):
         node.fault("credentialsSecret", "goes with url; a managed one makes its own credentials")
-    size = managed.text("storage", storage, r"[1-9][0-9]*(Mi|Gi|Ti)", "a size such as 10Gi")
+    size = managed.text("storage", storage, r"(?=.{1,16}$)[1-9][0-9]*(Mi|Gi|Ti)", "a size such as 10Gi")
+    retain = managed.boolean("retain", True)
     managed.done()
     node.done()
-    return External(url, secret) if url else Managed(size)
+    return External(url, secret) if url else Managed(size, retain)
 
 
 def _store(node: Node) -> Embedded:
     embedded = node.child("embedded")
+    made = Embedded(embedded.boolean("retain", True))
     embedded.done()
     node.done()
-    return Embedded()
+    return made
 
 
 def _tokens(node: Node) -> TokenSpec:
@@ -206,13 +231,6 @@ def _tokens(node: Node) -> TokenSpec:
     )
     node.done()
     return made
-
-
-def with_replicas(body: Mapping[str, Any], service: str, replicas: int) -> dict[str, Any]:
-    """The same manifest with another number of replicas for one service; checking it is `parse`'s work."""
-    spec = dict(body.get("spec") or {})
-    spec[service] = {**(spec.get(service) or {}), "replicas": replicas}
-    return {**body, "spec": spec}
 
 
 def object_key(body: Mapping[str, Any]) -> str:

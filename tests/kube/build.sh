@@ -21,7 +21,7 @@ stamp+=" -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/ve
 
 for program in "${programs[@]}"; do
     [[ -x $bin/$program ]] && continue
-    echo "· building $program $version" >&2
+    echo "· building $program" >&2
     case $program in
         etcd) module=etcd package=go.etcd.io/etcd/server/v3 ;;
         *) module=kubernetes package=k8s.io/kubernetes/cmd/$program ;;

@@ -13,5 +13,7 @@ def build(cluster: PushCluster, origins: tuple[str, ...] = ()) -> Plan:
     """What must run for this cluster. `origins` are the web pages that browsers may call the services from."""
     keys: tuple[str, ...] = ("JWT_SECRET",) if cluster.tokens.signing_keys_secret is None else ()
     keys += generated_keys(cluster)
-    secrets = (GeneratedSecret(credentials_name(cluster.name), keys),) if keys else ()
-    return Plan(workloads=backing_workloads(cluster) + service_workloads(cluster, origins), secrets=secrets)
+    workloads = backing_workloads(cluster) + service_workloads(cluster, origins)
+    retain = any(one.retain for one in workloads if one.storage)
+    secrets = (GeneratedSecret(credentials_name(cluster.name), keys, retain),) if keys else ()
+    return Plan(workloads, secrets, cluster.version, cluster.image)

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.operator.manifests import cluster, manifest
 
+from push_operator.cluster.local.manifest import with_replicas
 from push_operator.errors import SpecError
-from push_operator.model import External, Managed, mebibytes, object_key, parse, with_replicas
+from push_operator.model import External, Managed, mebibytes, object_key, parse
 
 
 def _faults(body: Any) -> list[str]:
