@@ -22,10 +22,14 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """The object as it stands and the units that belong to it. `body` None: the object is gone."""
+    """The object as it stands and the units that belong to it. `body` None: the object is gone, or going.
+
+    `selector` finds the gateways that serve, where there is a scale subresource that tells it.
+    """
 
     body: Mapping[str, Any] | None
     units: tuple[Unit, ...] = ()
     endpoints: Mapping[str, str] | None = None
     origins: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
+    selector: str = ""

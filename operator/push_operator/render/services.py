@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from push_operator.model import SERVICES
 from push_operator.plan.workload import Plan, Port, Workload
-from push_operator.render.objects import Object, Owner, host_of, made, serving_pods
+from push_operator.render.objects import COMPONENT, Object, Owner, made, serving_pods
 
 _SCHEMES = {"gateway": ("ws", "/ws"), "nats": ("nats", ""), "valkey": ("redis", "")}
 
@@ -37,11 +39,12 @@ def _port(workload: Workload, port: Port) -> Object:
     }
 
 
-def endpoints(owner: Owner, plan: Plan) -> dict[str, str]:
-    """Where each component is reached inside the cluster, for the status."""
-    return {workload.component: _endpoint(owner, workload) for workload in plan.workloads}
+def endpoints_of(services: Iterable[Object]) -> dict[str, str]:
+    """Where each component is reached inside the cluster, by the Services that are there."""
+    return {one["metadata"]["labels"][COMPONENT]: _endpoint(one) for one in services}
 
 
-def _endpoint(owner: Owner, workload: Workload) -> str:
-    scheme, path = _SCHEMES.get(workload.component, ("http", ""))
-    return f"{scheme}://{host_of(owner, workload)}:{workload.ports[0].number}{path}"
+def _endpoint(service: Object) -> str:
+    meta = service["metadata"]
+    scheme, path = _SCHEMES.get(meta["labels"][COMPONENT], ("http", ""))
+    return f"{scheme}://{meta['name']}.{meta['namespace']}.svc:{service['spec']['ports'][0]['port']}{path}"
