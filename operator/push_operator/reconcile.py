@@ -17,7 +17,7 @@ from push_operator.plan.workload import Plan
 
 RESYNC_SECONDS = 300.0
 UNSETTLED_SECONDS = 2.0
-REJECTED_SECONDS = 15.0  # what was missing may be there by then: nobody watches the users' own Secrets
+REJECTED_SECONDS = 5.0  # what was missing may be there by then: nobody watches the users' own Secrets
 _log = logging.getLogger(__name__)
 Now = Callable[[], datetime]
 

@@ -26,8 +26,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 
 
 @pytest.fixture
-def namespace(server: ApiServer) -> Namespace:
-    return Namespace(server, f"test-{next(_numbers)}")
+def namespace(server: ApiServer) -> Iterator[Namespace]:
+    place = Namespace(server, f"test-{next(_numbers)}")
+    yield place
+    server.must("DELETE", place.push(""))  # an operator that watches every namespace would go on with them
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from tests.unit.operator.manifests import cluster, manifest
 
 from push_operator.cluster.local.manifest import with_replicas
 from push_operator.errors import SpecError
-from push_operator.model import External, Managed, mebibytes, object_key, parse
+from push_operator.model import External, ImageSpec, Managed, mebibytes, object_key, parse
 
 
 def _faults(body: Any) -> list[str]:
@@ -32,7 +32,7 @@ def test_the_least_manifest_gets_every_default() -> None:
     assert {name: service.replicas for name, service in made.services.items()} == {
         "gateway": 2, "auth": 1, "message": 1, "presence": 1, "push": 1,
     }  # fmt: skip
-    assert (made.nats, made.redis) == (Managed("10Gi"), Managed("1Gi"))
+    assert (made.nats, made.redis, made.image) == (Managed("10Gi", retain=True), Managed("1Gi"), ImageSpec())
     assert made.tokens.signing_keys_secret is None
 
 
@@ -43,7 +43,8 @@ def test_every_field_is_read() -> None:
         auth={"replicas": 1, "registrationsPerHour": 5},
         presence={"replicas": 3},
         nats={"url": "tls://nats.example:4222", "credentialsSecret": "nats-login"},
-        redis={"managed": {"storage": "2Gi"}},
+        redis={"managed": {"storage": "2Gi", "retain": False}},
+        image={"repository": "registry.example:5000/push", "pullPolicy": "Never", "pullSecrets": ["a"]},
         cassandra={"embedded": {}},
         tokens={"signingKeysSecret": "keys", "accessTokenTtlSeconds": 900},
     )  # fmt: skip
@@ -52,7 +53,8 @@ def test_every_field_is_read() -> None:
     assert made.services["gateway"].resources.requests == {"cpu": "500m", "memory": "1"}
     assert made.services["presence"].replicas == 3
     assert made.nats == External("tls://nats.example:4222", "nats-login")
-    assert made.redis == Managed("2Gi")
+    assert made.redis == Managed("2Gi", retain=False)
+    assert made.image == ImageSpec("registry.example:5000/push", "Never", ("a",))
     assert (made.tokens.signing_keys_secret, made.tokens.access_token_ttl_seconds) == ("keys", 900)
 
 
@@ -88,7 +90,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
      "spec.tokens.signingKeysSecret: must be an object's name: lower-case letters, digits and '-'"),
     ({"oauth": {}},
      "spec.oauth: unknown field: did you mean auth? allowed here: size, gateway, auth, message, presence, push, "
-     "version, paused, nats, redis, cassandra, tokens"),
+     "version, image, paused, nats, redis, cassandra, tokens"),
 ]  # fmt: skip
 
 

@@ -164,8 +164,8 @@ class KubernetesCluster:
         if live is None:
             # Not known is not the same as not there: it may be somebody else's, which must not be taken over.
             live = await self._api.get(kind, *place)
-            if live is not None and not is_ours(owner, live):
-                raise Rejected(f"{kind.kind} {place[1]} is not this PushCluster's: remove it or rename the PushCluster")
+        if live is not None and not is_ours(owner, live):
+            raise Rejected(f"{kind.kind} {place[1]} is not this PushCluster's: remove it or rename the PushCluster")
         if live is not None and (is_going(live) or holds(live, wanted)):
             self._snapshot.see(kind, live)
             return
