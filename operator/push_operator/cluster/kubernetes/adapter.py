@@ -12,6 +12,7 @@ from typing import Any
 from push_operator.cluster.kubernetes.api import Api
 from push_operator.cluster.kubernetes.compare import holds, stamped
 from push_operator.cluster.kubernetes.events import event_object
+from push_operator.cluster.kubernetes.freeze import frozen
 from push_operator.cluster.kubernetes.kinds import (
     CHILDREN,
     EVENTS,
@@ -87,10 +88,12 @@ class KubernetesCluster:
         owner = _owner(body)
         await check_references(self._api, owner, plan)
         wanted = render(owner, plan, self._images)
+        # Everything that can be refused is refused before the first write.
+        pairs = [(one, await self._live(owner, one)) for one in wanted]
         for secret in plan.secrets:
             await ensure_generated(self._api, owner, secret)
-        for one in wanted:
-            await self._apply_one(owner, one)
+        for one, live in pairs:
+            await self._write(stamped(frozen(one, live)), live)
         for kind, live in obsolete(owner, list(self._snapshot.of(key, CHILDREN)), wanted):
             _log.info("removing %s %s", kind.kind, live["metadata"]["name"], extra={"key": key})
             await self._api.delete(kind, live)
@@ -157,19 +160,22 @@ class KubernetesCluster:
 
     # Inside ----------------------------------------------------------------------------------------------------------
 
-    async def _apply_one(self, owner: Owner, wanted: Object) -> None:
-        kind, wanted = kind_of(wanted), stamped(wanted)
-        place = (owner.namespace, wanted["metadata"]["name"])
+    async def _live(self, owner: Owner, wanted: Object) -> Object | None:
+        """What is there under that name. Raises Rejected when it is somebody else's, which is never taken over."""
+        kind, place = kind_of(wanted), (owner.namespace, wanted["metadata"]["name"])
         live = self._snapshot.get(kind, place)
         if live is None:
-            # Not known is not the same as not there: it may be somebody else's, which must not be taken over.
-            live = await self._api.get(kind, *place)
+            live = await self._api.get(kind, *place)  # not known is not the same as not there
         if live is not None and not is_ours(owner, live):
             raise Rejected(f"{kind.kind} {place[1]} is not this PushCluster's: remove it or rename the PushCluster")
+        return live
+
+    async def _write(self, wanted: Object, live: Object | None) -> None:
+        kind = kind_of(wanted)
         if live is not None and (is_going(live) or holds(live, wanted)):
             self._snapshot.see(kind, live)
-            return
-        self._snapshot.see(kind, await self._api.apply(kind, wanted))
+        else:
+            self._snapshot.see(kind, await self._api.apply(kind, wanted))
 
     async def _begin(self) -> None:
         self._stale.update(WATCHED)
