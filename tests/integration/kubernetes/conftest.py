@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.kube import ApiServer, Namespace, OperatorProcess, api_server
+from tests.support.kube import ApiServer, Namespace, OperatorProcess, api_server, built_programs
 from tests.support.servers import free_port
 
 StartOperator = Callable[..., OperatorProcess]
@@ -18,10 +18,11 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    missing = [program for program in ("go", "openssl") if shutil.which(program) is None]
-    if missing:
-        pytest.skip(f"no {' and no '.join(missing)} on this machine: nothing to build and start an API server with")
-    with api_server(tmp_path_factory.mktemp("kube")) as running:
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl on this machine: no keys for an API server")
+    if (programs := built_programs()) is None:
+        pytest.skip("no Go on this machine and none to be had: no API server to build")
+    with api_server(programs, tmp_path_factory.mktemp("kube")) as running:
         yield running
 
 
