@@ -148,12 +148,17 @@ async def test_a_stray_image_replaces_no_gateway(bench: Bench) -> None:
     await bench.settled()
     place = bench.place
     (name,) = (one for one in place.names(place.apps("deployments")) if "-gateway-" in one)
-    pods = {one for one in place.names(place.path("pods")) if "-gateway-" in one}
+
+    def gateways() -> set[str]:
+        return {one for one in place.names(place.path("pods")) if "-gateway-" in one}
+
+    await eventually(lambda: len(gateways()) == 2)
+    pods = gateways()
     place.server.kubectl("set", "image", "-n", place.name, f"deployment/{name}", "gateway=stray:1")
     assert await bench.apply() == [("patch", "deployments")]
     image = place.server.get(place.apps("deployments", name))["spec"]["template"]["spec"]["containers"][0]["image"]
     assert image == "pushcluster/workload:0.1.0"
-    assert {one for one in place.names(place.path("pods")) if "-gateway-" in one} == pods
+    assert gateways() == pods
 
 
 async def test_what_belonged_to_an_earlier_one_is_waited_for(bench: Bench) -> None:
