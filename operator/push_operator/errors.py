@@ -30,3 +30,19 @@ class SpecError(OperatorError):
 
 class ClusterError(OperatorError):
     """The cluster cannot do what was asked; the text says what to change."""
+
+
+class Rejected(ClusterError):
+    """Trying again changes nothing until a person does: told in the status as Stalled."""
+
+
+class NotFound(ClusterError):
+    """There is no such object."""
+
+
+class Conflict(ClusterError):
+    """The object is another one than was read, or exists already: read again, then decide again."""
+
+
+class NotLeading(ClusterError):
+    """This process may not write: another one may be the leader by now."""

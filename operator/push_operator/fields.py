@@ -6,12 +6,17 @@ import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
-from urllib.parse import urlsplit
 
 from push_operator.errors import Fault
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?")
+_MAX_QUANTITY, _MAX_URL, _MAX_NAMES = 32, 512, 16
+_HOST = r"([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])"
+_PORT = r"([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+# The same expressions as in crds/pushcluster.yaml, so that the API server and `push up` judge the same.
+_AFTER_SCHEME = rf"://{_HOST}(:{_PORT})?([/?][!-~]*)?"
+_LOGIN = re.compile(r"[^/?#]*//[^/?#]*@")
 
 
 class Node:
@@ -92,28 +97,35 @@ class Node:
         value = self.raw(name)
         if value is None:
             return None
-        if not isinstance(value, str) or not _NAME.fullmatch(value) or len(value) > 253:
+        if not _is_name(value):
             self.fault(name, "must be an object's name: lower-case letters, digits and '-'")
             return None
-        return value
+        return str(value)
+
+    def names_of(self, name: str) -> tuple[str, ...]:
+        """The names of other objects, each once."""
+        value = self.raw(name)
+        if value is None:
+            return ()
+        if not isinstance(value, list) or len(value) > _MAX_NAMES or not all(map(_is_name, value)):
+            self.fault(name, f"must be a list of at most {_MAX_NAMES} names of objects")
+            return ()
+        if len(set(value)) != len(value):
+            self.fault(name, "must not name one twice")
+        return tuple(value)
 
     def url(self, name: str, schemes: Sequence[str]) -> str | None:
         value = self.raw(name)
         if value is None:
             return None
-        wanted = " or ".join(f"{scheme}://HOST:PORT" for scheme in schemes)
-        try:
-            parts = urlsplit(value if isinstance(value, str) else "")
-            fits = parts.scheme in schemes and bool(parts.hostname) and (parts.port or 1) > 0
-        except ValueError:
-            fits = False
-        if not fits:
-            self.fault(name, f"must look like {wanted}")
-            return None
-        if parts.username or parts.password:
+        if isinstance(value, str) and _LOGIN.match(value):
             self.fault(name, "must not hold a password: put it in a Secret and name that in credentialsSecret")
             return None
-        return str(value)
+        pattern = f"({'|'.join(schemes)}){_AFTER_SCHEME}"
+        if not isinstance(value, str) or len(value) > _MAX_URL or not re.fullmatch(pattern, value):
+            self.fault(name, "must look like " + " or ".join(f"{scheme}://HOST:PORT" for scheme in schemes))
+            return None
+        return value
 
     def quantities(self, name: str) -> dict[str, str]:
         """`{cpu, memory}` as Kubernetes quantities."""
@@ -123,8 +135,9 @@ class Node:
             value = node.raw(key)
             if value is None:
                 continue
-            if isinstance(value, bool) or not _QUANTITY.fullmatch(str(value)):
-                node.fault(key, "must be a quantity such as 500m, 2 or 256Mi")
+            if isinstance(value, bool | float) or not _is_quantity(str(value)):
+                hint = " (put the number in quotes)" if isinstance(value, float) else ""
+                node.fault(key, f"must be a quantity such as 500m, 2 or 256Mi{hint}")
             else:
                 read[key] = str(value)
         node.done()
@@ -142,6 +155,14 @@ class Node:
         """The undecoded value of a field, which thereby counts as known."""
         self._known.append(name)
         return self._value.get(name)
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= 253 and _NAME.fullmatch(value) is not None
+
+
+def _is_quantity(text: str) -> bool:
+    return len(text) <= _MAX_QUANTITY and _QUANTITY.fullmatch(text) is not None
 
 
 def _kind(value: object) -> str:

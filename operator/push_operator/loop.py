@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 from datetime import UTC, datetime
+from typing import Protocol
 
 from push_operator.cluster.port import Cluster
 from push_operator.errors import OperatorError
@@ -16,13 +17,33 @@ RECONCILE_SECONDS = 60.0
 _log = logging.getLogger(__name__)
 
 
-async def control(cluster: Cluster) -> None:
+class Report(Protocol):
+    """Who is told how the loop fares."""
+
+    def working(self, queue: KeyQueue) -> None:
+        """The loop has begun, on this queue."""
+
+    def reconciled(self, key: str, seconds: float, *, failed: bool) -> None:
+        """One object has been brought one step on, or not."""
+
+
+class _Nobody:
+    def working(self, queue: KeyQueue) -> None:
+        pass
+
+    def reconciled(self, key: str, seconds: float, *, failed: bool) -> None:
+        pass
+
+
+async def control(cluster: Cluster, report: Report | None = None) -> None:
     """Runs until cancelled. A failed reconcile is tried again after a pause; a crash of the loop itself is raised."""
+    report = report or _Nobody()
     queue = KeyQueue(jitter=lambda: random.uniform(0.8, 1.2))  # noqa: S311 - spreads retries, guards nothing
+    report.working(queue)
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_watch(cluster, queue))
-            tasks.create_task(_work(cluster, queue))
+            tasks.create_task(_work(cluster, queue, report))
     finally:
         queue.close()
 
@@ -32,9 +53,11 @@ async def _watch(cluster: Cluster, queue: KeyQueue) -> None:
         queue.add(key)
 
 
-async def _work(cluster: Cluster, queue: KeyQueue) -> None:
+async def _work(cluster: Cluster, queue: KeyQueue, report: Report) -> None:
+    clock = asyncio.get_running_loop().time
     while True:
         key = await queue.take()
+        began, failed = clock(), True
         try:
             async with asyncio.timeout(RECONCILE_SECONDS):
                 again_after = await reconcile(key, cluster, lambda: datetime.now(UTC))
@@ -44,7 +67,9 @@ async def _work(cluster: Cluster, queue: KeyQueue) -> None:
                 "%s: %s; again in %.1f s", key, str(error) or type(error).__name__, pause, exc_info=_unexpected(error)
             )
         else:
+            failed = False
             queue.done(key, again_after)
+        report.reconciled(key, clock() - began, failed=failed)
 
 
 def _unexpected(error: Exception) -> Exception | None:

@@ -18,7 +18,7 @@ API_VERSION: Final = "pushcluster.io/v1alpha1"
 KIND: Final = "PushCluster"
 SERVICES: Final = ("gateway", "auth", "message", "presence", "push")
 MAX_NAME = 40  # leaves room for "-gateway-<revision>-<pod>" in 63 characters
-_ORIGIN: Final = r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?"  # as browsers send it (RFC 6454 §6.2)
+_ORIGIN: Final = r"(?=.{1,200}$)https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?"  # as browsers send it (RFC 6454 §6.2)
 DEFAULT_VERSION: Final = "0.1.0"
 
 # The product's own scaling table: small up to 10k connections, medium 100k, large 1M.
@@ -27,11 +27,7 @@ SIZES: Final[Mapping[str, Mapping[str, int]]] = {
     "medium": {"gateway": 5, "auth": 2, "message": 3, "presence": 2, "push": 2},
     "large": {"gateway": 20, "auth": 5, "message": 10, "presence": 5, "push": 5},
 }
-SINGLE_WITH_SQLITE: Final = (
-    "auth",
-    "message",
-    "push",
-)  # each owns a database file: a second replica could not share it
+SINGLE_WITH_SQLITE: Final = ("auth", "message", "push")  # each owns a database file, which no second one can share
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +47,20 @@ class ServiceSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageSpec:
+    """The workload image, without its tag. `repository` None: what the operator is set to."""
+
+    repository: str | None = None
+    pull_policy: str = "IfNotPresent"
+    pull_secrets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Managed:
-    """A backing service that the operator runs itself."""
+    """A backing service that the operator runs itself. `retain`: its volume outlives the PushCluster."""
 
     storage: str
+    retain: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,7 @@ class PushCluster:
     namespace: str
     size: str
     version: str
+    image: ImageSpec
     paused: bool
     services: Mapping[str, ServiceSpec]
     registrations_per_hour: int
@@ -137,6 +144,7 @@ def _spec(name: str, namespace: str, spec: Node) -> PushCluster:
         version=spec.text(
             "version", DEFAULT_VERSION, r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", 'an image tag such as "0.1.0"'
         ),
+        image=_image(spec.child("image")),
         paused=spec.boolean("paused", False),
         services=services,
         registrations_per_hour=registrations,
@@ -160,6 +168,19 @@ def _only_one_each(spec: Node, parsed: PushCluster) -> None:
         if replicas > 1:
             told = f"must be 1 with the embedded store, not {replicas}; more need cassandra.contactPoints"
             spec.fault(f"{one}.replicas", told)
+
+
+def _image(node: Node) -> ImageSpec:
+    part = "[a-z0-9]+([._-]+[a-z0-9]+)*"
+    pattern = rf"(?=.{{1,255}}$)([a-z0-9]+([.-]+[a-z0-9]+)*(:[0-9]+)?/)?{part}(/{part})*"
+    means = "an image's name without a tag, such as registry.example/pushcluster/workload"
+    made = ImageSpec(
+        repository=node.text("repository", "", pattern, means) or None,
+        pull_policy=node.choice("pullPolicy", "IfNotPresent", ("Always", "IfNotPresent", "Never")),
+        pull_secrets=node.names_of("pullSecrets"),
+    )
+    node.done()
+    return made
 
 
 def _gateway(node: Node) -> ServiceSpec:
@@ -192,10 +213,11 @@ def _backing(node: Node, schemes: tuple[str, ...], storage: str) -> Managed | Ex
         node.fault("", "give one of managed and url, not both")
     if secret and not node.has("url"):
         node.fault("credentialsSecret", "goes with url; a managed one makes its own credentials")
-    size = managed.text("storage", storage, r"[1-9][0-9]*(Mi|Gi|Ti)", "a size such as 10Gi")
+    size = managed.text("storage", storage, r"(?=.{1,16}$)[1-9][0-9]*(Mi|Gi|Ti)", "a size such as 10Gi")
+    retain = managed.boolean("retain", True)
     managed.done()
     node.done()
-    return External(url, secret) if url else Managed(size)
+    return External(url, secret) if url else Managed(size, retain)
 
 
 def _tokens(node: Node) -> TokenSpec:
@@ -205,13 +227,6 @@ def _tokens(node: Node) -> TokenSpec:
     )
     node.done()
     return made
-
-
-def with_replicas(body: Mapping[str, Any], service: str, replicas: int) -> dict[str, Any]:
-    """The same manifest with another number of replicas for one service; checking it is `parse`'s work."""
-    spec = dict(body.get("spec") or {})
-    spec[service] = {**(spec.get(service) or {}), "replicas": replicas}
-    return {**body, "spec": spec}
 
 
 def object_key(body: Mapping[str, Any]) -> str:

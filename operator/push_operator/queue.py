@@ -16,7 +16,7 @@ class KeyQueue:
 
     def __init__(self, jitter: Callable[[], float]) -> None:
         self._jitter = jitter
-        self._waiting: dict[str, None] = {}
+        self._waiting: dict[str, float] = {}  # since when, by the loop's clock
         self._working: set[str] = set()
         self._failures: dict[str, int] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -24,8 +24,13 @@ class KeyQueue:
 
     def add(self, key: str) -> None:
         self._cancel_timer(key)
-        self._waiting[key] = None
+        self._waiting.setdefault(key, asyncio.get_running_loop().time())
         self._some.set()
+
+    def oldest_seconds(self) -> float:
+        """How long the first of the waiting keys has waited, 0 when none does."""
+        now = asyncio.get_running_loop().time()
+        return now - min(self._waiting.values(), default=now)
 
     def add_after(self, key: str, seconds: float) -> None:
         """Adds later, unless it is added before; a sooner time replaces a later one."""

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Any
 
 from push_operator.cluster.port import Cluster
-from push_operator.errors import SpecError
+from push_operator.errors import Rejected, SpecError
 from push_operator.model import parse
 from push_operator.plan.build import build
-from push_operator.plan.status import Status, condition, refused_status, running_status
+from push_operator.plan.events import events
+from push_operator.plan.status import Status, condition, refused_status, running_status, stalled_status
 from push_operator.plan.workload import Plan
 
 RESYNC_SECONDS = 300.0
 UNSETTLED_SECONDS = 2.0
+REJECTED_SECONDS = 5.0  # what was missing may be there by then: nobody watches the users' own Secrets
 _log = logging.getLogger(__name__)
 Now = Callable[[], datetime]
 
@@ -32,18 +35,24 @@ async def reconcile(key: str, cluster: Cluster, now: Now) -> float:
         return RESYNC_SECONDS
     plan = build(wanted, observed.origins, observed.digests)
     if not wanted.paused:
-        await cluster.apply(key, plan)
+        try:
+            await cluster.apply(key, plan)
+        except Rejected as error:
+            await _publish(key, cluster, stalled_status("Rejected", str(error), observed, _stamp(now)), observed.body)
+            return REJECTED_SECONDS
         observed = await cluster.observe(key)
+        if observed.body is None:
+            return RESYNC_SECONDS
     status = running_status(wanted, plan, observed, _stamp(now))
     await _publish(key, cluster, status, observed.body or {})
     return RESYNC_SECONDS if _settled(status) else UNSETTLED_SECONDS
 
 
-async def _publish(key: str, cluster: Cluster, status: Status, body: object) -> None:
+async def _publish(key: str, cluster: Cluster, status: Status, body: Mapping[str, Any]) -> None:
     """Writes only a difference: an unchanged status costs no write and wakes nobody."""
-    before = body.get("status") if isinstance(body, dict) else None
+    before = body.get("status") or {}
     if status != before:
-        await cluster.publish(key, status)
+        await cluster.publish(key, status, events(before, status))
 
 
 def _settled(status: Status) -> bool:

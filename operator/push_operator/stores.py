@@ -25,6 +25,8 @@ _WITH_CONTACT_POINTS: Final[Mapping[str, str]] = {
 class Embedded:
     """History, accounts and devices in SQLite files of the services themselves: one machine, one replica each."""
 
+    retain: bool = True
+
 
 @dataclass(frozen=True, slots=True)
 class ExternalCassandra:
@@ -44,6 +46,7 @@ Store = Embedded | ExternalCassandra
 def store_of(node: Node) -> Store:
     """What `spec.cassandra` asks for."""
     embedded = node.child("embedded")
+    retain = embedded.boolean("retain", True)
     embedded.done()
     points = node.texts("contactPoints", _CONTACT_POINT, "HOST or HOST:PORT", 16)
     made = ExternalCassandra(
@@ -56,7 +59,7 @@ def store_of(node: Node) -> Store:
     )  # fmt: skip
     _one_store(node, embedded.given)
     node.done()
-    return made if node.has("contactPoints") else Embedded()
+    return made if node.has("contactPoints") else Embedded(retain)
 
 
 def _one_store(node: Node, embedded: bool) -> None:

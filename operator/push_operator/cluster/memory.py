@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+from push_operator.plan.events import Event
 from push_operator.plan.observed import Observed, Unit
 from push_operator.plan.status import Status
 from push_operator.plan.workload import Plan
@@ -19,6 +20,7 @@ class MemoryCluster:
         self.plans: dict[str, Plan] = {}
         self.ready = False
         self.writes = 0
+        self.events: list[Event] = []
         self._changed: asyncio.Queue[str] = asyncio.Queue()
 
     def put(self, key: str, body: dict[str, Any]) -> None:
@@ -40,8 +42,9 @@ class MemoryCluster:
     async def apply(self, key: str, plan: Plan) -> None:
         self.plans[key] = plan
 
-    async def publish(self, key: str, status: Status) -> None:
+    async def publish(self, key: str, status: Status, events: tuple[Event, ...]) -> None:
         self.writes += 1
+        self.events += events
         self.objects[key] = {**self.objects[key], "status": status}
 
     async def changes(self) -> AsyncIterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Protocol
 
+from push_operator.plan.events import Event
 from push_operator.plan.observed import Observed
 from push_operator.plan.status import Status
 from push_operator.plan.workload import Plan
@@ -19,8 +20,8 @@ class Cluster(Protocol):
     async def apply(self, key: str, plan: Plan) -> None:
         """Makes what runs into `plan`, and removes what is not in it. Idempotent; returns before units are ready."""
 
-    async def publish(self, key: str, status: Status) -> None:
-        """Writes the object's status."""
+    async def publish(self, key: str, status: Status, events: tuple[Event, ...]) -> None:
+        """Writes the object's status, and tells what happened on the way to it."""
 
     def changes(self) -> AsyncIterator[str]:
         """Keys of objects that may need work: on each change of the object or of a unit, and once at the start."""

@@ -55,6 +55,7 @@ def _nats(cluster: PushCluster, managed: Managed) -> Workload:
         ports=(Port("client", NATS_CLIENT), Port("monitor", NATS_MONITOR)),
         stop_seconds=STOP_SECONDS,
         storage=managed.storage,
+        retain=managed.retain,
         config=config,
     )
 
@@ -102,4 +103,5 @@ def _valkey(cluster: PushCluster, managed: Managed) -> Workload:
         ports=(Port("client", VALKEY_PORT),),
         stop_seconds=STOP_SECONDS,
         storage=managed.storage,
+        retain=managed.retain,
     )

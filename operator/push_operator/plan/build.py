@@ -21,10 +21,11 @@ def build(
     revision of each workload that uses it."""
     keys: tuple[str, ...] = ("JWT_SECRET",) if cluster.tokens.signing_keys_secret is None else ()
     keys += generated_keys(cluster)
-    secrets = (GeneratedSecret(credentials_name(cluster.name), keys),) if keys else ()
     services = service_workloads(cluster, origins + cluster.allowed_origins)
-    workloads = backing_workloads(cluster) + services
-    return Plan(workloads=tuple(_with_values(workload, digests) for workload in workloads), secrets=secrets)
+    workloads = tuple(_with_values(workload, digests) for workload in backing_workloads(cluster) + services)
+    retain = any(one.retain for one in workloads if one.storage)
+    secrets = (GeneratedSecret(credentials_name(cluster.name), keys, retain),) if keys else ()
+    return Plan(workloads, secrets, cluster.version, cluster.image)
 
 
 def _with_values(workload: Workload, digests: Mapping[str, str]) -> Workload:

@@ -22,9 +22,10 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """The object as it stands and the units that belong to it. `body` None: the object is gone.
+    """The object as it stands and the units that belong to it. `body` None: the object is gone, or going.
 
     `digests` are short hashes of the Secret values that the user gives and the object refers to, by `secret/key`.
+    `selector` finds the gateways that serve, where there is a scale subresource that tells it.
     """
 
     body: Mapping[str, Any] | None
@@ -33,3 +34,4 @@ class Observed:
     origins: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     digests: Mapping[str, str] = field(default_factory=dict)
+    selector: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Final
 
 from push_operator.model import SERVICES, PushCluster
@@ -29,11 +30,12 @@ def _service(cluster: PushCluster, service: str, origins: tuple[str, ...]) -> Wo
     return Workload(
         component=service,
         name=component_name(cluster.name, service),
-        revision=revision(service, cluster.version, env, resources),
+        revision=revision(service, cluster.version, asdict(cluster.image), env, resources),
         replicas=spec.replicas,
         env=env,
         ports=(Port("public", PUBLIC_PORTS[service], public=True), Port("admin", ADMIN_PORT)),
         stop_seconds=stop_seconds,
         storage=DATA_STORAGE if service in HAS_DATA and isinstance(cluster.store, Embedded) else None,
+        retain=cluster.store.retain if isinstance(cluster.store, Embedded) else True,
         resources=resources,
     )

@@ -29,19 +29,25 @@ def running_status(cluster: PushCluster, plan: Plan, observed: Observed, now: st
         "observedGeneration": _generation(observed),
         "components": components,
         "gateways": gateways["ready"],
+        "readyGateways": f"{gateways['ready']}/{gateways['desired']}",
         "version": cluster.version,
         "conditions": _conditions(conditions, observed, now),
+        **({"selector": observed.selector} if observed.selector else {}),
         **({"ignored": list(observed.ignored)} if observed.ignored else {}),
     }
 
 
 def refused_status(faults: Sequence[Fault], observed: Observed, now: str) -> Status:
-    """Status of an object that cannot be used: what ran before still runs."""
-    message = "; ".join(str(fault) for fault in faults)
+    """Status of an object whose manifest cannot be used."""
+    return stalled_status("InvalidSpec", "; ".join(str(fault) for fault in faults), observed, now)
+
+
+def stalled_status(reason: str, message: str, observed: Observed, now: str) -> Status:
+    """Status of an object that waits for a person: what ran before still runs."""
     conditions = [
-        ("Ready", False, "InvalidSpec", message),
-        ("Reconciling", False, "InvalidSpec", message),
-        ("Stalled", True, "InvalidSpec", message),
+        ("Ready", False, reason, message),
+        ("Reconciling", False, reason, message),
+        ("Stalled", True, reason, message),
     ]
     before = dict((observed.body or {}).get("status") or {})
     before.update(observedGeneration=_generation(observed), conditions=_conditions(conditions, observed, now))

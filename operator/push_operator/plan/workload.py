@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from push_operator.model import ImageSpec
+
 
 @dataclass(frozen=True, slots=True)
 class SecretKey:
@@ -58,7 +60,7 @@ class Workload:
     user's Secrets, their values as `build` was told of them.
 
     `stop_seconds` is how long a unit may take to stop in good order. `config` is the text of the server's
-    configuration file, for those that read one.
+    configuration file, for those that read one. `retain`: its storage outlives the cluster it belongs to.
     """
 
     component: str
@@ -69,24 +71,28 @@ class Workload:
     ports: tuple[Port, ...]
     stop_seconds: int
     storage: str | None = None
+    retain: bool = True
     config: str | None = None
     resources: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class GeneratedSecret:
-    """A Secret whose keys get random values once, and keep them."""
+    """A Secret whose keys get random values once, and keep them; `retain` as long as data is kept that needs them."""
 
     name: str
     keys: tuple[str, ...]
+    retain: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything that one PushCluster needs, backing services first."""
+    """Everything that one PushCluster needs, backing services first. `version` and `image`: the services' own."""
 
     workloads: tuple[Workload, ...] = ()
     secrets: tuple[GeneratedSecret, ...] = ()
+    version: str = ""
+    image: ImageSpec = field(default_factory=ImageSpec)
 
     def given_keys(self) -> tuple[SecretKey, ...]:
         """The Secret keys that the user gives: all that workloads need and `secrets` does not make."""

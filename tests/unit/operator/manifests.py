@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.support.verdicts import manifest
+
 from push_operator.model import PushCluster, parse
 
-
-def manifest(**spec: Any) -> dict[str, Any]:
-    """The least valid manifest, with fields of the spec on top."""
-    return {
-        "apiVersion": "pushcluster.io/v1alpha1",
-        "kind": "PushCluster",
-        "metadata": {"name": "chat"},
-        "spec": {"gateway": {"replicas": 2}, **spec},
-    }
+__all__ = ["cluster", "manifest"]
 
 
 def cluster(**spec: Any) -> PushCluster:

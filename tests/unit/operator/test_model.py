@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.operator.manifests import cluster, manifest
 
+from push_operator.cluster.local.manifest import with_replicas
 from push_operator.errors import SpecError
-from push_operator.model import External, Managed, mebibytes, object_key, parse, with_replicas
+from push_operator.model import External, ImageSpec, Managed, mebibytes, object_key, parse
 from push_operator.stores import Embedded, ExternalCassandra
 
 
@@ -32,7 +33,7 @@ def test_the_least_manifest_gets_every_default() -> None:
     assert {name: service.replicas for name, service in made.services.items()} == {
         "gateway": 2, "auth": 1, "message": 1, "presence": 1, "push": 1,
     }  # fmt: skip
-    assert (made.nats, made.redis) == (Managed("10Gi"), Managed("1Gi"))
+    assert (made.nats, made.redis, made.image) == (Managed("10Gi", retain=True), Managed("1Gi"), ImageSpec())
     assert made.tokens.signing_keys_secret is None
 
 
@@ -43,7 +44,8 @@ def test_every_field_is_read() -> None:
         auth={"replicas": 1, "registrationsPerHour": 5},
         presence={"replicas": 3},
         nats={"url": "tls://nats.example:4222", "credentialsSecret": "nats-login"},
-        redis={"managed": {"storage": "2Gi"}},
+        redis={"managed": {"storage": "2Gi", "retain": False}},
+        image={"repository": "registry.example:5000/push", "pullPolicy": "Never", "pullSecrets": ["a"]},
         cassandra={"embedded": {}},
         allowedOrigins=["https://chat.example.com", "http://localhost:3000"],
         tokens={"signingKeysSecret": "keys", "accessTokenTtlSeconds": 900},
@@ -53,7 +55,8 @@ def test_every_field_is_read() -> None:
     assert made.services["gateway"].resources.requests == {"cpu": "500m", "memory": "1"}
     assert made.services["presence"].replicas == 3
     assert made.nats == External("tls://nats.example:4222", "nats-login")
-    assert made.redis == Managed("2Gi")
+    assert made.redis == Managed("2Gi", retain=False)
+    assert made.image == ImageSpec("registry.example:5000/push", "Never", ("a",))
     assert made.allowed_origins == ("https://chat.example.com", "http://localhost:3000")
     assert (made.tokens.signing_keys_secret, made.tokens.access_token_ttl_seconds) == ("keys", 900)
 
@@ -96,7 +99,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
      "spec.tokens.signingKeysSecret: must be an object's name: lower-case letters, digits and '-'"),
     ({"oauth": {}},
      "spec.oauth: unknown field: did you mean auth? allowed here: size, gateway, auth, message, presence, push, "
-     "version, paused, allowedOrigins, nats, redis, cassandra, tokens"),
+     "version, image, paused, allowedOrigins, nats, redis, cassandra, tokens"),
 ]  # fmt: skip
 
 
@@ -107,7 +110,7 @@ REFUSED += [
         ({"managed": {}}, ".managed: unknown field: allowed here: embedded, contactPoints, keyspace, localDatacenter, "
          "replication, credentialsSecret"),
         ({**CASSANDRA, "embedded": {}}, ": give one of embedded and contactPoints, not both"),
-        ({"embedded": {"path": "x"}}, ".embedded.path: unknown field: allowed here: "),
+        ({"embedded": {"path": "x"}}, ".embedded.path: unknown field: allowed here: retain"),
         ({"embedded": True}, ".embedded: must be a mapping of fields, not true/false"),
         ({"embedded": {}, "keyspace": "chat"}, ".keyspace: goes with contactPoints"),
         ({"localDatacenter": "dc1"}, ".localDatacenter: goes with contactPoints"),

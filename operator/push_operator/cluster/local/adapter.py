@@ -21,6 +21,7 @@ from push_operator.cluster.local.state import StateFolder
 from push_operator.errors import ClusterError, Fault, SpecError
 from push_operator.model import SERVICES, object_key
 from push_operator.plan.build import build
+from push_operator.plan.events import Event
 from push_operator.plan.observed import Observed, Unit
 from push_operator.plan.status import Status
 from push_operator.plan.workload import Plan
@@ -96,7 +97,9 @@ class LocalCluster:
         self._plan = plan
         self._members.apply(plan)
 
-    async def publish(self, key: str, status: Status) -> None:
+    async def publish(self, key: str, status: Status, events: tuple[Event, ...]) -> None:
+        for event in events:
+            _log.info("%s: %s", event.reason, event.message)
         if self._body is not None:
             self._body = {**self._body, "status": status}
             self._state.save_object(self._body)

@@ -20,10 +20,10 @@ from typing import Any
 from aiohttp import web
 
 from push_operator.cluster.local.adapter import LocalCluster
-from push_operator.cluster.local.manifest import Manifest, read_manifest
+from push_operator.cluster.local.manifest import Manifest, read_manifest, with_replicas
 from push_operator.cluster.local.state import StateFolder
 from push_operator.errors import OperatorError, SpecError
-from push_operator.model import SERVICES, parse, with_replicas
+from push_operator.model import SERVICES, parse
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 _log = logging.getLogger(__name__)

@@ -20,6 +20,12 @@ def ignored_fields(body: Mapping[str, Any]) -> tuple[str, ...]:
     # That of NATS has its effect: it is the limit of the log.
     if _mapping(_mapping(spec.get("redis")).get("managed")).get("storage"):
         told.append("spec.redis.managed.storage: the machine's disk is the limit")
+    for managed in ("nats.managed", "redis.managed", "cassandra.embedded"):
+        service, _, kind = managed.partition(".")
+        if _mapping(_mapping(spec.get(service)).get(kind)).get("retain") is False:
+            told.append(f"spec.{managed}.retain: the state folder keeps its data until you remove it")
+    if spec.get("image"):
+        told.append("spec.image: what is installed runs, and no image")
     if spec.get("version") not in (None, __version__):
         told.append(f"spec.version: what is installed runs, {__version__}")
     return tuple(told)

@@ -48,6 +48,13 @@ def read_manifest(documents: Sequence[Any]) -> Manifest:
     return Manifest(bodies[0], wanted, secrets)
 
 
+def with_replicas(body: Mapping[str, Any], service: str, replicas: int) -> dict[str, Any]:
+    """The same manifest with another number of replicas for one service; checking it is `parse`'s work."""
+    spec = dict(body.get("spec") or {})
+    spec[service] = {**(spec.get(service) or {}), "replicas": replicas}
+    return {**body, "spec": spec}
+
+
 def _is_secret(document: Any) -> bool:
     return isinstance(document, Mapping) and document.get("kind") == "Secret"
 

@@ -1,0 +1,64 @@
+"""Whether a live object is what is wanted, so that nothing is written when nothing differs. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Final
+
+from push_operator.render.objects import Object
+
+APPLIED: Final = "pushcluster.io/applied"  # annotation: the hash of what was applied last
+_UNITS: Final = {"m": Decimal("0.001"), "k": Decimal(10**3), "M": Decimal(10**6), "G": Decimal(10**9),
+                 "T": Decimal(10**12), "Ki": Decimal(2**10), "Mi": Decimal(2**20), "Gi": Decimal(2**30),
+                 "Ti": Decimal(2**40)}  # fmt: skip
+
+
+def stamped(wanted: Object) -> Object:
+    """The object with the hash of itself: what is *no longer* wanted in it is seen by that alone."""
+    text = json.dumps(wanted, sort_keys=True, separators=(",", ":"))
+    digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+    meta = wanted["metadata"]
+    return {**wanted, "metadata": {**meta, "annotations": {**meta.get("annotations", {}), APPLIED: digest}}}
+
+
+def holds(live: Any, wanted: Any) -> bool:
+    """Everything that is wanted is there; what others have added, and the API server's defaults, may be there too."""
+    if isinstance(wanted, Mapping):
+        return isinstance(live, Mapping) and all(
+            holds(live.get(key), value) for key, value in wanted.items() if not _is_default(live, key, value)
+        )
+    if isinstance(wanted, list):
+        return isinstance(live, list) and _list_holds(live, wanted)
+    return live == wanted or _same_quantity(live, wanted)
+
+
+def _is_default(live: Mapping[str, Any], key: str, value: Any) -> bool:
+    """Empty values are left out by the API server."""
+    return key not in live and value in ({}, [], "")
+
+
+def _list_holds(live: list[Any], wanted: list[Any]) -> bool:
+    """Named items may stand among others' of other names; lists of anything else are compared whole."""
+    if wanted and all(isinstance(one, Mapping) and "name" in one for one in wanted):
+        by_name = {one.get("name"): one for one in live if isinstance(one, Mapping)}
+        return all(holds(by_name.get(one["name"]), one) for one in wanted)
+    return len(live) == len(wanted) and all(map(holds, live, wanted))
+
+
+def _same_quantity(live: Any, wanted: Any) -> bool:
+    """`1000m` comes back as `1`."""
+    if not isinstance(live, str) or not isinstance(wanted, str):
+        return False
+    first, second = _amount(live), _amount(wanted)
+    return first is not None and first == second
+
+
+def _amount(text: str) -> Decimal | None:
+    number = text.rstrip("kmKMGTi")
+    unit = text[len(number) :]
+    if not number.replace(".", "", 1).isdigit() or (unit and unit not in _UNITS):
+        return None
+    return Decimal(number) * _UNITS.get(unit, Decimal(1))

@@ -1,0 +1,18 @@
+"""Gateways of one revision are what they were started as. Pure."""
+
+from __future__ import annotations
+
+from push_operator.cluster.kubernetes.kinds import DEPLOYMENTS
+from push_operator.render.objects import BY_REVISION, COMPONENT, Object
+
+_HAS_REPLICA_SET = "deployment.kubernetes.io/revision"  # annotation of the deployment controller
+
+
+def frozen(wanted: Object, live: Object | None) -> Object:
+    """Paused as soon as the ReplicaSet is there: a paused Deployment still scales, and a stray `kubectl set image`, or
+    another rendering by a newer operator, replaces no pod and cuts no socket."""
+    if wanted["kind"] != DEPLOYMENTS.kind or wanted["metadata"]["labels"].get(COMPONENT) not in BY_REVISION:
+        return wanted
+    if live is None or _HAS_REPLICA_SET not in live["metadata"].get("annotations", {}):
+        return wanted
+    return {**wanted, "spec": {**wanted["spec"], "paused": True}}

@@ -1,0 +1,55 @@
+"""The kinds of objects that the operator reads and writes. Its role grants these and no other; a test compares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from push_operator.model import API_VERSION, KIND
+from push_operator.render.objects import Object
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One namespaced kind. `plural` is its name in paths and roles."""
+
+    api_version: str
+    kind: str
+    plural: str
+
+    @property
+    def group(self) -> str:
+        return self.api_version.rpartition("/")[0]
+
+    def path(self, namespace: str | None, name: str = "", subresource: str = "") -> str:
+        root = f"/apis/{self.api_version}" if self.group else f"/api/{self.api_version}"
+        place = f"/namespaces/{namespace}" if namespace else ""
+        return "/".join(part for part in (f"{root}{place}", self.plural, name, subresource) if part)
+
+
+PUSH_CLUSTERS: Final = Kind(API_VERSION, KIND, "pushclusters")
+SECRETS: Final = Kind("v1", "Secret", "secrets")
+EVENTS: Final = Kind("events.k8s.io/v1", "Event", "events")
+LEASES: Final = Kind("coordination.k8s.io/v1", "Lease", "leases")
+PODS: Final = Kind("v1", "Pod", "pods")
+SERVICES: Final = Kind("v1", "Service", "services")
+VOLUME_CLAIMS: Final = Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
+DEPLOYMENTS: Final = Kind("apps/v1", "Deployment", "deployments")
+
+# What the operator makes, which is also what it keeps a snapshot of; pods are made by others and only read.
+CHILDREN: Final = (
+    SERVICES,
+    Kind("v1", "ServiceAccount", "serviceaccounts"),
+    Kind("v1", "ConfigMap", "configmaps"),
+    VOLUME_CLAIMS,
+    DEPLOYMENTS,
+    Kind("apps/v1", "StatefulSet", "statefulsets"),
+    Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets"),
+    Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies"),
+)
+WATCHED: Final = (*CHILDREN, PODS)
+_BY_KIND: Final = {(one.api_version, one.kind): one for one in CHILDREN}
+
+
+def kind_of(rendered: Object) -> Kind:
+    return _BY_KIND[rendered["apiVersion"], rendered["kind"]]

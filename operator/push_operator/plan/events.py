@@ -1,0 +1,49 @@
+"""What is told as Events of the object: decisions and turns, never each step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from push_operator.plan.status import Status, condition
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line for `kubectl describe`."""
+
+    reason: str
+    message: str
+    action: str
+    warning: bool = False
+
+
+def events(before: Mapping[str, Any], after: Status) -> tuple[Event, ...]:
+    """From one status to the next."""
+    told = [_stalled(before, after), _ready(before, after), *_scaled(before, after)]
+    return tuple(one for one in told if one is not None)
+
+
+def _stalled(before: Mapping[str, Any], after: Status) -> Event | None:
+    now = condition(after, "Stalled") or {}
+    was = condition(before, "Stalled") or {}
+    if now.get("status") != "True" or (was.get("status"), was.get("message")) == ("True", now["message"]):
+        return None
+    return Event(now["reason"], now["message"], "Refuse", warning=True)
+
+
+def _ready(before: Mapping[str, Any], after: Status) -> Event | None:
+    now, was = condition(after, "Ready") or {}, condition(before, "Ready") or {}
+    if now.get("status") != "True" or was.get("status") == "True":
+        return None
+    return Event("Ready", now["message"], "Reconcile")
+
+
+def _scaled(before: Mapping[str, Any], after: Status) -> list[Event]:
+    wanted = {one["name"]: one["desired"] for one in before.get("components") or ()}
+    return [
+        Event("Scaled", f"{one['name']} from {wanted[one['name']]} to {one['desired']}", "Scale")
+        for one in after.get("components") or ()
+        if one["name"] in wanted and wanted[one["name"]] != one["desired"]
+    ]

@@ -1,0 +1,103 @@
+"""What every object has in common: who owns it, how it is labelled, how its pods are found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from push_operator.model import API_VERSION, KIND
+from push_operator.plan.workload import Workload
+
+Object = dict[str, Any]
+
+MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+OPERATOR: Final = "push-operator"
+INSTANCE: Final = "app.kubernetes.io/instance"
+COMPONENT: Final = "app.kubernetes.io/component"
+REVISION: Final = "pushcluster.io/revision"
+SERVING: Final = "pushcluster.io/serving"
+BY_REVISION: Final = frozenset({"gateway"})  # one Deployment each revision: they hold sockets that a rollout must drain
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The PushCluster that the objects belong to."""
+
+    namespace: str
+    name: str
+    uid: str
+
+    def reference(self) -> Object:
+        return {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "name": self.name,
+            "uid": self.uid,
+            "controller": True,
+            # Not blocking: that would need a right on the owner's finalizers, and hold its deletion up.
+            "blockOwnerDeletion": False,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """What the operator is set to run: the workloads' repository, and whole references of the backing services."""
+
+    workload: str
+    nats: str
+    valkey: str
+
+
+def made(owner: Owner, api_version: str, kind: str, name: str, component: str | None, **fields: Any) -> Object:
+    """An owned, labelled object."""
+    return {"apiVersion": api_version, "kind": kind, "metadata": metadata(owner, name, component), **fields}
+
+
+def metadata(owner: Owner, name: str, component: str | None, *, owned: bool = True) -> Object:
+    """`owned` False: it outlives its PushCluster, and is found again by its name."""
+    meta = {"name": name, "namespace": owner.namespace, "labels": labels(owner, component)}
+    return meta | ({"ownerReferences": [owner.reference()]} if owned else {})
+
+
+def labels(owner: Owner, component: str | None) -> Object:
+    part = {COMPONENT: component} if component else {}
+    return {"app.kubernetes.io/name": "pushcluster", INSTANCE: owner.name, **part, MANAGED_BY: OPERATOR}
+
+
+def pods_of(owner: Owner, component: str) -> Object:
+    """Finds the pods of a component, whatever their revision."""
+    return {"app.kubernetes.io/name": "pushcluster", INSTANCE: owner.name, COMPONENT: component}
+
+
+def serving_pods(owner: Owner, component: str) -> Object:
+    """Finds those that may get new clients: a gateway that is being drained is not among them."""
+    return pods_of(owner, component) | ({SERVING: "true"} if component in BY_REVISION else {})
+
+
+def own_pods(owner: Owner, workload: Workload) -> Object:
+    """Finds the pods of one Deployment or StatefulSet and of no other. Never changes for an existing one."""
+    own = {REVISION: workload.revision} if workload.component in BY_REVISION else {}
+    return pods_of(owner, workload.component) | own
+
+
+def pod_labels(owner: Owner, workload: Workload) -> Object:
+    return {
+        **labels(owner, workload.component),
+        REVISION: workload.revision,
+        **({SERVING: "true"} if workload.component in BY_REVISION else {}),
+    }
+
+
+def set_name(workload: Workload) -> str:
+    """The name of the Deployment or StatefulSet."""
+    return f"{workload.name}-{workload.revision}" if workload.component in BY_REVISION else workload.name
+
+
+def text_of(selector: Object) -> str:
+    """A selector as the scale subresource gives it."""
+    return ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
+
+
+def host_of(owner: Owner, workload: Workload) -> str:
+    """The name under which a workload's Service is reached from any namespace."""
+    return f"{workload.name}.{owner.namespace}.svc"

@@ -1,0 +1,50 @@
+"""Services: how clients and the platform's own parts find each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from push_operator.model import SERVICES
+from push_operator.plan.workload import Plan, Port, Workload
+from push_operator.render.objects import COMPONENT, Object, Owner, made, serving_pods
+
+_SCHEMES = {"gateway": ("ws", "/ws"), "nats": ("nats", ""), "valkey": ("redis", "")}
+
+
+def service_objects(owner: Owner, plan: Plan) -> list[Object]:
+    return [_service(owner, workload) for workload in plan.workloads]
+
+
+def _service(owner: Owner, workload: Workload) -> Object:
+    """Those that keep state are headless, so that each of their pods has a name; the admin ports are nobody's."""
+    headless = workload.component not in SERVICES
+    ports = [port for port in workload.ports if port.public or headless]
+    spec = {
+        "type": "ClusterIP",
+        "selector": serving_pods(owner, workload.component),
+        "ports": [_port(workload, port) for port in ports],
+        **({"clusterIP": "None"} if headless else {}),
+    }
+    return made(owner, "v1", "Service", workload.name, workload.component, spec=spec)
+
+
+def _port(workload: Workload, port: Port) -> Object:
+    protocol = {"gateway": "kubernetes.io/ws", "nats": "tcp", "valkey": "tcp"}.get(workload.component, "http")
+    return {
+        "name": port.name,
+        "port": port.number,
+        "targetPort": port.name,
+        "protocol": "TCP",
+        "appProtocol": "http" if port.name == "monitor" else protocol,
+    }
+
+
+def endpoints_of(services: Iterable[Object]) -> dict[str, str]:
+    """Where each component is reached inside the cluster, by the Services that are there."""
+    return {one["metadata"]["labels"][COMPONENT]: _endpoint(one) for one in services}
+
+
+def _endpoint(service: Object) -> str:
+    meta = service["metadata"]
+    scheme, path = _SCHEMES.get(meta["labels"][COMPONENT], ("http", ""))
+    return f"{scheme}://{meta['name']}.{meta['namespace']}.svc:{service['spec']['ports'][0]['port']}{path}"

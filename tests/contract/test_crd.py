@@ -1,0 +1,112 @@
+"""The CRD and the model are one: the same fields, the same defaults, and (with the API tier) the same verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.support.verdicts import ACCEPTED, REFUSED, Manifest, manifest
+
+from push_operator.errors import SpecError
+from push_operator.model import API_VERSION, KIND, parse
+
+CRD_FILE = Path(__file__).parents[2] / "crds" / "pushcluster.yaml"
+CRD: dict[str, Any] = yaml.safe_load(CRD_FILE.read_text(encoding="utf-8"))
+VERSION: dict[str, Any] = CRD["spec"]["versions"][0]
+SPEC: dict[str, Any] = VERSION["schema"]["openAPIV3Schema"]["properties"]["spec"]
+
+
+@pytest.mark.parametrize("body", ACCEPTED.values(), ids=ACCEPTED.keys())
+def test_the_model_accepts(body: Manifest) -> None:
+    parse(body)
+
+
+@pytest.mark.parametrize(("body", "named"), REFUSED.values(), ids=REFUSED.keys())
+def test_the_model_refuses_and_names(body: Manifest, named: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        parse(body)
+    assert any(fault.path.removeprefix("manifest.").startswith(named) for fault in caught.value.faults)
+
+
+def _leaves(schema: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
+    for name, child in schema.get("properties", {}).items():
+        if child.get("type") == "object" and child.get("properties"):
+            yield from _leaves(child, (*path, name))
+        else:
+            yield (*path, name), child
+
+
+def _with(path: tuple[str, ...], value: Any) -> Manifest:
+    body = manifest()
+    place = body["spec"]
+    for name in path[:-1]:
+        place = place.setdefault(name, {})
+    if path[0] == "cassandra" and path[1] != "embedded":
+        place.update(contactPoints=["host"], keyspace="chat", localDatacenter="dc1")
+    elif path[-1] == "credentialsSecret":
+        place["url"] = f"{path[0]}://host:1"
+    place[path[-1]] = value
+    return body
+
+
+EXAMPLES = {"integer": 60, "boolean": True, "array": ["a"], "string": "a"}
+SPECIAL: dict[str, Callable[[tuple[str, ...]], Any]] = {
+    "url": lambda path: f"{path[0]}://host:1",
+    "storage": lambda _: "1Gi",
+    "replication": lambda _: 2,
+    "allowedOrigins": lambda _: ["https://a.example"],
+    "replicas": lambda _: 1,
+    "cpu": lambda _: "1",
+    "memory": lambda _: "1Gi",
+}
+
+
+def _example(path: tuple[str, ...], schema: dict[str, Any]) -> Any:
+    if path[-1] in SPECIAL:
+        return SPECIAL[path[-1]](path)
+    return schema["enum"][0] if "enum" in schema else EXAMPLES[schema["type"]]
+
+
+LEAVES = list(_leaves(SPEC))
+DEFAULTED = [leaf for leaf in LEAVES if "default" in leaf[1]]
+
+
+def _named(leaves: list[tuple[tuple[str, ...], dict[str, Any]]]) -> list[str]:
+    return [".".join(path) for path, _ in leaves]
+
+
+@pytest.mark.parametrize(("path", "schema"), LEAVES, ids=_named(LEAVES))
+def test_the_model_reads_every_field_of_the_schema(path: tuple[str, ...], schema: dict[str, Any]) -> None:
+    parse(_with(path, _example(path, schema)))
+
+
+@pytest.mark.parametrize(("path", "schema"), DEFAULTED, ids=_named(DEFAULTED))
+def test_their_defaults_are_the_same(path: tuple[str, ...], schema: dict[str, Any]) -> None:
+    assert parse(_with(path, schema["default"])) == parse(manifest())
+
+
+def test_the_schema_has_every_field_of_the_model() -> None:
+    """The model says what it knows of each mapping when it refuses a name in it."""
+    assert _known_to_model(SPEC, ()) == {path[: at + 1] for path, _ in LEAVES for at in range(len(path))}
+
+
+def _known_to_model(schema: dict[str, Any], path: tuple[str, ...]) -> set[tuple[str, ...]]:
+    with pytest.raises(SpecError) as caught:
+        parse(_with((*path, "zzzzzzzz"), 1))
+    told = next(fault.message for fault in caught.value.faults if fault.path.endswith("zzzzzzzz"))
+    names = told.split("allowed here: ")[1].split(", ") if "allowed here: " in told else []
+    found = {(*path, name) for name in names if name}
+    for name, child in schema["properties"].items():
+        if child.get("type") == "object" and child.get("properties"):
+            found |= _known_to_model(child, (*path, name))
+    return found
+
+
+def test_what_it_is_called_and_how_large_it_is() -> None:
+    names = CRD["spec"]["names"]
+    assert (f"{CRD['spec']['group']}/{VERSION['name']}", names["kind"]) == (API_VERSION, KIND)
+    assert (names["shortNames"], names["categories"]) == (["pcl"], ["push"])
+    assert CRD_FILE.stat().st_size < 200 * 1024

@@ -1,0 +1,200 @@
+"""The Kubernetes adapter by itself, without watches: what it writes, and what it leaves alone."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from tests.support.kube import Namespace
+from tests.support.verdicts import manifest
+from tests.support.waiting import eventually
+
+from push_operator.cluster.kubernetes.adapter import KubernetesCluster
+from push_operator.cluster.kubernetes.api import Api, connected
+from push_operator.cluster.kubernetes.kinds import WATCHED
+from push_operator.config import DEFAULT_IMAGES
+from push_operator.errors import ClusterError, NotLeading, Rejected
+from push_operator.model import parse
+from push_operator.plan.build import build
+
+KEY_NAME = "chat"
+
+
+class Bench:
+    """An adapter that is driven as the control loop drives it; `writes` are its requests that change something."""
+
+    def __init__(self, make: Callable[[Callable[[], None], Callable[[str, str], None]], Api], place: Namespace) -> None:
+        self.writes: list[tuple[str, str]] = []
+        self.leads = True
+        self.place = place
+        self.key = f"{place.name}/{KEY_NAME}"
+        api = make(self._fence, self._count)
+        self.cluster = KubernetesCluster(api, DEFAULT_IMAGES, (place.name,), 300)
+
+    def _fence(self) -> None:
+        if not self.leads:
+            raise NotLeading("not the leader")
+
+    def _count(self, verb: str, resource: str) -> None:
+        if verb not in ("get", "list"):
+            self.writes.append((verb, resource))
+
+    async def apply(self) -> list[tuple[str, str]]:
+        """Lists, observes and applies once; returns the writes of it."""
+        self.writes.clear()
+        await self.cluster.relist(WATCHED)
+        observed = await self.cluster.observe(self.key)
+        assert observed.body is not None
+        await self.cluster.apply(self.key, build(parse(observed.body)))
+        return list(self.writes)
+
+    async def settled(self) -> None:
+        """Until the gateways' Deployment is as it stays: it is paused once its ReplicaSet is there."""
+        path = self.place.apps("deployments")
+
+        async def paused() -> bool:
+            await self.apply()
+            return any(one["spec"].get("paused") for one in self.place.items(path))
+
+        await eventually(paused, within=20)
+
+    def change(self, spec: dict[str, Any]) -> None:
+        self.place.server.merge(self.place.push(), {"spec": spec})
+
+
+@pytest.fixture
+async def bench(namespace: Namespace) -> AsyncIterator[Bench]:
+    async with connected(str(namespace.server.kubeconfig)) as client:
+        yield Bench(lambda fence, count: Api(client, fence, count), namespace)
+
+
+async def test_a_second_apply_writes_nothing(bench: Bench) -> None:
+    resources = {"requests": {"cpu": "1000m", "memory": "1024Mi"}, "limits": {"memory": 2147483648}}
+    bench.place.create(manifest(presence={"replicas": 2, "resources": resources}, image={"pullSecrets": ["registry"]}))
+    assert len(await bench.apply()) > 30
+    await bench.settled()
+    assert await bench.apply() == []
+
+
+async def test_only_what_differs_is_written(bench: Bench) -> None:
+    bench.place.create(manifest())
+    await bench.settled()
+    place, merge = bench.place, bench.place.server.merge
+    merge(place.path("configmaps", "chat-nats-config"), {"data": {"nats.conf": "changed", "other": "stays"}})
+    merge(
+        place.apps("deployments", "chat-auth"), {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 1}}}}
+    )
+    assert sorted(await bench.apply()) == [("patch", "configmaps"), ("patch", "deployments")]
+    data = place.server.get(place.path("configmaps", "chat-nats-config"))["data"]
+    assert (data["other"], "jetstream" in data["nats.conf"]) == ("stays", True)
+    assert await bench.apply() == []
+
+
+async def test_what_is_no_longer_said_is_taken_back(bench: Bench) -> None:
+    bench.place.create(manifest(image={"pullSecrets": ["registry"]}, presence={"resources": {"limits": {"cpu": 2}}}))
+    await bench.apply()
+    bench.change({"image": None, "presence": None})
+    await bench.apply()
+    pod = bench.place.server.get(bench.place.apps("deployments", "chat-presence"))["spec"]["template"]["spec"]
+    assert "imagePullSecrets" not in pod
+    assert "cpu" not in pod["containers"][0]["resources"]["limits"]
+
+
+async def test_generated_values_are_never_made_anew(bench: Bench) -> None:
+    bench.place.create(manifest())
+    await bench.apply()
+    path = bench.place.path("secrets", "chat-credentials")
+    before = bench.place.server.get(path)
+    bench.change({"version": "0.2.0", "tokens": {"accessTokenTtlSeconds": 60}})
+    await bench.apply()
+    after = bench.place.server.get(path)
+    assert after["data"] == before["data"]
+    assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
+    assert len(set(after["data"].values())) == 5
+
+
+async def test_what_stops_being_retained_becomes_owned(bench: Bench) -> None:
+    bench.place.create(manifest())
+    await bench.apply()
+    forget = {"managed": {"retain": False}}
+    bench.change({"nats": forget, "redis": forget, "cassandra": {"embedded": {"retain": False}}})
+    await bench.apply()
+    for path in ("secrets/chat-credentials", "persistentvolumeclaims/chat-auth-data"):
+        plural, name = path.split("/")
+        owners = bench.place.server.get(bench.place.path(plural, name))["metadata"]["ownerReferences"]
+        assert [one["kind"] for one in owners] == ["PushCluster"]
+
+
+@pytest.mark.parametrize(
+    ("plural", "body"),
+    [
+        ("services", {"metadata": {"name": "chat-auth"}, "spec": {"ports": [{"port": 1}]}}),
+        ("secrets", {"metadata": {"name": "chat-credentials"}, "data": {}}),
+    ],
+)
+async def test_what_is_somebody_elses_is_not_taken_over(bench: Bench, plural: str, body: dict[str, Any]) -> None:
+    made = bench.place.server.must("POST", bench.place.path(plural), body)
+    bench.place.create(manifest())
+    with pytest.raises(Rejected, match="is not this PushCluster's"):
+        await bench.apply()
+    path = bench.place.path(plural, body["metadata"]["name"])
+    assert bench.place.server.get(path)["metadata"]["resourceVersion"] == made["metadata"]["resourceVersion"]
+    assert bench.writes == []
+
+
+async def test_a_stray_image_replaces_no_gateway(bench: Bench) -> None:
+    bench.place.create(manifest())
+    await bench.settled()
+    place = bench.place
+    (name,) = (one for one in place.names(place.apps("deployments")) if "-gateway-" in one)
+
+    def gateways() -> set[str]:
+        return {one for one in place.names(place.path("pods")) if "-gateway-" in one}
+
+    await eventually(lambda: len(gateways()) == 2)
+    pods = gateways()
+    place.server.kubectl("set", "image", "-n", place.name, f"deployment/{name}", "gateway=stray:1")
+    assert await bench.apply() == [("patch", "deployments")]
+    image = place.server.get(place.apps("deployments", name))["spec"]["template"]["spec"]["containers"][0]["image"]
+    assert image == "pushcluster/workload:0.1.0"
+    assert gateways() == pods
+
+
+async def test_what_belonged_to_an_earlier_one_is_waited_for(bench: Bench) -> None:
+    """The garbage collector has not come by yet: its objects must not be adopted, they are about to go."""
+    labels = {"app.kubernetes.io/managed-by": "push-operator", "app.kubernetes.io/instance": "chat"}
+    earlier = bench.place.create(manifest("earlier"))
+    owner = {"apiVersion": "pushcluster.io/v1alpha1", "kind": "PushCluster", "name": "earlier",
+             "uid": earlier["metadata"]["uid"]}  # fmt: skip
+    meta = {"name": "chat-auth", "labels": labels, "ownerReferences": [owner]}
+    bench.place.server.must("POST", bench.place.path("serviceaccounts"), {"metadata": meta})
+    bench.place.create(manifest())
+    with pytest.raises(ClusterError, match="of the deleted chat is still there"):
+        await bench.apply()
+
+
+async def test_a_deployment_that_the_api_server_refuses_is_told_in_its_words(bench: Bench) -> None:
+    bench.place.create(manifest(presence={"resources": {"requests": {"cpu": 2}, "limits": {"cpu": 1}}}))
+    with pytest.raises(Rejected, match="must be less than or equal to cpu limit"):
+        await bench.apply()
+
+
+async def test_nothing_is_applied_once_the_object_is_being_deleted(bench: Bench) -> None:
+    body = manifest()
+    body["metadata"]["finalizers"] = ["test/held"]
+    bench.place.create(body)
+    bench.place.server.must("DELETE", bench.place.push())
+    assert (await bench.cluster.observe(bench.key)).body is None
+    await bench.cluster.apply(bench.key, build(parse(manifest())))
+    assert bench.writes == []
+    bench.place.server.merge(bench.place.push(), {"metadata": {"finalizers": None}})
+
+
+async def test_who_does_not_lead_writes_nothing(bench: Bench) -> None:
+    bench.place.create(manifest())
+    bench.leads = False
+    with pytest.raises(NotLeading):
+        await bench.apply()
+    assert bench.writes == []
+    assert not bench.place.names(bench.place.apps("deployments"))

@@ -1,0 +1,187 @@
+"""The real operator as a process, against a real API server: what a user does, and what happens then."""
+
+from __future__ import annotations
+
+import base64
+import signal
+from pathlib import Path
+from typing import Any
+
+import yaml
+from tests.integration.kubernetes.conftest import StartOperator
+from tests.support.kube import Namespace, OperatorProcess, within
+from tests.support.verdicts import manifest
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "quickstart.yaml"
+CHILDREN = (
+    ("/api/v1", ("services", "serviceaccounts", "configmaps", "persistentvolumeclaims", "secrets")),
+    ("/apis/apps/v1", ("deployments", "statefulsets")),
+    ("/apis/policy/v1", ("poddisruptionbudgets",)),
+    ("/apis/networking.k8s.io/v1", ("networkpolicies",)),
+)
+OURS = "?labelSelector=app.kubernetes.io/managed-by%3Dpush-operator"
+
+
+def _children(place: Namespace) -> dict[str, dict[str, Any]]:
+    """Everything the operator made, by `plural/name`."""
+    return {
+        f"{plural}/{one['metadata']['name']}": one
+        for api, plurals in CHILDREN
+        for plural in plurals
+        for one in place.items(place.path(plural, api=api) + OURS)
+    }
+
+
+def _ready(place: Namespace) -> bool:
+    return place.condition("Ready") == ("True", "AllReady")
+
+
+def _gateways(place: Namespace) -> list[dict[str, Any]]:
+    return [one for one in place.items(place.apps("deployments")) if "-gateway-" in one["metadata"]["name"]]
+
+
+def test_a_manifest_becomes_a_ready_platform(namespace: Namespace, operator: OperatorProcess) -> None:
+    kubectl = namespace.server.kubectl
+    kubectl("apply", "-n", namespace.name, "-f", str(EXAMPLE))
+    namespace.until(lambda: _ready(namespace))
+    kubectl("wait", "-n", namespace.name, "pcl/chat", "--for=condition=Ready", "--timeout=5s")
+    (gateway,) = _gateways(namespace)
+    assert gateway["spec"]["replicas"] == 2
+    assert "pushcluster.io/serving" not in gateway["spec"]["selector"]["matchLabels"]
+    assert {name for name in _children(namespace) if name.startswith("services/")} == {
+        f"services/chat-{one}" for one in ("nats", "valkey", "gateway", "auth", "message", "presence", "push")
+    }
+    row = kubectl("get", "pcl", "-n", namespace.name).splitlines()[1].split()
+    assert row[:5] == ["chat", "True", "2/2", "AllReady", "0.1.0"]
+    scale = namespace.server.get(namespace.push(subresource="scale"))
+    assert scale["status"]["replicas"] == 2
+    assert "pushcluster.io/serving=true" in scale["status"]["selector"]
+    body = namespace.server.get(namespace.push())
+    assert not body["metadata"].get("finalizers")
+    assert set(body["metadata"]["annotations"]) == {"kubectl.kubernetes.io/last-applied-configuration"}
+    assert "Ready" in kubectl("get", "events.events.k8s.io", "-n", namespace.name)
+    assert operator.end(signal.SIGTERM) == 0
+
+
+def test_at_rest_nothing_is_written(namespace: Namespace, start_operator: StartOperator) -> None:
+    operator = start_operator(RESYNC_SECONDS="1")
+    operator.until_ready()
+    namespace.create(yaml.safe_load(EXAMPLE.read_text(encoding="utf-8")))
+    namespace.until(lambda: _ready(namespace))
+
+    def writes() -> dict[str, float]:
+        lines = operator.answer("/metrics")[1].splitlines()
+        told = [line for line in lines if line.startswith("push_operator_api_requests_total")]
+        return {line: float(line.rsplit(" ", 1)[1]) for line in told if 'verb="patch"' in line or "create" in line}
+
+    def reconciles() -> float:
+        lines = operator.answer("/metrics")[1].splitlines()
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith("push_operator_reconciles_total"))
+
+    before, written, begun = _children(namespace), writes(), reconciles()
+    within(20, lambda: reconciles() >= begun + 3)
+    assert writes() == written
+    after = _children(namespace)
+    assert {name: one["metadata"]["resourceVersion"] for name, one in after.items()} == {
+        name: one["metadata"]["resourceVersion"] for name, one in before.items()
+    }
+
+
+def test_what_is_changed_or_deleted_comes_back(namespace: Namespace, operator: OperatorProcess) -> None:
+    namespace.create(manifest())
+    namespace.until(lambda: _ready(namespace))
+    auth = namespace.apps("deployments", "chat-auth")
+    namespace.server.merge(auth, {"spec": {"replicas": 0}, "metadata": {"labels": {"mine": "stays"}}})
+    service = namespace.path("services", "chat-gateway")
+    namespace.server.must("DELETE", service)
+    stateful = namespace.apps("statefulsets", "chat-nats")
+    uid = namespace.server.get(stateful)["metadata"]["uid"]
+    namespace.server.must("DELETE", stateful)
+    namespace.until(lambda: namespace.server.get(auth)["spec"]["replicas"] == 1)
+    namespace.until(lambda: namespace.server.get(service))
+    namespace.until(
+        lambda: (namespace.server.get(stateful) or {"metadata": {}})["metadata"].get("uid") not in (None, uid)
+    )
+    namespace.until(lambda: _ready(namespace))
+    assert namespace.server.get(auth)["metadata"]["labels"]["mine"] == "stays"
+
+
+def test_a_child_deleted_while_nobody_watched_comes_back(namespace: Namespace, start_operator: StartOperator) -> None:
+    operator = start_operator()
+    operator.until_ready()
+    namespace.create(manifest())
+    namespace.until(lambda: _ready(namespace))
+    operator.end(signal.SIGKILL)
+    auth = namespace.apps("deployments", "chat-auth")
+    namespace.server.must("DELETE", auth)
+    within(10, lambda: namespace.server.get(auth) is None)
+    start_operator(POD_NAME="operator-0").until_ready()  # the same pod name: the lease is its own at once
+    namespace.until(lambda: namespace.server.get(auth))
+    namespace.until(lambda: _ready(namespace))
+
+
+def test_scaling_and_a_new_version(namespace: Namespace, operator: OperatorProcess) -> None:
+    namespace.create(manifest())
+    namespace.until(lambda: _ready(namespace))
+    budget = namespace.path("poddisruptionbudgets", "chat-gateway", "/apis/policy/v1")
+    assert namespace.server.get(budget)["spec"]["minAvailable"] == 1
+    namespace.server.kubectl("scale", "pcl/chat", "-n", namespace.name, "--replicas=1")
+    namespace.until(lambda: _gateways(namespace)[0]["spec"]["replicas"] == 1)
+    namespace.until(lambda: namespace.server.get(budget) is None)
+    (old,) = _gateways(namespace)
+    namespace.server.merge(namespace.push(), {"spec": {"version": "0.2.0"}})
+    within(15, lambda: len(_gateways(namespace)) == 2)  # the old ones hold sockets until the new ones are ready
+    names = {one["metadata"]["name"] for one in _gateways(namespace)}
+    namespace.until(lambda: len(_gateways(namespace)) == 1)
+    assert {one["metadata"]["name"] for one in _gateways(namespace)} == names - {old["metadata"]["name"]}
+    namespace.until(lambda: _ready(namespace))
+    assert namespace.server.get(namespace.push())["status"]["version"] == "0.2.0"
+
+
+def test_what_is_no_longer_wanted_goes_and_what_is_not_ours_stays(
+    namespace: Namespace, operator: OperatorProcess
+) -> None:
+    namespace.create(manifest())
+    namespace.until(lambda: _ready(namespace))
+    mine = {"metadata": {"name": "chat-mine"}, "data": {"key": "value"}}
+    namespace.server.must("POST", namespace.path("configmaps"), mine)
+    namespace.server.merge(namespace.push(), {"spec": {"nats": {"url": "nats://elsewhere:4222"}}})
+    namespace.until(lambda: not [name for name in _children(namespace) if "nats" in name])
+    assert namespace.server.get(namespace.path("configmaps", "chat-mine"))
+    namespace.until(lambda: _ready(namespace))
+
+
+def test_what_only_the_operator_can_know_is_told_and_mends_itself(
+    namespace: Namespace, operator: OperatorProcess
+) -> None:
+    namespace.create(manifest(tokens={"signingKeysSecret": "keys"}))
+    within(15, lambda: namespace.condition("Stalled") == ("True", "Rejected"))
+    told = namespace.server.get(namespace.push())["status"]["conditions"]
+    assert "Secret keys is not there: make one with the key JWT_SECRET" in {one["message"] for one in told}
+    assert not _children(namespace)
+    value = base64.b64encode(b"x" * 32).decode()
+    namespace.server.must(
+        "POST", namespace.path("secrets"), {"metadata": {"name": "keys"}, "data": {"JWT_SECRET": value}}
+    )
+    namespace.until(lambda: _ready(namespace), seconds=40)
+    assert namespace.condition("Stalled") == ("False", "Valid")
+
+
+def test_deleted_means_gone_but_for_what_is_retained(namespace: Namespace, operator: OperatorProcess) -> None:
+    namespace.create(manifest())
+    namespace.until(lambda: _ready(namespace))
+    secret = namespace.server.get(namespace.path("secrets", "chat-credentials"))["data"]
+    namespace.server.must("DELETE", namespace.push())
+    kept = {f"persistentvolumeclaims/chat-{one}-data" for one in ("auth", "message", "push")}
+    within(30, lambda: set(_children(namespace)) == kept | {"secrets/chat-credentials"})
+    namespace.create(manifest())
+    namespace.until(lambda: _ready(namespace))
+    assert namespace.server.get(namespace.path("secrets", "chat-credentials"))["data"] == secret
+
+
+def test_deleted_means_gone_where_nothing_is_retained(namespace: Namespace, operator: OperatorProcess) -> None:
+    forget = {"managed": {"retain": False}}
+    namespace.create(manifest(nats=forget, redis=forget, cassandra={"embedded": {"retain": False}}))
+    namespace.until(lambda: _ready(namespace))
+    namespace.server.must("DELETE", namespace.push())
+    within(30, lambda: not _children(namespace))

@@ -1,0 +1,93 @@
+"""The operator's rights: enough for a whole life of a PushCluster, and not one more than it uses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+from tests.integration.kubernetes.conftest import StartOperator
+from tests.support.kube import ApiServer, Namespace, within
+from tests.support.verdicts import manifest
+
+from push_operator.cluster.kubernetes.kinds import CHILDREN
+
+RBAC = Path(__file__).parents[3] / "charts" / "push-operator" / "rbac.yaml"
+APPLIED = {(kind.group, kind.plural) for kind in CHILDREN}
+Right = tuple[str, str, str]  # group, resource, verb
+
+
+def _granted() -> Iterator[Right]:
+    for one in yaml.safe_load_all(RBAC.read_text(encoding="utf-8")):
+        for rule in one.get("rules", ()):
+            for group in rule["apiGroups"]:
+                for resource in rule["resources"]:
+                    yield from ((group, resource, verb) for verb in rule["verbs"])
+
+
+def _used(server: ApiServer) -> tuple[set[Right], set[Right]]:
+    """What was asked for and allowed, and what was refused."""
+    allowed: set[Right] = set()
+    refused: set[Right] = set()
+    for line in server.audit.read_text().splitlines():
+        event = json.loads(line)
+        if "objectRef" not in event or "resource" not in event["objectRef"]:
+            continue  # discovery
+        ref = event["objectRef"]
+        resource = "/".join(filter(None, (ref["resource"], ref.get("subresource"))))
+        right = (ref.get("apiGroup", ""), resource, event["verb"])
+        (refused if event["annotations"]["authorization.k8s.io/decision"] == "forbid" else allowed).add(right)
+    return allowed, refused
+
+
+def test_what_is_granted_is_what_is_used(
+    server: ApiServer, namespace: Namespace, start_operator: StartOperator
+) -> None:
+    server.must("POST", "/api/v1/namespaces", {"metadata": {"name": "push-system"}})
+    server.kubectl("apply", "-f", str(RBAC))
+    token = server.kubectl("create", "token", "push-operator", "-n", "push-system").strip()
+    operator = start_operator(
+        KUBECONFIG=str(server.kubeconfig_for(token, "service-account")), POD_NAMESPACE="push-system",
+        WATCH_NAMESPACES="", RESYNC_SECONDS="2",
+    )  # fmt: skip
+    within(30, operator.leads)
+
+    def ready() -> bool:
+        return namespace.condition("Ready") == ("True", "AllReady")
+
+    namespace.create(manifest())
+    namespace.until(ready)
+    # Each kind of object has a reason to go once.
+    changed = {"version": "0.2.0", "gateway": {"replicas": 1}, "nats": {"url": "nats://elsewhere:4222"},
+               "redis": {"url": "redis://elsewhere:6379"}}  # fmt: skip
+    server.merge(namespace.push(), {"spec": changed})
+    namespace.until(lambda: not namespace.items(namespace.apps("statefulsets")))
+    namespace.until(ready)
+    # A key that is missing is made again, beside the others.
+    secret = namespace.path("secrets", "chat-credentials")
+    kept = server.get(secret)["data"]["NATS_PASSWORD_GATEWAY"]
+    server.merge(secret, {"data": {"JWT_SECRET": None}})
+    within(20, lambda: "JWT_SECRET" in server.get(secret)["data"])
+    assert server.get(secret)["data"]["NATS_PASSWORD_GATEWAY"] == kept
+
+    granted = set(_granted())
+
+    used: set[Right] = set()
+
+    def everything_used() -> bool:
+        allowed, refused = _used(server)
+        assert not refused
+        # The API server asks for "create" inside a patch that makes an object, and logs the patch.
+        by_apply = {
+            (group, resource, "create")
+            for group, resource, verb in allowed
+            if verb == "patch" and (group, resource) in APPLIED
+        }
+        used.update(allowed | by_apply)
+        return used >= granted
+
+    try:
+        within(20, everything_used)
+    finally:
+        assert used == granted

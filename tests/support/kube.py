@@ -1,0 +1,288 @@
+"""A real API server for tests: etcd, kube-apiserver and kube-controller-manager, without nodes.
+
+Pods are made and never run; `settle` plays the kubelet's part and says that they are ready.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import ssl
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.support.servers import free_port
+
+BUILD = Path(__file__).parents[1] / "kube" / "build.sh"
+CRD_FILE = Path(__file__).parents[2] / "crds" / "pushcluster.yaml"
+NO_GO = 3  # its exit code
+START_SECONDS = 60.0
+TOKEN = "admin-token-of-the-tests"
+CONTROLLERS = (
+    "garbage-collector-controller", "namespace-controller", "serviceaccount-controller", "deployment-controller",
+    "replicaset-controller", "statefulset-controller", "persistentvolumeclaim-protection-controller",
+)  # fmt: skip
+AUDIT_POLICY = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived"],  # a watch is logged when it starts: it ends much later
+    "rules": [
+        {"level": "Metadata", "userGroups": ["system:serviceaccounts:push-system"]},
+        {"level": "None"},
+    ],
+}
+Object = dict[str, Any]
+
+
+class ApiServer:
+    """The running control plane. `kubeconfig` is an administrator's."""
+
+    def __init__(self, programs: Path, folder: Path) -> None:
+        self.programs, self.folder = programs, folder
+        self.port, self._etcd_port, self._peer_port, self._manager_port = (free_port() for _ in range(4))
+        self.audit = folder / "audit.log"
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._context = ssl.create_default_context()
+        self._context.check_hostname, self._context.verify_mode = False, ssl.CERT_NONE
+        self.kubeconfig = self.kubeconfig_for(TOKEN, "admin")
+
+    def start(self) -> None:
+        self._write_keys()
+        etcd = f"http://127.0.0.1:{self._etcd_port}"
+        peer = f"http://127.0.0.1:{self._peer_port}"
+        self._run("etcd", "--data-dir", str(self.folder / "etcd"), "--unsafe-no-fsync",
+                  "--listen-client-urls", etcd, "--advertise-client-urls", etcd, "--listen-peer-urls", peer,
+                  "--initial-advertise-peer-urls", peer, "--initial-cluster", f"default={peer}")  # fmt: skip
+        self._run("kube-apiserver", f"--etcd-servers={etcd}", f"--secure-port={self.port}",
+                  "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none",
+                  f"--cert-dir={self.folder}/certs", f"--token-auth-file={self.folder}/tokens.csv",
+                  f"--service-account-key-file={self.folder}/sa.pub",
+                  f"--service-account-signing-key-file={self.folder}/sa.key",
+                  "--service-account-issuer=https://kubernetes.default.svc",
+                  "--service-cluster-ip-range=10.97.0.0/20", "--authorization-mode=RBAC",
+                  f"--audit-policy-file={self.folder}/audit.json", f"--audit-log-path={self.audit}",
+                  "--audit-log-mode=blocking")  # fmt: skip
+        within(START_SECONDS, self._answers)
+        self.kubectl("apply", "-f", str(CRD_FILE))
+        self.kubectl("wait", "--for=condition=Established", "crd/pushclusters.pushcluster.io", "--timeout=20s")
+        # After the CRD: the garbage collector looks for new kinds only every 30 s.
+        self._run("kube-controller-manager", f"--kubeconfig={self.kubeconfig}", "--bind-address=127.0.0.1",
+                  f"--secure-port={self._manager_port}", "--leader-elect=false",
+                  f"--service-account-private-key-file={self.folder}/sa.key",
+                  f"--controllers={','.join(CONTROLLERS)}")  # fmt: skip
+        within(START_SECONDS, lambda: self.get("/api/v1/namespaces/default/serviceaccounts/default"))
+
+    def stop(self) -> None:
+        for process in reversed(self._processes):
+            process.kill()
+            process.wait()
+
+    def kubeconfig_for(self, token: str, name: str) -> Path:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        file = self.folder / f"{name}.kubeconfig"
+        cluster = {"server": f"https://127.0.0.1:{self.port}", "insecure-skip-tls-verify": True}
+        content = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "c", "cluster": cluster}],
+            "users": [{"name": "u", "user": {"token": token}}],
+            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+            "current-context": "x",
+        }
+        file.write_text(json.dumps(content))
+        return file
+
+    # Requests ---------------------------------------------------------------------------------------------------------
+
+    def ask(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> tuple[int, Any]:
+        """Status and decoded answer, whatever they are."""
+        request = urllib.request.Request(
+            f"https://127.0.0.1:{self.port}{path}", method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {TOKEN}", "Content-Type": content_type},
+        )  # fmt: skip
+        try:
+            with urllib.request.urlopen(request, timeout=20, context=self._context) as answer:
+                return answer.status, json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.loads(error.read())
+
+    def get(self, path: str) -> Any:
+        """None when it is not there."""
+        status, body = self.ask("GET", path)
+        return body if status == 200 else None
+
+    def must(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> Any:
+        status, answer = self.ask(method, path, body, content_type)
+        assert status < 300, answer
+        return answer
+
+    def merge(self, path: str, body: Any) -> Any:
+        return self.must("PATCH", path, body, "application/merge-patch+json")
+
+    def kubectl(self, *arguments: str, text: str | None = None) -> str:
+        command = [str(self.programs / "kubectl"), *arguments]
+        environ = os.environ | {"KUBECONFIG": str(self.kubeconfig)}
+        done = subprocess.run(command, input=text, env=environ, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    # ------------------------------------------------------------------------------------------------------------------
+
+    def _answers(self) -> bool:
+        try:
+            return self.ask("GET", "/readyz?verbose=false")[0] == 200
+        except json.JSONDecodeError:
+            return True  # "ok" is no JSON
+        except OSError:
+            assert all(process.poll() is None for process in self._processes), self._logs()
+            return False
+
+    def _logs(self) -> str:
+        return "\n".join(file.read_text()[-2000:] for file in sorted(self.folder.glob("*.log")))
+
+    def _write_keys(self) -> None:
+        (self.folder / "tokens.csv").write_text(f"{TOKEN},admin,admin,system:masters\n")
+        (self.folder / "audit.json").write_text(json.dumps(AUDIT_POLICY))
+        key, public = str(self.folder / "sa.key"), str(self.folder / "sa.pub")
+        subprocess.run(["openssl", "genrsa", "-out", key, "2048"], check=True, capture_output=True)
+        subprocess.run(["openssl", "rsa", "-in", key, "-pubout", "-out", public], check=True, capture_output=True)
+
+    def _run(self, program: str, *arguments: str) -> None:
+        with (self.folder / f"{program}.log").open("ab") as log:
+            command = [str(self.programs / program), *arguments]
+            self._processes.append(subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder))
+
+
+class Namespace:
+    """One namespace of the API server, for one test."""
+
+    def __init__(self, server: ApiServer, name: str) -> None:
+        self.server, self.name = server, name
+        server.must("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+
+    def path(self, plural: str, name: str = "", api: str = "/api/v1") -> str:
+        return f"{api}/namespaces/{self.name}/{plural}" + (f"/{name}" if name else "")
+
+    def apps(self, plural: str, name: str = "") -> str:
+        return self.path(plural, name, "/apis/apps/v1")
+
+    def push(self, name: str = "chat", subresource: str = "") -> str:
+        path = self.path("pushclusters", name, "/apis/pushcluster.io/v1alpha1")
+        return f"{path}/{subresource}" if subresource else path
+
+    def create(self, body: Mapping[str, Any]) -> Object:
+        made: Object = self.server.must("POST", self.push(""), body)
+        return made
+
+    def items(self, path: str) -> list[Object]:
+        found: list[Object] = self.server.get(path)["items"]
+        return found
+
+    def names(self, path: str) -> set[str]:
+        return {one["metadata"]["name"] for one in self.items(path)}
+
+    def condition(self, kind: str, name: str = "chat") -> tuple[str, str]:
+        """Status and reason; empty while there is none."""
+        body = self.server.get(self.push(name)) or {}
+        for one in (body.get("status") or {}).get("conditions") or ():
+            if one["type"] == kind:
+                return one["status"], one["reason"]
+        return "", ""
+
+    def settle(self) -> None:
+        """Says of every pod that it runs and is ready, as a kubelet would."""
+        for pod in self.items(self.path("pods")):
+            conditions = [{"type": kind, "status": "True"} for kind in ("Ready", "ContainersReady", "PodScheduled")]
+            status = {"phase": "Running", "conditions": conditions}
+            path = self.path("pods", pod["metadata"]["name"]) + "/status"
+            if pod.get("status", {}).get("phase") != "Running" and "deletionTimestamp" not in pod["metadata"]:
+                self.server.ask("PATCH", path, {"status": status}, "application/merge-patch+json")
+
+    def until(self, holds: Callable[[], object], seconds: float = 30.0) -> None:
+        """With a kubelet at work until something holds."""
+
+        def step() -> object:
+            self.settle()
+            return holds()
+
+        within(seconds, step)
+
+
+def within(seconds: float, holds: Callable[[], object]) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {holds}"
+        time.sleep(0.05)
+
+
+def built_programs() -> Path | None:
+    """The folder of the control plane's programs, built when they are not yet; None where there is no Go."""
+    done = subprocess.run([str(BUILD)], stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode == NO_GO:
+        return None
+    done.check_returncode()
+    return Path(done.stdout.strip())
+
+
+@contextmanager
+def api_server(programs: Path, folder: Path) -> Iterator[ApiServer]:
+    server = ApiServer(programs, folder)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+class OperatorProcess:
+    """The real operator, as a process."""
+
+    def __init__(self, command: Sequence[str], environ: Mapping[str, str], log: Path, port: int) -> None:
+        self._command, self._environ, self.log, self._port = command, dict(environ), log, port
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(self._command, env=os.environ | self._environ, stdout=log, stderr=log)
+
+    def answer(self, path: str) -> tuple[int, str]:
+        """What its admin port says; status 0 while it does not answer."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}{path}", timeout=2) as answer:
+                return answer.status, answer.read().decode().strip()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode().strip()
+        except OSError:
+            return 0, ""
+
+    def until_ready(self) -> None:
+        within(30, lambda: self.process is None or self.process.poll() is not None or self.answer("/readyz")[0] == 200)
+        assert self.process is not None
+        assert self.process.poll() is None, self.log.read_text()[-3000:]
+
+    def leads(self) -> bool:
+        return self.answer("/readyz") == (200, "leading")
+
+    def signal(self, number: int) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def end(self, number: int) -> int:
+        """Signals and waits; the exit code."""
+        self.signal(number)
+        assert self.process is not None
+        return self.process.wait(20)
+
+    def close(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()

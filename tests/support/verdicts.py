@@ -1,0 +1,128 @@
+"""One table of manifests for both judges: the model (`push up`, the operator) and the API server (`kubectl apply`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Manifest = dict[str, Any]
+
+
+def manifest(name: str = "chat", **spec: Any) -> Manifest:
+    """The least valid manifest, with fields of the spec on top."""
+    return {
+        "apiVersion": "pushcluster.io/v1alpha1",
+        "kind": "PushCluster",
+        "metadata": {"name": name},
+        "spec": {"gateway": {"replicas": 2}, **spec},
+    }
+
+
+def _gateway(**fields: Any) -> Manifest:
+    return manifest(gateway={"replicas": 2, **fields})
+
+
+def _cpu(value: Any) -> Manifest:
+    return _gateway(resources={"limits": {"cpu": value}})
+
+
+def _cassandra(**fields: Any) -> Manifest:
+    return manifest(cassandra={"contactPoints": ["a"], "keyspace": "chat", "localDatacenter": "dc1", **fields})
+
+
+ACCEPTED: dict[str, Manifest] = {
+    "the least": manifest(),
+    "a long name": manifest("c" * 40),
+    "every field": manifest(
+        size="small", version="1.2-rc.1", paused=True,
+        image={"repository": "registry.example:5000/push/workload", "pullPolicy": "Always", "pullSecrets": ["a", "b"]},
+        gateway={"replicas": 1000, "scaling": {"mode": "Fixed"},
+                 "resources": {"requests": {"cpu": "500m", "memory": 1}, "limits": {"cpu": 2, "memory": "1.5Gi"}}},
+        auth={"replicas": 1, "registrationsPerHour": 0, "resources": {}},
+        message={"replicas": 1}, presence={"replicas": 3}, push={"resources": {"requests": {}}},
+        nats={"url": "tls://nats.example:4222", "credentialsSecret": "nats-login"},
+        redis={"managed": {"storage": "2Gi", "retain": False}},
+        cassandra={"embedded": {"retain": False}},
+        tokens={"signingKeysSecret": "keys", "accessTokenTtlSeconds": 31536000},
+    ),
+    "a Cassandra of one's own": manifest(
+        size="large",
+        cassandra={"contactPoints": ["a", "b.example:9042", "[fd00::1]:9042"], "keyspace": "chat",
+                   "localDatacenter": "dc1", "replication": 1, "credentialsSecret": "login"},
+    ),
+    "pages of one's own": manifest(allowedOrigins=["https://chat.example.com", "http://localhost:3000"]),
+    "medium with one of each that keeps a file": manifest(
+        size="medium", auth={"replicas": 1}, message={"replicas": 1}, push={"replicas": 1}
+    ),
+    "a null is not given": manifest(auth=None, version=None, nats={"url": None}),
+    "empty parts": manifest(image={}, auth={}, nats={}, redis={"managed": {}}, cassandra={}, tokens={}),
+    "a url without a port": manifest(redis={"url": "rediss://cache/0?timeout=1"}),
+    "a url with an address": manifest(nats={"url": "nats://[fd00::1]:65535"}),
+    "an image without a registry": manifest(image={"repository": "push_workload"}),
+}  # fmt: skip
+
+# What is refused, and what the refusal names.
+REFUSED: dict[str, tuple[Manifest, str]] = {
+    "a name too long": (manifest("c" * 41), "metadata.name"),
+    "a name that begins with a digit": (manifest("1chat"), "metadata.name"),
+    "no spec": ({**manifest(), "spec": None}, "spec"),
+    "a spec that is a list": ({**manifest(), "spec": []}, "spec"),
+    "no gateway": ({**manifest(), "spec": {}}, "spec.gateway"),
+    "no replicas": (manifest(gateway={}), "spec.gateway.replicas"),
+    "no gateways": (manifest(gateway={"replicas": 0}), "spec.gateway.replicas"),
+    "too many": (manifest(gateway={"replicas": 1001}), "spec.gateway.replicas"),
+    "replicas as text": (manifest(gateway={"replicas": "2"}), "spec.gateway.replicas"),
+    "replicas as truth": (manifest(gateway={"replicas": True}), "spec.gateway.replicas"),
+    "half a replica": (manifest(presence={"replicas": 1.5}), "spec.presence.replicas"),
+    "a mode that is not there": (_gateway(scaling={"mode": "Operator"}), "spec.gateway.scaling.mode"),
+    "text for a mapping": (_gateway(scaling="Fixed"), "spec.gateway.scaling"),
+    "an unknown field": (_gateway(replica=1), "spec.gateway.replica"),
+    "an unknown part": (manifest(oauth={}), "spec.oauth"),
+    "a misspelled top": ({**manifest(), "spce": {}}, "spce"),
+    "a quantity in words": (_cpu("lots"), "spec.gateway.resources.limits.cpu"),
+    "a quantity below zero": (_cpu(-1), "spec.gateway.resources.limits.cpu"),
+    "a quantity as a fraction": (_cpu(0.5), "spec.gateway.resources.limits.cpu"),
+    "a quantity without end": (_cpu("1" * 33), "spec.gateway.resources.limits.cpu"),
+    "a resource nobody knows": (_gateway(resources={"limits": {"gpu": 1}}), "spec.gateway.resources.limits.gpu"),
+    "two on one file": (manifest(auth={"replicas": 2}), "spec.auth.replicas"),
+    "medium on one file": (
+        manifest(size="medium", auth={"replicas": 1}, push={"replicas": 1}), "spec.message.replicas"),
+    "large on one file": (
+        manifest(size="large", auth={"replicas": 1}, message={"replicas": 1}), "spec.push.replicas"),
+    "a size that is not there": (manifest(size="tiny"), "spec.size"),
+    "paused in words": (manifest(paused="yes"), "spec.paused"),
+    "a version as a number": (manifest(version=0.1), "spec.version"),
+    "a version with a space": (manifest(version="0 1"), "spec.version"),
+    "an empty version": (manifest(version=""), "spec.version"),
+    "an image with its tag": (manifest(image={"repository": "push/workload:0.1"}), "spec.image.repository"),
+    "an image in capitals": (manifest(image={"repository": "Push"}), "spec.image.repository"),
+    "a policy that is not there": (manifest(image={"pullPolicy": "Maybe"}), "spec.image.pullPolicy"),
+    "a pull secret that is no name": (manifest(image={"pullSecrets": ["Not A Name"]}), "spec.image.pullSecrets"),
+    "a pull secret twice": (manifest(image={"pullSecrets": ["a", "a"]}), "spec.image.pullSecrets"),
+    "managed and a url": (manifest(nats={"managed": {}, "url": "nats://a:1"}), "spec.nats"),
+    "another scheme": (manifest(nats={"url": "http://a:1"}), "spec.nats.url"),
+    "a port too high": (manifest(nats={"url": "nats://a:65536"}), "spec.nats.url"),
+    "no host": (manifest(redis={"url": "redis://:6379"}), "spec.redis.url"),
+    "half an address": (manifest(redis={"url": "redis://[::1"}), "spec.redis.url"),
+    "a space in a url": (manifest(redis={"url": "redis://a b:1"}), "spec.redis.url"),
+    "a password in a url": (manifest(redis={"url": "redis://u:p@a:1"}), "spec.redis.url"),
+    "a login without a url": (manifest(redis={"credentialsSecret": "x"}), "spec.redis.credentialsSecret"),
+    "a storage in bytes": (manifest(redis={"managed": {"storage": "1GB"}}), "spec.redis.managed.storage"),
+    "a storage of nothing": (manifest(nats={"managed": {"storage": "0Gi"}}), "spec.nats.managed.storage"),
+    "a page with a path": (manifest(allowedOrigins=["https://a.example/x"]), "spec.allowedOrigins"),
+    "every page": (manifest(allowedOrigins=["*"]), "spec.allowedOrigins"),
+    "no page": (manifest(allowedOrigins=[]), "spec.allowedOrigins"),
+    "two stores": (_cassandra(embedded={}), "spec.cassandra"),
+    "no contact point": (_cassandra(contactPoints=[]), "spec.cassandra.contactPoints"),
+    "a contact point with a scheme": (_cassandra(contactPoints=["cql://a"]), "spec.cassandra.contactPoints"),
+    "a contact point's port too high": (_cassandra(contactPoints=["a:65536"]), "spec.cassandra.contactPoints"),
+    "a keyspace in capitals": (_cassandra(keyspace="Chat"), "spec.cassandra.keyspace"),
+    "a keyspace without a cluster": (manifest(cassandra={"keyspace": "chat"}), "spec.cassandra.keyspace"),
+    "a cluster without a keyspace": (_cassandra(keyspace=None), "spec.cassandra.keyspace"),
+    "a cluster without a datacenter": (_cassandra(localDatacenter=None), "spec.cassandra.localDatacenter"),
+    "too many copies": (_cassandra(replication=10), "spec.cassandra.replication"),
+    "a login without a cluster": (manifest(cassandra={"credentialsSecret": "x"}), "spec.cassandra.credentialsSecret"),
+    "a lifetime too short": (manifest(tokens={"accessTokenTtlSeconds": 59}), "spec.tokens.accessTokenTtlSeconds"),
+    "a lifetime too long": (
+        manifest(tokens={"accessTokenTtlSeconds": 31536001}), "spec.tokens.accessTokenTtlSeconds"),
+    "a secret that is no name": (manifest(tokens={"signingKeysSecret": "a_b"}), "spec.tokens.signingKeysSecret"),
+}  # fmt: skip

@@ -1,0 +1,226 @@
+"""The plan as Kubernetes objects: what holds for every manifest, and the parts a reader would look up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.unit.operator.manifests import cluster
+
+from push_operator.cluster.kubernetes.kinds import kind_of
+from push_operator.model import SERVICES, PushCluster
+from push_operator.plan.build import build
+from push_operator.plan.workload import GeneratedSecret
+from push_operator.render.build import render
+from push_operator.render.objects import COMPONENT, Images, Object, Owner
+from push_operator.render.settings import generated_secret
+from push_operator.stores import Embedded
+
+OWNER = Owner("apps", "chat", "0000-1111")
+IMAGES = Images("registry.example/push/workload", "nats:2", "valkey:9")
+
+_SELECTORS: dict[str, Callable[[Object], dict[str, str]]] = {
+    "Service": lambda spec: spec["selector"],
+    "PodDisruptionBudget": lambda spec: spec["selector"]["matchLabels"],
+    "NetworkPolicy": lambda spec: spec["podSelector"]["matchLabels"],
+}
+
+
+def _render(made: PushCluster) -> tuple[Object, ...]:
+    return render(OWNER, build(made), IMAGES)
+
+
+def _of(objects: tuple[Object, ...], kind: str, name: str = "") -> Iterator[Object]:
+    return (one for one in objects if one["kind"] == kind and one["metadata"]["name"].startswith(name))
+
+
+def _sets(objects: tuple[Object, ...]) -> list[Object]:
+    return [one for one in objects if one["kind"] in ("Deployment", "StatefulSet")]
+
+
+def _selects(selector: dict[str, str], labels: dict[str, str]) -> bool:
+    return selector.items() <= labels.items()
+
+
+_backing = st.sampled_from(
+    [{}, {"managed": {"retain": False}}, {"managed": {"storage": "1Gi"}}, {"url": "one of each own scheme"}]
+)
+_quantities = st.fixed_dictionaries({}, optional={"cpu": st.sampled_from([1, "250m"]), "memory": st.just("64Mi")})
+_resources = st.fixed_dictionaries({}, optional={"requests": _quantities, "limits": _quantities})
+
+
+def _made(gateways: int, presences: int, nats: Any, redis: Any, retain: bool, version: str, resources: Any) -> Any:
+    return cluster(
+        gateway={"replicas": gateways, "resources": resources},
+        presence={"replicas": presences, "resources": resources},
+        nats={"url": "nats://peer:1"} if "url" in nats else nats,
+        redis={"url": "redis://peer:1"} if "url" in redis else redis,
+        cassandra={"embedded": {"retain": retain}},
+        image={"pullSecrets": ["registry"]} if retain else {},
+        version=version,
+    )
+
+
+_clusters = st.builds(
+    _made, st.integers(1, 1000), st.integers(1, 50), _backing, _backing, st.booleans(),
+    st.sampled_from(["0.1.0", "0.2.0"]), _resources,
+)  # fmt: skip
+
+
+@given(_clusters)
+def test_every_object_is_labelled_and_owned_unless_it_is_retained(made: PushCluster) -> None:
+    for one in _render(made):
+        meta = one["metadata"]
+        assert meta["namespace"] == "apps"
+        assert meta["labels"]["app.kubernetes.io/managed-by"] == "push-operator"
+        assert meta["labels"]["app.kubernetes.io/instance"] == "chat"
+        retained = one["kind"] == "PersistentVolumeClaim" and isinstance(made.store, Embedded) and made.store.retain
+        assert [owner["uid"] for owner in meta.get("ownerReferences", [])] == ([] if retained else ["0000-1111"])
+
+
+@given(_clusters)
+def test_selectors_find_their_pods_and_no_others(made: PushCluster) -> None:
+    objects = _render(made)
+    pods = {one["metadata"]["name"]: one["spec"]["template"]["metadata"]["labels"] for one in _sets(objects)}
+    for one in _sets(objects):
+        found = [name for name, labels in pods.items() if _selects(one["spec"]["selector"]["matchLabels"], labels)]
+        assert found == [one["metadata"]["name"]]
+    for one in objects:
+        if one["kind"] in _SELECTORS:
+            selector = _SELECTORS[one["kind"]](one["spec"])
+            components = [labels[COMPONENT] for labels in pods.values() if _selects(selector, labels)]
+            assert components == [one["metadata"]["labels"][COMPONENT]]
+
+
+@given(_clusters)
+def test_references_lead_somewhere(made: PushCluster) -> None:
+    objects = _render(made)
+    names = {(one["kind"], one["metadata"]["name"]) for one in objects}
+    assert len(names) == len(objects)
+    for one in _sets(objects):
+        pod = one["spec"]["template"]["spec"]
+        assert ("ServiceAccount", pod["serviceAccountName"]) in names
+        volumes = {volume["name"]: volume for volume in pod["volumes"]}
+        volumes |= {claim["metadata"]["name"]: claim for claim in one["spec"].get("volumeClaimTemplates", [])}
+        for volume in volumes.values():
+            if "configMap" in volume:
+                assert ("ConfigMap", volume["configMap"]["name"]) in names
+            if "persistentVolumeClaim" in volume:
+                assert ("PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"]) in names
+        for container in pod["containers"]:
+            assert {mount["name"] for mount in container["volumeMounts"]} <= set(volumes)
+            ports = {port["name"] for port in container["ports"]}
+            for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+                for check in container.get(probe, {}).values():
+                    assert not isinstance(check, dict) or check["port"] in ports
+    assert all(kind_of(one) for one in objects)
+
+
+@given(_clusters)
+def test_every_pod_is_without_privilege(made: PushCluster) -> None:
+    """What the Pod Security Standard `restricted` asks for, and a read-only root besides."""
+    for one in _sets(_render(made)):
+        pod = one["spec"]["template"]["spec"]
+        assert pod["automountServiceAccountToken"] is False
+        assert pod["enableServiceLinks"] is False
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in pod["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            assert container["livenessProbe"] != container["readinessProbe"]
+            said = [values.keys() for values in container["resources"].values()]
+            assert set().union(*said) == {"cpu", "memory"}
+
+
+@given(_clusters)
+def test_the_same_input_gives_the_same_bytes(made: PushCluster) -> None:
+    assert json.dumps(_render(made)) == json.dumps(_render(made))
+
+
+@given(_clusters)
+def test_no_password_stands_in_an_object_but_the_secret(made: PushCluster) -> None:
+    """Whatever is secret is a reference."""
+    for one in _sets(_render(made)):
+        for container in one["spec"]["template"]["spec"]["containers"]:
+            for variable in container["env"]:
+                if any(word in variable["name"] for word in ("PASSWORD", "SECRET")):
+                    assert set(variable["valueFrom"]) == {"secretKeyRef"}
+
+
+def test_the_secret_has_the_values_and_is_retained_with_the_data() -> None:
+    secret = generated_secret(OWNER, GeneratedSecret("chat-credentials", ("KEY",), retain=True), {"KEY": "value"})
+    assert secret["stringData"] == {"KEY": "value"}
+    assert "ownerReferences" not in secret["metadata"]
+
+
+def test_gateways_have_a_deployment_for_each_revision() -> None:
+    before, after = _render(cluster()), _render(cluster(version="0.2.0"))
+    (old,), (new,) = _of(before, "Deployment", "chat-gateway"), _of(after, "Deployment", "chat-gateway")
+    revision = old["metadata"]["labels"]["pushcluster.io/revision"]
+    assert old["metadata"]["name"] == f"chat-gateway-{revision}"
+    assert old["metadata"]["name"] != new["metadata"]["name"]
+    assert old["spec"]["selector"]["matchLabels"]["pushcluster.io/revision"] == revision
+    assert "pushcluster.io/serving" not in old["spec"]["selector"]["matchLabels"]
+    assert old["spec"]["template"]["metadata"]["labels"]["pushcluster.io/serving"] == "true"
+    (service,) = _of(before, "Service", "chat-gateway")
+    assert service["spec"]["selector"]["pushcluster.io/serving"] == "true"
+    assert "pushcluster.io/revision" not in service["spec"]["selector"]
+    assert [one["metadata"]["name"] for one in _of(before, "Deployment", "chat-auth")] == ["chat-auth"]
+
+
+def test_another_number_changes_no_pod() -> None:
+    one, other = (_render(cluster(gateway={"replicas": count})) for count in (1, 7))
+    assert [each["spec"]["template"] for each in _sets(one)] == [each["spec"]["template"] for each in _sets(other)]
+
+
+def test_strategies_and_budgets() -> None:
+    objects = _render(cluster(gateway={"replicas": 5}, presence={"replicas": 3}))
+    strategies = {one["metadata"]["labels"][COMPONENT]: one["spec"]["strategy"]["type"]
+                  for one in _of(objects, "Deployment")}  # fmt: skip
+    assert strategies == {"gateway": "RollingUpdate", "auth": "Recreate", "message": "Recreate", "push": "Recreate",
+                          "presence": "RollingUpdate"}  # fmt: skip
+    budgets = {one["metadata"]["name"]: one["spec"] for one in _of(objects, "PodDisruptionBudget")}
+    assert set(budgets) == {"chat-gateway", "chat-presence"}
+    assert budgets["chat-gateway"]["minAvailable"] == 4
+    assert budgets["chat-gateway"]["selector"]["matchLabels"]["pushcluster.io/serving"] == "true"
+
+
+def test_the_servers_are_reached_by_their_clients_alone() -> None:
+    objects = _render(cluster())
+    (policy,) = _of(objects, "NetworkPolicy", "chat-nats")
+    (rule,) = policy["spec"]["ingress"]
+    (allowed,) = rule["from"][0]["podSelector"]["matchExpressions"]
+    assert (allowed["values"], rule["ports"]) == (
+        ["gateway", "message", "push"], [{"port": "client", "protocol": "TCP"}],
+    )  # fmt: skip
+    assert "egress" not in policy["spec"]
+    assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
+
+
+def test_what_is_said_of_a_resource_replaces_all_that_is_assumed_of_it() -> None:
+    (deployment,) = _of(_render(cluster(gateway={"replicas": 1, "resources": {"requests": {"memory": "4Gi"}}})),
+                        "Deployment", "chat-gateway")  # fmt: skip
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["resources"] == {"requests": {"cpu": "250m", "memory": "4Gi"}}
+
+
+def test_images_and_addresses() -> None:
+    objects = _render(cluster(version="1.2"))
+    images = {one["metadata"]["labels"][COMPONENT]:
+              one["spec"]["template"]["spec"]["containers"][0]["image"] for one in _sets(objects)}  # fmt: skip
+    assert images == {"nats": "nats:2", "valkey": "valkey:9"} | dict.fromkeys(
+        SERVICES, "registry.example/push/workload:1.2"
+    )
+    (gateway,) = _of(objects, "Deployment", "chat-gateway")
+    env = {one["name"]: one.get("value") for one in gateway["spec"]["template"]["spec"]["containers"][0]["env"]}
+    assert env["NATS_URL"] == "nats://chat-nats.apps.svc:4222"
+    assert env["REDIS_URL"] == "redis://chat-valkey.apps.svc:6379"
+    own = _render(cluster(image={"repository": "mine/workload"}))
+    assert next(_of(own, "Deployment"))["spec"]["template"]["spec"]["containers"][0]["image"] == "mine/workload:0.1.0"
