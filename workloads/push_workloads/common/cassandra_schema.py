@@ -24,7 +24,7 @@ from push_workloads.common.tasks import beside
 
 LOCK_SECONDS: Final = int(2 * SCHEMA_SECONDS)  # longer than a statement may take; renewed before each
 WATCH_SECONDS: Final = 2.0
-ATTEMPTS: Final = 5
+ATTEMPTS: Final = 30  # 10 s
 _LOCK: Final = "schema"
 _log = logging.getLogger(__name__)
 
@@ -130,11 +130,12 @@ async def ensure_keyspace(cassandra: Cassandra, config: CassandraConfig) -> None
 
 
 async def _ensure_ledger(cassandra: Cassandra) -> None:
-    """Without a lock: it is what the lock is made of. All processes ask one node, see `change_schema`."""
-    found = await cassandra.rows("SELECT table_name FROM system_schema.tables WHERE keyspace_name = '{ks}'")
-    there = {row["table_name"] for row in found}
+    """Without a lock: it is what the lock is made of. All processes ask one node, see `change_schema`; there the
+    statement waits for one that is under way, while a look at the list of tables would not."""
     for table, statement in _LEDGER.items():
-        if table not in there:
+        try:
+            await cassandra.prepare(f"SELECT owner FROM {{ks}}.{table}")  # noqa: S608 - a constant
+        except Refused:
             await cassandra.change_schema(statement)
 
 
