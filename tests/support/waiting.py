@@ -10,7 +10,7 @@ from typing import Any
 POLL_SECONDS = 0.01
 
 
-async def eventually(condition: Callable[[], Any | Awaitable[Any]], *, within: float = 10.0) -> Any:
+async def eventually(condition: Callable[[], Any | Awaitable[Any]], *, within: float = 30.0) -> Any:
     """The first truthy value of `condition`, asked again and again; AssertionError after `within` seconds."""
     deadline = asyncio.get_running_loop().time() + within
     while True:
