@@ -9,8 +9,10 @@ from typing import Any
 
 import yaml
 from tests.integration.kubernetes.conftest import StartOperator
-from tests.support.kube import Namespace, OperatorProcess, within
+from tests.support.namespace import Namespace
+from tests.support.operator import OperatorProcess
 from tests.support.verdicts import manifest
+from tests.support.waiting import within
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "quickstart.yaml"
 CHILDREN = (

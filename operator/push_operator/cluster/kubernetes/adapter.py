@@ -154,6 +154,7 @@ class KubernetesCluster:
         """Replaces what is known of these kinds by what is there. Raises ClusterError."""
         self.listed_at = asyncio.get_running_loop().time()
         for kind in kinds:
+            self._snapshot.begin(kind)
             found = [one for place in self._places for one in await self._api.list_all(kind, place, OURS)]
             for key in self._snapshot.replace(kind, found):
                 self.touch(key)
