@@ -58,3 +58,5 @@ def test_an_outage_of_the_api_server_is_outlived(namespace: Namespace, start_ope
     within(40, lambda: len(_deployed(namespace, "later")) == 5)
     assert operator.process is not None
     assert operator.process.poll() is None
+    # The controllers of the control plane come back slower than we do; the next test needs them.
+    namespace.until(lambda: namespace.condition("Ready", "later") == ("True", "AllReady"), seconds=90)
