@@ -1,6 +1,6 @@
 """A real API server for tests: etcd, kube-apiserver and kube-controller-manager, without nodes.
 
-Pods are made and never run; `settle` plays the kubelet's part and says that they are ready.
+Pods are made and never run.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ import json
 import os
 import ssl
 import subprocess
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tests.support.servers import free_port
+from tests.support.waiting import within
 
 BUILD = Path(__file__).parents[1] / "kube" / "build.sh"
 CRD_FILE = Path(__file__).parents[2] / "crds" / "pushcluster.yaml"
@@ -47,7 +47,7 @@ class ApiServer:
         self.programs, self.folder = programs, folder
         self.port, self._etcd_port, self._peer_port, self._manager_port = (free_port() for _ in range(4))
         self.audit = folder / "audit.log"
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._context = ssl.create_default_context()
         self._context.check_hostname, self._context.verify_mode = False, ssl.CERT_NONE
         self.kubeconfig = self.kubeconfig_for(TOKEN, "admin")
@@ -59,16 +59,7 @@ class ApiServer:
         self._run("etcd", "--data-dir", str(self.folder / "etcd"), "--unsafe-no-fsync",
                   "--listen-client-urls", etcd, "--advertise-client-urls", etcd, "--listen-peer-urls", peer,
                   "--initial-advertise-peer-urls", peer, "--initial-cluster", f"default={peer}")  # fmt: skip
-        self._run("kube-apiserver", f"--etcd-servers={etcd}", f"--secure-port={self.port}",
-                  "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none",
-                  f"--cert-dir={self.folder}/certs", f"--token-auth-file={self.folder}/tokens.csv",
-                  f"--service-account-key-file={self.folder}/sa.pub",
-                  f"--service-account-signing-key-file={self.folder}/sa.key",
-                  "--service-account-issuer=https://kubernetes.default.svc",
-                  "--service-cluster-ip-range=10.97.0.0/20", "--authorization-mode=RBAC",
-                  f"--audit-policy-file={self.folder}/audit.json", f"--audit-log-path={self.audit}",
-                  "--audit-log-mode=blocking")  # fmt: skip
-        within(START_SECONDS, self._answers)
+        self._start_api_server()
         self.kubectl("apply", "-f", str(CRD_FILE))
         self.kubectl("wait", "--for=condition=Established", "crd/pushclusters.pushcluster.io", "--timeout=20s")
         # After the CRD: the garbage collector looks for new kinds only every 30 s.
@@ -79,9 +70,20 @@ class ApiServer:
         within(START_SECONDS, lambda: self.get("/api/v1/namespaces/default/serviceaccounts/default"))
 
     def stop(self) -> None:
-        for process in reversed(self._processes):
+        for process in reversed(self._processes.values()):
             process.kill()
             process.wait()
+
+    @contextmanager
+    def outage(self) -> Iterator[None]:
+        """Nobody answers until the end of the block; then it is the same API server again."""
+        apiserver = self._processes["kube-apiserver"]
+        apiserver.kill()
+        apiserver.wait()
+        try:
+            yield
+        finally:
+            self._start_api_server()
 
     def kubeconfig_for(self, token: str, name: str) -> Path:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -136,13 +138,25 @@ class ApiServer:
 
     # ------------------------------------------------------------------------------------------------------------------
 
+    def _start_api_server(self) -> None:
+        self._run("kube-apiserver", f"--etcd-servers=http://127.0.0.1:{self._etcd_port}", f"--secure-port={self.port}",
+                  "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none",
+                  f"--cert-dir={self.folder}/certs", f"--token-auth-file={self.folder}/tokens.csv",
+                  f"--service-account-key-file={self.folder}/sa.pub",
+                  f"--service-account-signing-key-file={self.folder}/sa.key",
+                  "--service-account-issuer=https://kubernetes.default.svc",
+                  "--service-cluster-ip-range=10.97.0.0/20", "--authorization-mode=RBAC",
+                  f"--audit-policy-file={self.folder}/audit.json", f"--audit-log-path={self.audit}",
+                  "--audit-log-mode=blocking")  # fmt: skip
+        within(START_SECONDS, self._answers)
+
     def _answers(self) -> bool:
         try:
             return self.ask("GET", "/readyz?verbose=false")[0] == 200
         except json.JSONDecodeError:
             return True  # "ok" is no JSON
         except OSError:
-            assert all(process.poll() is None for process in self._processes), self._logs()
+            assert all(process.poll() is None for process in self._processes.values()), self._logs()
             return False
 
     def _logs(self) -> str:
@@ -158,69 +172,7 @@ class ApiServer:
     def _run(self, program: str, *arguments: str) -> None:
         with (self.folder / f"{program}.log").open("ab") as log:
             command = [str(self.programs / program), *arguments]
-            self._processes.append(subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder))
-
-
-class Namespace:
-    """One namespace of the API server, for one test."""
-
-    def __init__(self, server: ApiServer, name: str) -> None:
-        self.server, self.name = server, name
-        server.must("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
-
-    def path(self, plural: str, name: str = "", api: str = "/api/v1") -> str:
-        return f"{api}/namespaces/{self.name}/{plural}" + (f"/{name}" if name else "")
-
-    def apps(self, plural: str, name: str = "") -> str:
-        return self.path(plural, name, "/apis/apps/v1")
-
-    def push(self, name: str = "chat", subresource: str = "") -> str:
-        path = self.path("pushclusters", name, "/apis/pushcluster.io/v1alpha1")
-        return f"{path}/{subresource}" if subresource else path
-
-    def create(self, body: Mapping[str, Any]) -> Object:
-        made: Object = self.server.must("POST", self.push(""), body)
-        return made
-
-    def items(self, path: str) -> list[Object]:
-        found: list[Object] = self.server.get(path)["items"]
-        return found
-
-    def names(self, path: str) -> set[str]:
-        return {one["metadata"]["name"] for one in self.items(path)}
-
-    def condition(self, kind: str, name: str = "chat") -> tuple[str, str]:
-        """Status and reason; empty while there is none."""
-        body = self.server.get(self.push(name)) or {}
-        for one in (body.get("status") or {}).get("conditions") or ():
-            if one["type"] == kind:
-                return one["status"], one["reason"]
-        return "", ""
-
-    def settle(self) -> None:
-        """Says of every pod that it runs and is ready, as a kubelet would."""
-        for pod in self.items(self.path("pods")):
-            conditions = [{"type": kind, "status": "True"} for kind in ("Ready", "ContainersReady", "PodScheduled")]
-            status = {"phase": "Running", "conditions": conditions}
-            path = self.path("pods", pod["metadata"]["name"]) + "/status"
-            if pod.get("status", {}).get("phase") != "Running" and "deletionTimestamp" not in pod["metadata"]:
-                self.server.ask("PATCH", path, {"status": status}, "application/merge-patch+json")
-
-    def until(self, holds: Callable[[], object], seconds: float = 30.0) -> None:
-        """With a kubelet at work until something holds."""
-
-        def step() -> object:
-            self.settle()
-            return holds()
-
-        within(seconds, step)
-
-
-def within(seconds: float, holds: Callable[[], object]) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {holds}"
-        time.sleep(0.05)
+            self._processes[program] = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder)
 
 
 def built_programs() -> Path | None:
@@ -240,49 +192,3 @@ def api_server(programs: Path, folder: Path) -> Iterator[ApiServer]:
         yield server
     finally:
         server.stop()
-
-
-class OperatorProcess:
-    """The real operator, as a process."""
-
-    def __init__(self, command: Sequence[str], environ: Mapping[str, str], log: Path, port: int) -> None:
-        self._command, self._environ, self.log, self._port = command, dict(environ), log, port
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(self._command, env=os.environ | self._environ, stdout=log, stderr=log)
-
-    def answer(self, path: str) -> tuple[int, str]:
-        """What its admin port says; status 0 while it does not answer."""
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}{path}", timeout=2) as answer:
-                return answer.status, answer.read().decode().strip()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read().decode().strip()
-        except OSError:
-            return 0, ""
-
-    def until_ready(self) -> None:
-        within(30, lambda: self.process is None or self.process.poll() is not None or self.answer("/readyz")[0] == 200)
-        assert self.process is not None
-        assert self.process.poll() is None, self.log.read_text()[-3000:]
-
-    def leads(self) -> bool:
-        return self.answer("/readyz") == (200, "leading")
-
-    def signal(self, number: int) -> None:
-        assert self.process is not None
-        self.process.send_signal(number)
-
-    def end(self, number: int) -> int:
-        """Signals and waits; the exit code."""
-        self.signal(number)
-        assert self.process is not None
-        return self.process.wait(20)
-
-    def close(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
 from typing import Any
@@ -21,3 +22,11 @@ async def eventually(condition: Callable[[], Any | Awaitable[Any]], *, within: f
         if asyncio.get_running_loop().time() > deadline:
             raise AssertionError(f"not within {within:g} s: {condition}; last value {value!r}")
         await asyncio.sleep(POLL_SECONDS)
+
+
+def within(seconds: float, holds: Callable[[], object]) -> None:
+    """The same for tests without a loop."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {holds}"
+        time.sleep(0.05)

@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.kube import ApiServer, Namespace, OperatorProcess, api_server, built_programs
+from tests.support.kube import ApiServer, api_server, built_programs
+from tests.support.namespace import Namespace
+from tests.support.operator import OperatorProcess
 from tests.support.servers import free_port
 
 StartOperator = Callable[..., OperatorProcess]

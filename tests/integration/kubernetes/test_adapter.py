@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from tests.support.kube import Namespace
+from tests.support.namespace import Namespace
 from tests.support.verdicts import manifest
 from tests.support.waiting import eventually
 

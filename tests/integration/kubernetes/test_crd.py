@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from tests.support.kube import ApiServer, Namespace
+from tests.support.kube import ApiServer
+from tests.support.namespace import Namespace
 from tests.support.verdicts import ACCEPTED, REFUSED, Manifest, manifest
 
 from push_operator.model import parse

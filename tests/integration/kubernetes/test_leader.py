@@ -6,8 +6,9 @@ import signal
 from typing import Any
 
 from tests.integration.kubernetes.conftest import StartOperator
-from tests.support.kube import Namespace, within
+from tests.support.namespace import Namespace
 from tests.support.verdicts import manifest
+from tests.support.waiting import within
 
 
 def _lease(place: Namespace) -> dict[str, Any]:
@@ -44,3 +45,18 @@ def test_one_acts_and_another_takes_over(namespace: Namespace, start_operator: S
     assert first.answer("/healthz") == (200, "ok")
     namespace.create(manifest("three"))
     within(20, lambda: len(_deployed(namespace, "three")) == 5)
+
+
+def test_an_outage_of_the_api_server_is_outlived(namespace: Namespace, start_operator: StartOperator) -> None:
+    operator = start_operator()
+    within(30, operator.leads)
+    with namespace.server.outage():
+        within(30, lambda: operator.answer("/readyz") == (200, "standing by"))  # it cannot renew: it stops writing
+        assert operator.answer("/healthz") == (200, "ok")
+    within(40, operator.leads)
+    namespace.create(manifest("later"))
+    within(40, lambda: len(_deployed(namespace, "later")) == 5)
+    assert operator.process is not None
+    assert operator.process.poll() is None
+    # The controllers of the control plane come back slower than we do; the next test needs them.
+    namespace.until(lambda: namespace.condition("Ready", "later") == ("True", "AllReady"), seconds=90)

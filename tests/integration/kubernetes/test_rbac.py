@@ -8,8 +8,10 @@ from pathlib import Path
 
 import yaml
 from tests.integration.kubernetes.conftest import StartOperator
-from tests.support.kube import ApiServer, Namespace, within
+from tests.support.kube import ApiServer
+from tests.support.namespace import Namespace
 from tests.support.verdicts import manifest
+from tests.support.waiting import within
 
 from push_operator.cluster.kubernetes.kinds import CHILDREN
 

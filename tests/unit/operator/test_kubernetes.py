@@ -93,6 +93,30 @@ def test_an_event_that_comes_late_changes_nothing() -> None:
     assert snapshot.get(SERVICES, ("apps", "one")) is None
 
 
+def test_a_deletion_that_overtakes_an_answer_stays_true() -> None:
+    snapshot = Snapshot()
+    snapshot.see(SERVICES, _live("one", 5))
+    snapshot.see(SERVICES, _live("one", 6), gone=True)
+    snapshot.see(SERVICES, _live("one", 5))
+    assert snapshot.get(SERVICES, ("apps", "one")) is None
+    snapshot.see(SERVICES, _live("one", 7))
+    assert snapshot.get(SERVICES, ("apps", "one")) is not None
+
+
+def test_what_happens_during_a_list_is_not_lost_to_its_answer() -> None:
+    snapshot = Snapshot()
+    snapshot.replace(SERVICES, [_live("gone", 1), _live("changed", 2)])
+    snapshot.begin(SERVICES)
+    snapshot.see(SERVICES, _live("gone", 5), gone=True)
+    snapshot.see(SERVICES, _live("changed", 6))
+    snapshot.see(SERVICES, _live("made", 7))
+    snapshot.replace(SERVICES, [_live("gone", 1), _live("changed", 2)])
+    found = {
+        one["metadata"]["name"]: one["metadata"]["resourceVersion"] for _, one in snapshot.of("apps/chat", (SERVICES,))
+    }
+    assert found == {"changed": "6", "made": "7"}
+
+
 # Pruning --------------------------------------------------------------------------------------------------------------
 
 

@@ -154,6 +154,7 @@ class KubernetesCluster:
         """Replaces what is known of these kinds by what is there. Raises ClusterError."""
         self.listed_at = asyncio.get_running_loop().time()
         for kind in kinds:
+            self._snapshot.begin(kind)
             found = [one for place in self._places for one in await self._api.list_all(kind, place, OURS)]
             for key in self._snapshot.replace(kind, found):
                 self.touch(key)
@@ -166,15 +167,15 @@ class KubernetesCluster:
         live = self._snapshot.get(kind, place)
         if live is None:
             live = await self._api.get(kind, *place)  # not known is not the same as not there
+            if live is not None:
+                self._snapshot.see(kind, live)
         if live is not None and not is_ours(owner, live):
             raise Rejected(f"{kind.kind} {place[1]} is not this PushCluster's: remove it or rename the PushCluster")
         return live
 
     async def _write(self, wanted: Object, live: Object | None) -> None:
-        kind = kind_of(wanted)
-        if live is not None and (is_going(live) or holds(live, wanted)):
-            self._snapshot.see(kind, live)
-        else:
+        if live is None or not (is_going(live) or holds(live, wanted)):
+            kind = kind_of(wanted)
             self._snapshot.see(kind, await self._api.apply(kind, wanted))
 
     async def _begin(self) -> None:

@@ -16,12 +16,21 @@ Place = tuple[str, str]  # namespace, name
 class Snapshot:
     def __init__(self) -> None:
         self._objects: dict[Kind, dict[Place, Object]] = {}
+        self._meanwhile: dict[Kind, list[tuple[Object, bool]]] = {}
+        self._gone: dict[Kind, dict[Place, int]] = {}  # the version of each deletion since the last LIST
+
+    def begin(self, kind: Kind) -> None:
+        """A LIST of this kind is under way: what is seen until `replace` may be newer than its answer."""
+        self._meanwhile[kind] = []
 
     def replace(self, kind: Kind, objects: Iterable[Object]) -> set[str]:
         """Takes a whole LIST; returns the keys of the PushClusters whose objects are others than before."""
         before = self._objects.get(kind, {})
         after = {_place(one): _lean(one) for one in objects}
         self._objects[kind] = after
+        self._gone[kind] = {}
+        for live, gone in self._meanwhile.pop(kind, ()):
+            self.see(kind, live, gone=gone)
         changed = [
             one
             for place in before.keys() | after.keys()
@@ -31,13 +40,19 @@ class Snapshot:
         return {key for key in map(owner_key, changed) if key}
 
     def see(self, kind: Kind, live: Object, *, gone: bool = False) -> None:
-        """Takes one object as an event or a write's answer tells it; an older one than is known is passed over."""
-        known = self._objects.setdefault(kind, {})
+        """Takes one object as an event or an answer tells it; an older one than is known is passed over.
+
+        The event of a deletion may overtake the answer to a request that still saw the object.
+        """
+        if kind in self._meanwhile:
+            self._meanwhile[kind].append((live, gone))
+        known, buried = self._objects.setdefault(kind, {}), self._gone.setdefault(kind, {})
         place = _place(live)
-        if _version(live) < _version(known.get(place)):
+        if _version(live) < max(_version(known.get(place)), buried.get(place, -1)):
             return
         if gone:
             known.pop(place, None)
+            buried[place] = _version(live)
         else:
             known[place] = _lean(live)
 

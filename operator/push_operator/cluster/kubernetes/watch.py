@@ -19,6 +19,8 @@ from push_operator.model import object_key
 from push_operator.render.objects import Object
 
 SERVER_SECONDS, CLIENT_SECONDS, CONNECT_SECONDS = 300, 310, 10
+# It gives up after the last of them, and the process ends: an hour of outage is no reason to.
+BACKOFFS = (1, 1, 2, 3, 5, 8, *(10,) * 360)
 
 
 async def watch(
@@ -42,6 +44,7 @@ def _settings() -> kopf.OperatorSettings:
     made = kopf.OperatorSettings()
     made.posting.enabled = False
     made.scanning.disabled = True  # the kinds and namespaces are known: no right to list CRDs and namespaces is needed
+    made.networking.error_backoffs = BACKOFFS
     made.watching.server_timeout = SERVER_SECONDS
     made.watching.client_timeout = CLIENT_SECONDS
     made.watching.connect_timeout = CONNECT_SECONDS
