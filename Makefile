@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 UV ?= uv
-LOCK := $(UV) pip compile pyproject.toml --extra workloads --extra operator --extra local \
+LOCK := $(UV) pip compile pyproject.toml --extra workloads --extra local \
 	--universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet
 
 .PHONY: help run test lint format bench lock clean
@@ -36,7 +36,7 @@ bench: $(VENV)/.dev-installed ## what a socket and a message cost, against a nai
 
 lock: ## resolve the dependencies anew (needs uv)
 	@$(LOCK) --group build --upgrade --output-file requirements/run.lock
-	@$(LOCK) --group dev --upgrade --output-file requirements/dev.lock
+	@$(LOCK) --extra operator --group dev --upgrade --output-file requirements/dev.lock
 
 clean: ## remove what was installed and cached; the platform's data in .push stays
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
