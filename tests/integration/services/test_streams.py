@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import nats
+from nats.aio.client import Client
 from tests.support.servers import Nats
 from tests.support.services import environ_for
 
@@ -32,3 +34,29 @@ async def test_replicas_agree_on_the_epoch_of_a_log_that_lost_its_end(operators_
         assert await ensured() == second
         await store.append(0, LogState(second, 7), [])
         assert await ensured() not in (first, second)
+
+
+class BusyStore(MemoryStore):
+    """Others publish and write history at the very moment when it is asked how far it is written."""
+
+    def __init__(self, publisher: Client) -> None:
+        super().__init__()
+        self._publisher = publisher
+
+    async def log_state(self, shard: int, epoch: str) -> LogState | None:
+        stored = await self._publisher.jetstream().publish("log.0.u.ann", b"{}")
+        await self.append(shard, LogState(epoch, stored.seq), [])
+        return await super().log_state(shard, epoch)
+
+
+async def test_a_log_that_grows_while_it_is_looked_at_keeps_its_epoch(operators_nats_server: Nats) -> None:
+    environ = environ_for(SQLITE_PATH="unused", **operators_nats_server.environ_of("message"))
+    config = MessageConfig.parse(environ | {"LOG_MAX_BYTES": str(64 * 1024**2)})
+    login = operators_nats_server.environ_of("gateway")
+    async with connected(config.nats, "message") as bus:
+        first = await ensure_log(bus, MemoryStore(), config, 0)
+        publisher = await nats.connect(
+            login["NATS_URL"], user="gateway", password=login["NATS_PASSWORD"], inbox_prefix="_INBOX_gateway"
+        )
+        assert [await ensure_log(bus, BusyStore(publisher), config, 0) for _ in range(3)] == [first] * 3
+        await publisher.close()

@@ -113,4 +113,5 @@ class Consumer:
                 _log.exception("a message cannot be handled", extra={"stream": self.stream, "subject": subject})
                 return
             for message in messages:
-                await self._handle_all([message])
+                if not message.is_acked:
+                    await self._handle_all([message])

@@ -17,6 +17,7 @@ UNAVAILABLE: Final = "unavailable"  # send again, with the same dedup_id, after 
 PROTOCOL_ERROR: Final = 1002  # broken WebSocket framing (RFC 6455 §7.4.1): mend the client
 NOT_UTF8: Final = 1007  # a text frame that is not UTF-8 (RFC 6455 §8.1)
 TOO_BIG: Final = 1009  # over twice max_frame_bytes
+INTERNAL: Final = 1011  # a fault on our side, logged: come back
 RESTART: Final = 1012  # a `reconnect` frame came first: come back after after_ms and resume
 OVERLOADED: Final = 1013  # come back with backoff and jitter
 ABUSE: Final = 4400  # too many bad frames: mend the client

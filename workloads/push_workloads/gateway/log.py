@@ -94,12 +94,12 @@ _decode_info = msgspec.json.Decoder(_Info).decode
 
 
 class Log:
-    """One gateway's way to the streams. Answers to publishes come back on `reply_prefix`, unique to this process."""
+    """One gateway's way to the streams. Answers to publishes come back on subjects that are this process's alone."""
 
     def __init__(self, client: DirectClient, shards: int, instance: str) -> None:
         self._client = client
         self._shards = shards
-        self.reply_prefix = f"_INBOX_gateway.{instance}.".encode()
+        self._reply_prefix = f"_INBOX_gateway.{instance}."
         self._there = False  # the stream has answered since the connection stands
         self._waiting: dict[int, _Waiting] = {}
         self._number = 0
@@ -111,7 +111,7 @@ class Log:
 
     def open(self) -> None:
         """Begins to listen for answers; survives reconnects."""
-        self._client.watch(self.reply_prefix.decode() + "*")
+        self._client.watch(self._reply_prefix + "*")
 
     def publish(self, publication: Publish, on_answer: OnAnswer) -> None:
         """Sends one copy; `on_answer` is called once, later, or never when the answer is lost (the session's tick
@@ -123,7 +123,7 @@ class Log:
             return  # its sender was told `unavailable` when the connection went
         publication = waiting.publication
         self._number += 1
-        reply = f"{self.reply_prefix.decode()}{self._number}"
+        reply = f"{self._reply_prefix}{self._number}"
         subject = log_subject(publication.subject, self._shards)
         if not self._client.send(subject, reply, _headers(publication), publication.payload):
             call = asyncio.get_running_loop().call_soon
@@ -133,8 +133,8 @@ class Log:
         self._waiting[self._number] = waiting
 
     def answered(self, subject: bytes, payload: bytes) -> None:
-        """An answer to a publish arrived on `reply_prefix`."""
-        waiting = self._waiting.pop(int(subject[len(self.reply_prefix) :]), None)
+        """An answer to a publish arrived."""
+        waiting = self._waiting.pop(int(subject[len(self._reply_prefix) :]), None)
         if waiting is None:
             return
         try:

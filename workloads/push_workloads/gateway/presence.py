@@ -84,11 +84,12 @@ class PresenceWriter:
             return
         if self._gid:
             _log.warning("the presence lease was lost: registering again")
-        self._gid = f"{self._instance}.{secrets.token_hex(4)}"
+        self._gid, gid = "", f"{self._instance}.{secrets.token_hex(4)}"
         pipe = self._cache.pipeline(transaction=False)
-        pipe.set(keys.lease(self._gid), b"1", **lease)  # first: a sweep between the two must find it alive
-        pipe.sadd(keys.GATEWAYS, self._gid)
+        pipe.set(keys.lease(gid), b"1", **lease)  # first: a sweep between the two must find it alive
+        pipe.sadd(keys.GATEWAYS, gid)
         await pipe.execute()
+        self._gid = gid
         for session in here():
             self._changes.setdefault(session, True)
 

@@ -53,7 +53,7 @@ class Send:
     __slots__ = ("deadline", "duplicate", "frame", "message_id", "own", "recipient", "sent_at", "stage", "user_id")
 
     def __init__(
-        self, user_id: str, own: str, recipient: str, frame: SendMessage, message_id: str, now: float, sent_at: int
+        self, user_id: str, own: str, recipient: str, frame: SendMessage, message_id: str, deadline: float, sent_at: int
     ) -> None:
         self.user_id = user_id
         self.own = own
@@ -61,7 +61,7 @@ class Send:
         self.frame = frame
         self.message_id = message_id
         self.sent_at = sent_at
-        self.deadline = now
+        self.deadline = deadline
         self.duplicate = False
         self.stage = TO_SENDER if own == recipient else TO_RECIPIENT
 
@@ -102,14 +102,17 @@ class Send:
         )
 
 
-def begin(user_id: str, own: str, frame: SendMessage, now: float, wall_ms: int, entropy: bytes) -> Send:
-    """A send from a frame. Raises BadId when the recipient is not a well-formed user id."""
+def begin(user_id: str, own: str, frame: SendMessage, deadline: float, wall_ms: int, entropy: bytes) -> Send:
+    """A send from a frame; `deadline` is on the monotonic clock.
+
+    Raises BadId when the recipient is not a well-formed user id.
+    """
     recipient = inbox_subject(frame.recipient_id)
     if frame.dedup_id is None:
         message_id = uuid7(wall_ms, entropy)
     else:
         message_id = message_id_of(user_id, recipient, frame.dedup_id)
-    return Send(user_id, own, recipient, frame, message_id, now, wall_ms)
+    return Send(user_id, own, recipient, frame, message_id, deadline, wall_ms)
 
 
 def ack_frame(send: Send, channel: str, epoch: str, seq: int) -> bytes:

@@ -33,7 +33,7 @@ from push_workloads.gateway.hub import Channel, Hub
 from push_workloads.gateway.log import Answer, Log
 from push_workloads.gateway.presence import PresenceWriter
 from push_workloads.gateway.sending import Find, Publish
-from push_workloads.gateway.session import Action, Close, Cursor, Delivered, Joining, Ping, Session, Who
+from push_workloads.gateway.session import Action, Cursor, Delivered, Joining, Ping, Session, Who
 
 LISTEN_BACKLOG: Final = 4096
 FIRST_READ_BYTES: Final = 512  # grows with the frames that come; 16 KiB each would be most of an idle socket's memory
@@ -154,7 +154,7 @@ class Socket(WSListener):
             self._on_frame(frame)
         except Exception:  # noqa: BLE001 - one client's frame must not end the process
             _log.exception("a frame could not be handled", extra={"session_id": self.who.session_id})
-            self.close(1011, "internal error")
+            self.close(codes.INTERNAL, "internal error")
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         gateway = self._gateway
@@ -255,10 +255,7 @@ class Socket(WSListener):
             if self._transport is not None and not self._closing:
                 self._transport.send_ping()
         else:
-            self._close_for(action)
-
-    def _close_for(self, action: Close) -> None:
-        self.close(action.code, action.reason)
+            self.close(action.code, action.reason)
 
     def _published(self, message_id: str, answer: Answer) -> None:
         # Also after the socket is gone: a message whose first copy is stored gets its second.

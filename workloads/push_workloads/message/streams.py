@@ -32,7 +32,10 @@ async def ensure_log(bus: Bus, store: HistoryStore, config: MessageConfig, shard
     wanted = _log_stream(config, shard)
     made = await _made_or_found(bus, {**wanted, "metadata": {"epoch": _new_epoch()}})
     epoch = made["config"].get("metadata", {}).get("epoch") or _new_epoch()
-    while (held := await store.log_state(shard, epoch)) is not None and made["state"]["last_seq"] < held.seq:
+    while (held := await store.log_state(shard, epoch)) is not None:
+        # Asked after history: what is written and read meanwhile must not make the log look short.
+        if await _last_seq(bus, wanted["name"]) >= held.seq:
+            break
         epoch = _successor(epoch)
         _log.warning("the log is shorter than its history: a new epoch", extra={"shard": shard, "history": held.seq})
     _check(await _call(bus, "UPDATE", {**wanted, "metadata": {"epoch": epoch}}))
@@ -77,6 +80,12 @@ def _push_stream(config: MessageConfig) -> dict[str, Any]:
         "duplicate_window": DEDUP_WINDOW_SECONDS * _NANOSECONDS,
         "num_replicas": config.log_replicas,
     }
+
+
+async def _last_seq(bus: Bus, stream: str) -> int:
+    found = await bus.ask(f"$JS.API.STREAM.INFO.{stream}")
+    _check(found)
+    return int(found["state"]["last_seq"])
 
 
 async def _made_or_found(bus: Bus, wanted: dict[str, Any]) -> dict[str, Any]:
