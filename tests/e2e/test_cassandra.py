@@ -75,7 +75,6 @@ def test_a_cassandra_that_nobody_answers_for_is_named_in_the_status(platforms: l
     platform = platforms[0]
     platform.up(_manifest(platform.folder, f"127.0.0.1:{free_port()}"))
 
-    def told() -> bool:
-        return platform.state.exists() and "Cassandra cannot be reached" in platform.push("get")
-
-    eventually_now(told, 60, "the reason")
+    # It listens for `push get` before it says its first word; its folder is there earlier.
+    eventually_now(lambda: platform.output != "", 60, "the first line")
+    eventually_now(lambda: "Cassandra cannot be reached" in platform.push("get"), 60, "the reason")
