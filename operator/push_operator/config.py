@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from push_operator.errors import OperatorError
 from push_operator.render.objects import Images
 
-DEFAULT_IMAGES = Images(workload="pushcluster/workload", nats="nats:2.12-alpine", valkey="valkey/valkey:9.0-alpine")
+DEFAULT_IMAGES = Images(
+    workload="pushcluster/workload", nats="nats:2.12-alpine", valkey="valkey/valkey:9.0-alpine",
+    cassandra="cassandra:5.0",
+)  # fmt: skip
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 
@@ -53,6 +56,7 @@ def read_config(environ: Mapping[str, str], identity: str, namespace: str) -> Co
             environ.get("WORKLOAD_IMAGE") or DEFAULT_IMAGES.workload,
             environ.get("NATS_IMAGE") or DEFAULT_IMAGES.nats,
             environ.get("VALKEY_IMAGE") or DEFAULT_IMAGES.valkey,
+            environ.get("CASSANDRA_IMAGE") or DEFAULT_IMAGES.cassandra,
         ),
         admin_host=environ.get("ADMIN_HOST") or "0.0.0.0",  # noqa: S104 - in a pod; probes come from the node
         admin_port=_number(environ, "ADMIN_PORT", 9090, (1, 65535), faults),

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from push_operator.errors import Fault, SpecError
 from push_operator.fields import Node
-from push_operator.stores import Embedded, Store, store_of
+from push_operator.stores import Embedded, Managed, Store, managed_of, store_of
 
 API_VERSION: Final = "pushcluster.io/v1alpha1"
 KIND: Final = "PushCluster"
@@ -53,14 +53,6 @@ class ImageSpec:
     repository: str | None = None
     pull_policy: str = "IfNotPresent"
     pull_secrets: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Managed:
-    """A backing service that the operator runs itself. `retain`: its volume outlives the PushCluster."""
-
-    storage: str
-    retain: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +158,8 @@ def _only_one_each(spec: Node, parsed: PushCluster) -> None:
     for one in SINGLE_WITH_SQLITE:
         replicas = parsed.services[one].replicas
         if replicas > 1:
-            told = f"must be 1 with the embedded store, not {replicas}; more need cassandra.contactPoints"
-            spec.fault(f"{one}.replicas", told)
+            more = "more need cassandra.managed or cassandra.contactPoints"
+            spec.fault(f"{one}.replicas", f"must be 1 with the embedded store, not {replicas}; {more}")
 
 
 def _image(node: Node) -> ImageSpec:
@@ -213,11 +205,9 @@ def _backing(node: Node, schemes: tuple[str, ...], storage: str) -> Managed | Ex
         node.fault("", "give one of managed and url, not both")
     if secret and not node.has("url"):
         node.fault("credentialsSecret", "goes with url; a managed one makes its own credentials")
-    size = managed.text("storage", storage, r"(?=.{1,16}$)[1-9][0-9]*(Mi|Gi|Ti)", "a size such as 10Gi")
-    retain = managed.boolean("retain", True)
-    managed.done()
+    run_here = managed_of(managed, storage)
     node.done()
-    return External(url, secret) if url else Managed(size, retain)
+    return External(url, secret) if url else run_here
 
 
 def _tokens(node: Node) -> TokenSpec:

@@ -1,4 +1,4 @@
-"""Where history, accounts and devices are kept, as values. Pure."""
+"""Where history, accounts and devices are kept, and what the operator runs to keep them in, as values. Pure."""
 
 from __future__ import annotations
 
@@ -22,6 +22,14 @@ _WITH_CONTACT_POINTS: Final[Mapping[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Managed:
+    """A backing service that the operator runs itself. `retain`: its volume outlives the PushCluster."""
+
+    storage: str
+    retain: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Embedded:
     """History, accounts and devices in SQLite files of the services themselves: one machine, one replica each."""
 
@@ -40,7 +48,16 @@ class ExternalCassandra:
     credentials_secret: str | None
 
 
-Store = Embedded | ExternalCassandra
+Store = Embedded | Managed | ExternalCassandra
+"""`Managed` is a Cassandra of one node."""
+
+
+def managed_of(node: Node, storage: str) -> Managed:
+    """What a field `managed` asks for, with this much storage unless it says."""
+    size = node.text("storage", storage, r"(?=.{1,16}$)[1-9][0-9]*(Mi|Gi|Ti)", "a size such as 10Gi")
+    made = Managed(size, node.boolean("retain", True))
+    node.done()
+    return made
 
 
 def store_of(node: Node) -> Store:
@@ -48,6 +65,8 @@ def store_of(node: Node) -> Store:
     embedded = node.child("embedded")
     retain = embedded.boolean("retain", True)
     embedded.done()
+    managed = node.child("managed")
+    run_here = managed_of(managed, "20Gi")
     points = node.texts("contactPoints", _CONTACT_POINT, "HOST or HOST:PORT", 16)
     made = ExternalCassandra(
         contact_points=points,
@@ -57,14 +76,16 @@ def store_of(node: Node) -> Store:
         replication=node.integer("replication", 3, 1, 9),
         credentials_secret=node.name_of("credentialsSecret"),
     )  # fmt: skip
-    _one_store(node, embedded.given)
+    _one_store(node)
     node.done()
-    return made if node.has("contactPoints") else Embedded(retain)
+    if node.has("contactPoints"):
+        return made
+    return run_here if managed.given else Embedded(retain)
 
 
-def _one_store(node: Node, embedded: bool) -> None:
-    if embedded and node.has("contactPoints"):
-        node.fault("", "give one of embedded and contactPoints, not both")
+def _one_store(node: Node) -> None:
+    if sum(node.has(name) for name in ("embedded", "managed", "contactPoints")) > 1:
+        node.fault("", "give one of embedded, managed and contactPoints, no more")
     for name, means in _WITH_CONTACT_POINTS.items():
         if node.has(name) and not node.has("contactPoints"):
             node.fault(name, "goes with contactPoints")

@@ -6,9 +6,11 @@ streams. Each has its own inbox prefix, so that no workload can read another's a
 
 from __future__ import annotations
 
-from push_operator.model import Managed, PushCluster, mebibytes
+from push_operator.model import PushCluster, mebibytes
+from push_operator.plan.cassandra import ADMIN_PASSWORD_KEY, PASSWORD_KEY, cassandra_workload
 from push_operator.plan.names import component_name, credentials_name, password_key, revision
 from push_operator.plan.workload import Port, SecretKey, Workload
+from push_operator.stores import Managed
 
 NATS_CLIENT, NATS_MONITOR, VALKEY_PORT = 4222, 8222, 6379
 STOP_SECONDS = 10
@@ -30,6 +32,8 @@ def backing_workloads(cluster: PushCluster) -> tuple[Workload, ...]:
         made.append(_nats(cluster, cluster.nats))
     if isinstance(cluster.redis, Managed):
         made.append(_valkey(cluster, cluster.redis))
+    if isinstance(cluster.store, Managed):
+        made.append(cassandra_workload(cluster, cluster.store))
     return tuple(made)
 
 
@@ -40,6 +44,8 @@ def generated_keys(cluster: PushCluster) -> tuple[str, ...]:
         keys += [password_key("nats", service) for service in _RIGHTS]
     if isinstance(cluster.redis, Managed):
         keys.append("VALKEY_PASSWORD")
+    if isinstance(cluster.store, Managed):
+        keys += [PASSWORD_KEY, ADMIN_PASSWORD_KEY]
     return tuple(keys)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from push_operator.model import External, Managed, PushCluster, mebibytes
+from push_operator.model import External, PushCluster, mebibytes
+from push_operator.plan.cassandra import cassandra_env
 from push_operator.plan.names import credentials_name, password_key
 from push_operator.plan.workload import Address, DataPath, EnvValue, SecretKey
-from push_operator.stores import Embedded
+from push_operator.stores import Embedded, Managed
 
 LOG_SHARDS = 1  # fixed for the life of a cluster
 LOG_MAX_AGE_HOURS = 72
@@ -57,6 +58,8 @@ def _store(cluster: PushCluster, file: str) -> dict[str, EnvValue]:
     store = cluster.store
     if isinstance(store, Embedded):
         return {"SQLITE_PATH": DataPath(file)}
+    if isinstance(store, Managed):
+        return cassandra_env(cluster)
     env: dict[str, EnvValue] = {
         "CASSANDRA_CONTACT_POINTS": ",".join(store.contact_points),
         "CASSANDRA_KEYSPACE": store.keyspace,

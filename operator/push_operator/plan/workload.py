@@ -28,11 +28,16 @@ class SecretKey:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """An environment value that is where another workload of this plan listens: `scheme://host:port`."""
+    """An environment value that is where another workload of this plan listens: `scheme://host:port`, or `host:port`
+    where no scheme is asked for."""
 
     component: str
     port: str
-    scheme: str
+    scheme: str = ""
+
+    def at(self, host: str, port: int) -> str:
+        """The text of it, once the cluster knows where that is."""
+        return f"{self.scheme}://{host}:{port}" if self.scheme else f"{host}:{port}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from push_operator.model import SERVICES
 from push_operator.plan.env import USES_NATS, USES_REDIS
+from push_operator.plan.services import HAS_DATA
 from push_operator.plan.workload import Plan, Workload
 from push_operator.render.objects import COMPONENT, Object, Owner, made, pods_of
 
-_CLIENTS = {"nats": USES_NATS, "valkey": USES_REDIS}
+_CLIENTS = {"nats": USES_NATS, "valkey": USES_REDIS, "cassandra": HAS_DATA}
 
 
 def access_objects(owner: Owner, plan: Plan) -> list[Object]:

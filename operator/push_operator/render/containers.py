@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from push_operator.model import SERVICES
 from push_operator.plan.workload import Address, DataPath, EnvValue, Plan, SecretKey, Workload
-from push_operator.render.objects import Images, Object, Owner, host_of
+from push_operator.render import cassandra
+from push_operator.render.objects import CONFIG, DATA, SCRATCH, Images, Object, Owner, host_of
 
-DATA, CONFIG, SCRATCH = "/data", "/etc/pushcluster", "/tmp"  # noqa: S108 - an emptyDir of the pod's own
 _VALKEY_START: Final = (
     f'umask 077 && printf "requirepass %s\\n" "$VALKEY_PASSWORD" > {SCRATCH}/valkey.conf && '
     f'exec valkey-server {SCRATCH}/valkey.conf --port "$VALKEY_PORT" --dir {DATA} --appendonly yes --save ""'
@@ -20,6 +20,7 @@ _RESOURCES: Final[Mapping[str, Mapping[str, Mapping[str, str]]]] = {
     "auth": {"requests": {"cpu": "100m", "memory": "192Mi"}, "limits": {"memory": "512Mi"}},
     "nats": {"requests": {"cpu": "250m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
     "valkey": {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}},
+    "cassandra": {"requests": {"cpu": "500m", "memory": "1280Mi"}, "limits": {"memory": "2Gi"}},
 }
 _LIGHT: Final[Mapping[str, Mapping[str, str]]] = {
     "requests": {"cpu": "100m", "memory": "96Mi"},
@@ -61,6 +62,8 @@ def _program(plan: Plan, workload: Workload, images: Images) -> Object:
         # Its password goes through a file: arguments can be read by whoever may list processes.
         start = {"command": ["sh", "-c"], "args": [_VALKEY_START]}
         return {"image": images.valkey, "imagePullPolicy": plan.image.pull_policy, **start}
+    if workload.component == "cassandra":
+        return {"image": images.cassandra, "imagePullPolicy": plan.image.pull_policy, **cassandra.START}
     image = f"{plan.image.repository or images.workload}:{plan.version}"
     return {"image": image, "imagePullPolicy": plan.image.pull_policy, "args": [workload.component]}
 
@@ -73,6 +76,8 @@ def _environment(owner: Owner, plan: Plan, workload: Workload) -> list[Object]:
         env.append({"name": "NATS_STORE", "value": f'"{DATA}/jetstream"'})  # read as a piece of configuration: quoted
     if workload.component == "valkey":
         env.append({"name": "VALKEY_PORT", "value": str(workload.ports[0].number)})
+    if workload.component == "cassandra":
+        env += cassandra.ENVIRONMENT
     return sorted(env, key=lambda one: str(one["name"]))
 
 
@@ -95,7 +100,7 @@ def address(owner: Owner, plan: Plan, value: Address) -> str:
     if target is None:
         raise ValueError(f"the plan has no {value.component}")
     port = next(port.number for port in target.ports if port.name == value.port)
-    return f"{value.scheme}://{host_of(owner, target)}:{port}"
+    return value.at(host_of(owner, target), port)
 
 
 def _resources(workload: Workload) -> Object:
@@ -142,4 +147,18 @@ def _valkey_probes(_: Workload) -> Object:
     }
 
 
-_PROBES: Final[Mapping[str, Callable[[Workload], dict[str, Any]]]] = {"nats": _nats_probes, "valkey": _valkey_probes}
+def _cassandra_probes(_: Workload) -> Object:
+    """It listens once its commit log is read again, which may take minutes: only the start waits for it."""
+    client = {"tcpSocket": {"port": "client"}}
+    return {
+        "startupProbe": {**client, "periodSeconds": 2, "failureThreshold": 300},
+        "livenessProbe": {**client, "periodSeconds": 10, "failureThreshold": 6},
+        "readinessProbe": {**client, "periodSeconds": 2},
+    }
+
+
+_PROBES: Final[Mapping[str, Callable[[Workload], dict[str, Any]]]] = {
+    "nats": _nats_probes,
+    "valkey": _valkey_probes,
+    "cassandra": _cassandra_probes,
+}

@@ -16,6 +16,7 @@ INSTANCE: Final = "app.kubernetes.io/instance"
 COMPONENT: Final = "app.kubernetes.io/component"
 REVISION: Final = "pushcluster.io/revision"
 SERVING: Final = "pushcluster.io/serving"
+DATA, CONFIG, SCRATCH = "/data", "/etc/pushcluster", "/tmp"  # noqa: S108 - an emptyDir of the pod's own
 BY_REVISION: Final = frozenset({"gateway"})  # one Deployment each revision: they hold sockets that a rollout must drain
 
 
@@ -46,6 +47,7 @@ class Images:
     workload: str
     nats: str
     valkey: str
+    cassandra: str
 
 
 def made(owner: Owner, api_version: str, kind: str, name: str, component: str | None, **fields: Any) -> Object:

@@ -8,7 +8,8 @@ from push_operator.model import SERVICES
 from push_operator.plan.workload import Plan, Port, Workload
 from push_operator.render.objects import COMPONENT, Object, Owner, made, serving_pods
 
-_SCHEMES = {"gateway": ("ws", "/ws"), "nats": ("nats", ""), "valkey": ("redis", "")}
+_ENDPOINTS = {"gateway": "ws://{}/ws", "nats": "nats://{}", "valkey": "redis://{}", "cassandra": "{}"}
+_PROTOCOLS = {"gateway": "kubernetes.io/ws", "nats": "tcp", "valkey": "tcp", "cassandra": "tcp"}
 
 
 def service_objects(owner: Owner, plan: Plan) -> list[Object]:
@@ -29,7 +30,7 @@ def _service(owner: Owner, workload: Workload) -> Object:
 
 
 def _port(workload: Workload, port: Port) -> Object:
-    protocol = {"gateway": "kubernetes.io/ws", "nats": "tcp", "valkey": "tcp"}.get(workload.component, "http")
+    protocol = _PROTOCOLS.get(workload.component, "http")
     return {
         "name": port.name,
         "port": port.number,
@@ -46,5 +47,5 @@ def endpoints_of(services: Iterable[Object]) -> dict[str, str]:
 
 def _endpoint(service: Object) -> str:
     meta = service["metadata"]
-    scheme, path = _SCHEMES.get(meta["labels"][COMPONENT], ("http", ""))
-    return f"{scheme}://{meta['name']}.{meta['namespace']}.svc:{service['spec']['ports'][0]['port']}{path}"
+    place = f"{meta['name']}.{meta['namespace']}.svc:{service['spec']['ports'][0]['port']}"
+    return _ENDPOINTS.get(meta["labels"][COMPONENT], "http://{}").format(place)

@@ -11,8 +11,8 @@ from tests.unit.operator.manifests import cluster, manifest
 
 from push_operator.cluster.local.manifest import with_replicas
 from push_operator.errors import SpecError
-from push_operator.model import External, ImageSpec, Managed, mebibytes, object_key, parse
-from push_operator.stores import Embedded, ExternalCassandra
+from push_operator.model import External, ImageSpec, mebibytes, object_key, parse
+from push_operator.stores import Embedded, ExternalCassandra, Managed
 
 
 def _faults(body: Any) -> list[str]:

@@ -34,7 +34,7 @@ def _text(value: EnvValue, secrets: SecretStore, port_of: Callable[[str, str], i
         case SecretKey():
             return secrets.value(value)
         case Address():
-            return f"{value.scheme}://{LOOPBACK}:{port_of(value.component, value.port)}"
+            return value.at(LOOPBACK, port_of(value.component, value.port))
         case DataPath():
             return str(data / value.file)
         case _:

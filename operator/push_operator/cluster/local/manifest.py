@@ -12,7 +12,12 @@ from push_operator.errors import Fault, SpecError
 from push_operator.fields import Node
 from push_operator.model import PushCluster, parse
 from push_operator.plan.names import credentials_name
+from push_operator.stores import Managed
 
+_NOT_HERE: Final = (
+    "runs on Kubernetes only: leave it out, which keeps everything in SQLite files, or give the contactPoints of a "
+    "Cassandra of your own"
+)
 _PLAIN: Final = "must be text without the character 0 or half a character"
 
 
@@ -36,6 +41,8 @@ def read_manifest(documents: Sequence[Any]) -> Manifest:
         )
     wanted = parse(bodies[0])
     faults: list[Fault] = []
+    if isinstance(wanted.store, Managed):
+        faults.append(Fault("spec.cassandra.managed", _NOT_HERE))
     secrets = {}
     for document in given:
         if _is_secret(document):
