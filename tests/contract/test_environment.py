@@ -13,7 +13,11 @@ from push_operator.plan.build import build
 from push_operator.plan.workload import Address, DataPath, EnvValue, SecretKey, Workload
 
 SERVICES = ("gateway", "auth", "message", "presence", "push")
-HOSTS = {"nats": "nats.example.internal:4222", "valkey": "valkey.example.internal:6379"}
+HOSTS = {
+    "nats": ("nats.example.internal", 4222),
+    "valkey": ("valkey.example.internal", 6379),
+    "cassandra": ("cassandra.example.internal", 9042),
+}
 
 MANIFESTS: dict[str, dict[str, Any]] = {
     "least": {"gateway": {"replicas": 1}},
@@ -35,6 +39,11 @@ MANIFESTS: dict[str, dict[str, Any]] = {
         "size": "medium",
         "gateway": {"replicas": 5},
         "cassandra": {"contactPoints": ["one", "[::1]:9043"], "keyspace": "chat", "localDatacenter": "dc1"},
+    },
+    "large on a managed Cassandra": {
+        "size": "large",
+        "gateway": {"replicas": 20},
+        "cassandra": {"managed": {"storage": "100Gi"}},
     },
     "external with passwords": {
         "gateway": {"replicas": 1},
@@ -73,8 +82,8 @@ def _resolved(env: Mapping[str, EnvValue], *, with_optional: bool) -> dict[str, 
                 continue
             case SecretKey(key=key):
                 texts[name] = f"a generated value for {key}, of 32 bytes or more"
-            case Address(component, _, scheme):
-                texts[name] = f"{scheme}://{HOSTS[component]}"
+            case Address(component):
+                texts[name] = value.at(*HOSTS[component])
             case DataPath(file):
                 texts[name] = f"/data/{file}"
             case str():
@@ -94,6 +103,17 @@ def test_every_workload_reads_its_environment(spec: dict[str, Any], with_optiona
     assert config.common.public.port == next(port.number for port in workload.ports if port.public)
     assert config.common.admin.port == next(port.number for port in workload.ports if port.name == "admin")
     assert config.tokens.ttl_seconds == spec.get("tokens", {}).get("accessTokenTtlSeconds", 86_400)
+
+
+@pytest.mark.parametrize("service", ["auth", "message", "push"])
+def test_a_managed_cassandra_is_found_and_its_login_can_be_made(service: str) -> None:
+    module: Any = importlib.import_module(f"push_workloads.{service}.service")
+    env = _workload(MANIFESTS["large on a managed Cassandra"], service).env
+    store = module.parse(_resolved(env, with_optional=False)).store
+    assert store.contact_points == (HOSTS["cassandra"],)
+    assert (store.keyspace, store.local_datacenter, store.replication) == ("pushcluster", "datacenter1", 1)
+    assert store.user == "push"
+    assert len({store.password, store.admin_password, None}) == 3
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -8,14 +8,17 @@ import secrets
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from push_operator.model import parse
+from push_operator.plan.build import build
 from push_workloads.common.cassandra_connect import connect
 from push_workloads.common.config import CassandraConfig
 from push_workloads.common.errors import Unavailable
 from tests.support.servers import Server, free_port
+from tests.support.verdicts import manifest
 
 VERSION: Final = "5.0.8"
 DATACENTER: Final = "datacenter1"  # what SimpleSnitch says
@@ -42,17 +45,30 @@ class NoCassandra(Exception):
     """This machine cannot run one; the text says what to install."""
 
 
-class CassandraServer(Server):
+class _Node(Server):
+    """One process; `properties` are Java's, on top of what every test wants."""
+
     start_seconds = 120.0  # 10 s alone on two cores
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, yaml: Callable[[int], str], properties: Callable[[int], Mapping[str, str]]
+    ) -> None:
         """Raises NoCassandra. Downloads it when it is not in the cache (70 MB)."""
         java, lib = java_17(), jars()
-        super().__init__(lambda port: _command(java, lib, folder, port), {}, (b"", ()), folder / "cassandra.log")
+        super().__init__(
+            lambda port: _command(java, lib, folder, properties(port)), {}, (b"", ()), folder / "cassandra.log"
+        )
         conf = folder / "conf"
         conf.mkdir(parents=True)
-        (conf / "cassandra.yaml").write_text(_settings(folder, self.port))
+        (conf / "cassandra.yaml").write_text(yaml(self.port))
         (conf / "logback.xml").write_text(_LOGBACK)
+
+
+class CassandraServer(_Node):
+    """One that takes the known login and lets it do everything, as one for tests may."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, lambda port: _settings(folder, port), lambda _: {})
 
     def config(self, keyspace: str | None = None) -> CassandraConfig:
         """How to reach it, by default with a keyspace that nobody else has."""
@@ -100,6 +116,60 @@ class CassandraServer(Server):
         return True
 
 
+_HASTY: Final = {
+    "cassandra.role_password_update_min_interval_in_ms": "0",
+    "cassandra.settings.credentials_validity": "100ms",
+    "cassandra.settings.permissions_validity": "100ms",
+    "cassandra.settings.roles_validity": "100ms",
+}
+
+
+def managed_config(host: str, port: int) -> CassandraConfig:
+    """As a service of ours is told of one that the operator runs."""
+    return CassandraConfig(
+        contact_points=((host, port),),
+        keyspace="pushcluster",
+        local_datacenter=DATACENTER,
+        user="push",
+        password="services'-secret",
+        replication=1,
+        admin_password="administrator's-secret",
+    )
+
+
+class ManagedCassandra(_Node):
+    """One with the very configuration that the operator gives it; ports and, here, `address` aside. Its users and what
+    they may do are nobody's business but of those that log in: ready means that it listens."""
+
+    def __init__(self, folder: Path, *, hasty: bool = False) -> None:
+        """`hasty`: believes for 0.1 s and not for 2 s what it has read of a user, whose password may change at once and
+        not after 5 s."""
+        self.address = "127.0.0.1"
+        self._hasty = hasty
+        self._ports = {"storage_port": free_port(), "ssl_storage_port": free_port()}
+        plan = build(parse(manifest(cassandra={"managed": {}})))
+        (text,) = (one.config for one in plan.workloads if one.component == "cassandra")
+        super().__init__(folder, lambda _: text or "", self._overlay)
+
+    def config(self, host: str = "127.0.0.1") -> CassandraConfig:
+        return managed_config(host, self.port)
+
+    def _overlay(self, port: int) -> dict[str, str]:
+        own = self._ports | {"native_transport_port": port, "broadcast_rpc_address": self.address}
+        if self.address != "127.0.0.1":
+            own["rpc_address"] = self.address  # nowhere else, as a pod's is nobody's when the pod is gone
+        overlay = {f"cassandra.settings.{name}": str(value) for name, value in own.items()}
+        return {"cassandra.config.allow_system_properties": "true", **overlay, **(_HASTY if self._hasty else {})}
+
+    async def _answers(self) -> bool:
+        try:
+            _, writer = await asyncio.open_connection(self.address, self.port)
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+
 def java_17() -> Path:
     """Cassandra 5 runs on no newer one."""
     named = [Path(os.environ["JAVA_HOME"], "bin/java")] if "JAVA_HOME" in os.environ else []
@@ -134,7 +204,7 @@ def jars() -> Path:
     return lib
 
 
-def _command(java: Path, lib: Path, folder: Path, _: int) -> Sequence[str]:
+def _command(java: Path, lib: Path, folder: Path, more: Mapping[str, str]) -> Sequence[str]:
     exports = [word for package in _EXPORTS for word in ("--add-exports", f"{package}=ALL-UNNAMED")]
     opens = [word for package in _OPENS for word in ("--add-opens", f"{package}=ALL-UNNAMED")]
     (jamm,) = lib.glob("jamm-*.jar")
@@ -154,7 +224,7 @@ def _command(java: Path, lib: Path, folder: Path, _: int) -> Sequence[str]:
         "cassandra.superuser_setup_delay_ms": "0",
         "cassandra.auth_bcrypt_gensalt_log2_rounds": "4",
     }
-    properties = [f"-D{name}={value}" for name, value in settings.items()]
+    properties = [f"-D{name}={value}" for name, value in {**settings, **more}.items()]
     main = ("-cp", f"{folder}/conf:{lib}/*", "org.apache.cassandra.service.CassandraDaemon")
     return [str(java), *quick, *exports, *opens, *properties, *main]
 

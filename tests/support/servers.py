@@ -44,6 +44,10 @@ class Server:
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def running(self) -> bool:
+        return self._process is not None
+
     async def start(self) -> None:
         """Starts on the same port as before; returns when it answers."""
         self._process = process = self._launch()

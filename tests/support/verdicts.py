@@ -49,6 +49,11 @@ ACCEPTED: dict[str, Manifest] = {
         cassandra={"contactPoints": ["a", "b.example:9042", "[fd00::1]:9042"], "keyspace": "chat",
                    "localDatacenter": "dc1", "replication": 1, "credentialsSecret": "login"},
     ),
+    "a Cassandra that the operator runs": manifest(
+        size="large", auth={"replicas": 7}, cassandra={"managed": {"storage": "100Gi", "retain": False}}
+    ),
+    "a Cassandra that the operator runs, and nothing said of it": manifest(message={"replicas": 2},
+                                                                           cassandra={"managed": {}}),
     "pages of one's own": manifest(allowedOrigins=["https://chat.example.com", "http://localhost:3000"]),
     "medium with one of each that keeps a file": manifest(
         size="medium", auth={"replicas": 1}, message={"replicas": 1}, push={"replicas": 1}
@@ -112,6 +117,20 @@ REFUSED: dict[str, tuple[Manifest, str]] = {
     "every page": (manifest(allowedOrigins=["*"]), "spec.allowedOrigins"),
     "no page": (manifest(allowedOrigins=[]), "spec.allowedOrigins"),
     "two stores": (_cassandra(embedded={}), "spec.cassandra"),
+    "a managed store and one's own": (_cassandra(managed={}), "spec.cassandra"),
+    "an embedded store and a managed one": (manifest(cassandra={"embedded": {}, "managed": {}}), "spec.cassandra"),
+    "a keyspace for a managed store": (
+        manifest(cassandra={"managed": {}, "keyspace": "chat"}), "spec.cassandra.keyspace"),
+    "a datacenter for a managed store": (
+        manifest(cassandra={"managed": {}, "localDatacenter": "dc1"}), "spec.cassandra.localDatacenter"),
+    "copies of a managed store": (
+        manifest(cassandra={"managed": {}, "replication": 3}), "spec.cassandra.replication"),
+    "a login for a managed store": (
+        manifest(cassandra={"managed": {}, "credentialsSecret": "x"}), "spec.cassandra.credentialsSecret"),
+    "a managed store's storage in bytes": (
+        manifest(cassandra={"managed": {"storage": "20GB"}}), "spec.cassandra.managed.storage"),
+    "replicas of a managed store": (
+        manifest(cassandra={"managed": {"replicas": 3}}), "spec.cassandra.managed.replicas"),
     "no contact point": (_cassandra(contactPoints=[]), "spec.cassandra.contactPoints"),
     "a contact point with a scheme": (_cassandra(contactPoints=["cql://a"]), "spec.cassandra.contactPoints"),
     "a contact point's port too high": (_cassandra(contactPoints=["a:65536"]), "spec.cassandra.contactPoints"),

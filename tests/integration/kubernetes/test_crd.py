@@ -55,6 +55,11 @@ def test_a_managed_storage_stays(namespace: Namespace) -> None:
     assert change({"nats": None})[0] == 422
     assert change({"redis": {"managed": {"storage": "3Gi"}}})[0] == 422
     assert change({"nats": {"managed": None, "url": "nats://elsewhere:4222"}})[0] == 200
+    assert change({"cassandra": {"managed": {"storage": "1Gi"}}})[0] == 200
+    status, message = change({"cassandra": {"managed": {"storage": "2Gi"}}})
+    assert (status, "spec.cassandra.managed.storage" in message) == (422, True)
+    assert change({"cassandra": None})[0] == 200
+    assert change({"cassandra": {"managed": {"storage": "2Gi"}}})[0] == 200
 
 
 def test_kubectl_shows_ours_and_scales_gateways(namespace: Namespace) -> None:

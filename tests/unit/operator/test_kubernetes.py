@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -204,8 +205,10 @@ def test_an_event_as_an_object() -> None:
 def test_settings_have_defaults() -> None:
     config = read_config({}, "me", "here")
     assert (config.identity, config.namespace, config.images, config.namespaces) == ("me", "here", DEFAULT_IMAGES, ())
-    config = read_config({"WATCH_NAMESPACES": "a, b,", "POD_NAME": "p", "NATS_IMAGE": "n:1"}, "me", "here")
-    assert (config.identity, config.namespaces, config.images.nats) == ("p", ("a", "b"), "n:1")
+    images = {"NATS_IMAGE": "n:1", "CASSANDRA_IMAGE": "c:5"}
+    config = read_config({"WATCH_NAMESPACES": "a, b,", "POD_NAME": "p", **images}, "me", "here")
+    assert (config.identity, config.namespaces) == ("p", ("a", "b"))
+    assert config.images == replace(DEFAULT_IMAGES, nats="n:1", cassandra="c:5")
 
 
 def test_all_wrong_settings_are_told_at_once() -> None:

@@ -52,6 +52,7 @@ def test_secrets_come_as_text_or_base64() -> None:
         ((manifest(), _secret(stringData=[])), "Secret.stringData: must be a mapping"),
         ((manifest(), _secret(strngData={})), "Secret.strngData: unknown field: did you mean stringData?"),
         ((manifest(), _secret("chat-credentials")), "Secret chat-credentials: is the platform's own name"),
+        ((manifest(cassandra={"managed": {}}),), "spec.cassandra.managed: runs on Kubernetes only: leave it out"),
         ((manifest(), {"apiVersion": "v1", "kind": "Secret"}), "Secret.metadata.name: required"),
     ],
 )

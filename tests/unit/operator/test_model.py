@@ -78,10 +78,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"gateway": {"replica": 2, "replicas": 2}},
      "spec.gateway.replica: unknown field: did you mean replicas? allowed here: scaling, replicas, resources"),
     ({"auth": {"replicas": 2}},
-     "spec.auth.replicas: must be 1 with the embedded store, not 2; more need cassandra.contactPoints"),
+     "spec.auth.replicas: must be 1 with the embedded store, not 2; "
+     "more need cassandra.managed or cassandra.contactPoints"),
     ({"size": "medium", "auth": {"replicas": 1}, "push": {"replicas": 1}},
      "spec.message.replicas: must be 1 with the embedded store, not 3; "
-     "more need cassandra.contactPoints"),
+     "more need cassandra.managed or cassandra.contactPoints"),
     ({"size": "tiny"}, "spec.size: must be one of small, medium, large"),
     ({"paused": "yes"}, "spec.paused: must be true or false"),
     ({"version": 0.1}, 'spec.version: must be an image tag such as "0.1.0" (put the number in quotes)'),
@@ -107,9 +108,13 @@ CASSANDRA: dict[str, Any] = {"contactPoints": ["a:9042"], "keyspace": "chat", "l
 REFUSED += [
     ({"cassandra": cassandra}, f"spec.cassandra{told}")
     for cassandra, told in (
-        ({"managed": {}}, ".managed: unknown field: allowed here: embedded, contactPoints, keyspace, localDatacenter, "
-         "replication, credentialsSecret"),
-        ({**CASSANDRA, "embedded": {}}, ": give one of embedded and contactPoints, not both"),
+        ({**CASSANDRA, "embedded": {}}, ": give one of embedded, managed and contactPoints, no more"),
+        ({**CASSANDRA, "managed": {}}, ": give one of embedded, managed and contactPoints, no more"),
+        ({"embedded": {}, "managed": {}}, ": give one of embedded, managed and contactPoints, no more"),
+        ({"managed": {"storage": "20GB"}}, ".managed.storage: must be a size such as 10Gi"),
+        ({"managed": {"replicas": 3}}, ".managed.replicas: unknown field: allowed here: storage, retain"),
+        ({"managed": {}, "keyspace": "chat"}, ".keyspace: goes with contactPoints"),
+        ({"managed": {}, "credentialsSecret": "login"}, ".credentialsSecret: goes with contactPoints"),
         ({"embedded": {"path": "x"}}, ".embedded.path: unknown field: allowed here: retain"),
         ({"embedded": True}, ".embedded: must be a mapping of fields, not true/false"),
         ({"embedded": {}, "keyspace": "chat"}, ".keyspace: goes with contactPoints"),
@@ -139,7 +144,7 @@ REFUSED += [
         ({**CASSANDRA, "credentialsSecret": "Not A Name"},
          ".credentialsSecret: must be an object's name: lower-case letters, digits and '-'"),
         ({**CASSANDRA, "localDataCentre": "dc1"}, ".localDataCentre: unknown field: did you mean localDatacenter? "
-         "allowed here: embedded, contactPoints, keyspace, localDatacenter, replication, credentialsSecret"),
+         "allowed here: embedded, managed, contactPoints, keyspace, localDatacenter, replication, credentialsSecret"),
     )
 ]  # fmt: skip
 
@@ -158,6 +163,13 @@ def test_a_shared_store_takes_any_number_of_replicas() -> None:
     whole = cluster(cassandra={**CASSANDRA, "replication": 1, "credentialsSecret": "login"}, auth={"replicas": 4})
     assert whole.store == ExternalCassandra(("a:9042",), "chat", "dc1", 1, "login")
     assert whole.services["auth"].replicas == 4
+
+
+def test_a_managed_store_takes_any_number_of_replicas() -> None:
+    made = cluster(size="large", cassandra={"managed": {}})
+    assert made.store == Managed("20Gi", retain=True)
+    assert [made.services[name].replicas for name in ("auth", "message", "push")] == [5, 10, 5]
+    assert cluster(cassandra={"managed": {"storage": "1Ti", "retain": False}}).store == Managed("1Ti", retain=False)
 
 
 @pytest.mark.parametrize("given", [None, {}, {"embedded": None}, {"embedded": {}}])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.operator.manifests import cluster
@@ -115,6 +116,47 @@ def test_a_shared_store_is_named_to_those_that_keep_something_and_they_have_no_d
             assert _workload(plan, service).storage is None
 
 
+def test_a_managed_store_is_one_node_that_services_log_in_to_and_make_their_login_at() -> None:
+    plan = build(cluster(size="medium", cassandra={"managed": {"storage": "7Gi", "retain": False}}))
+    assert [one.component for one in plan.workloads][:3] == ["nats", "valkey", "cassandra"]
+    node = _workload(plan, "cassandra")
+    assert (node.replicas, node.storage, node.retain, dict(node.env)) == (1, "7Gi", False, {})
+    assert [(port.name, port.number, port.public) for port in node.ports] == [("client", 9042, False)]
+    (secret,) = plan.secrets
+    assert {"CASSANDRA_PASSWORD", "CASSANDRA_ADMIN_PASSWORD"} <= set(secret.keys)
+    expected = {
+        "CASSANDRA_CONTACT_POINTS": Address("cassandra", "client"),
+        "CASSANDRA_KEYSPACE": "pushcluster",
+        "CASSANDRA_LOCAL_DATACENTER": "datacenter1",
+        "CASSANDRA_REPLICATION": "1",
+        "CASSANDRA_USER": "push",
+        "CASSANDRA_PASSWORD": SecretKey("chat-credentials", "CASSANDRA_PASSWORD"),
+        "CASSANDRA_ADMIN_PASSWORD": SecretKey("chat-credentials", "CASSANDRA_ADMIN_PASSWORD"),
+    }
+    for service in ("gateway", "auth", "message", "presence", "push"):
+        env = _env(plan, service)
+        keeps = service in ("auth", "message", "push")
+        assert {name: env[name] for name in env if name.startswith("CASS")} == (expected if keeps else {})
+        assert "SQLITE_PATH" not in env
+        assert _workload(plan, service).storage is None
+    other = build(cluster(cassandra={"managed": {}}))
+    assert _workload(other, "cassandra").revision == node.revision
+
+
+def test_passwords_are_kept_as_long_as_a_volume_is_that_only_they_open() -> None:
+    goes = {"managed": {"retain": False}}
+    stays = build(cluster(nats=goes, redis=goes, cassandra={"managed": {}}))
+    assert stays.secrets[0].retain
+    assert not build(cluster(nats=goes, redis=goes, cassandra=goes)).secrets[0].retain
+
+
+def test_a_managed_cassandra_talks_to_nobody_and_lets_nobody_in_unasked() -> None:
+    config = yaml.safe_load(_workload(build(cluster(cassandra={"managed": {}})), "cassandra").config or "")
+    assert (config["authenticator"], config["authorizer"]) == ("PasswordAuthenticator", "CassandraAuthorizer")
+    assert config["listen_address"] == config["seed_provider"][0]["parameters"][0]["seeds"] == "127.0.0.1"
+    assert config["commitlog_sync"] == "batch"
+
+
 def test_nobody_may_publish_deliveries_and_only_the_message_service_manages_streams() -> None:
     config = _workload(build(cluster()), "nats").config or ""
     users = {line.split("user: ")[1].split(",")[0]: line for line in config.splitlines() if "{user:" in line}
@@ -138,11 +180,12 @@ def _redis(nats: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 _clusters = st.builds(
-    lambda replicas, presence, nats, redis, keys, version: cluster(
+    lambda replicas, presence, nats, redis, store, keys, version: cluster(
         gateway={"replicas": replicas}, presence={"replicas": presence}, nats=nats, redis=_redis(redis),
-        tokens={"signingKeysSecret": keys}, version=version,
+        cassandra={store: {}}, tokens={"signingKeysSecret": keys}, version=version,
     ),
-    st.integers(1, 1000), st.integers(1, 50), _backing, _backing, st.sampled_from([None, "keys"]),
+    st.integers(1, 1000), st.integers(1, 50), _backing, _backing, st.sampled_from(["embedded", "managed"]),
+    st.sampled_from([None, "keys"]),
     st.sampled_from(["0.1.0", "0.2.0"]),
 )  # fmt: skip
 

@@ -16,11 +16,12 @@ from push_operator.plan.build import build
 from push_operator.plan.workload import GeneratedSecret
 from push_operator.render.build import render
 from push_operator.render.objects import COMPONENT, Images, Object, Owner
+from push_operator.render.services import endpoints_of
 from push_operator.render.settings import generated_secret
 from push_operator.stores import Embedded
 
 OWNER = Owner("apps", "chat", "0000-1111")
-IMAGES = Images("registry.example/push/workload", "nats:2", "valkey:9")
+IMAGES = Images("registry.example/push/workload", "nats:2", "valkey:9", "cassandra:5")
 
 _SELECTORS: dict[str, Callable[[Object], dict[str, str]]] = {
     "Service": lambda spec: spec["selector"],
@@ -52,20 +53,25 @@ _quantities = st.fixed_dictionaries({}, optional={"cpu": st.sampled_from([1, "25
 _resources = st.fixed_dictionaries({}, optional={"requests": _quantities, "limits": _quantities})
 
 
-def _made(gateways: int, presences: int, nats: Any, redis: Any, retain: bool, version: str, resources: Any) -> Any:
+_stores = st.sampled_from(["embedded", "managed"])
+
+
+def _made(
+    gateways: int, presences: int, nats: Any, redis: Any, store: str, retain: bool, version: str, resources: Any
+) -> Any:
     return cluster(
         gateway={"replicas": gateways, "resources": resources},
         presence={"replicas": presences, "resources": resources},
         nats={"url": "nats://peer:1"} if "url" in nats else nats,
         redis={"url": "redis://peer:1"} if "url" in redis else redis,
-        cassandra={"embedded": {"retain": retain}},
+        cassandra={store: {"retain": retain}},
         image={"pullSecrets": ["registry"]} if retain else {},
         version=version,
     )
 
 
 _clusters = st.builds(
-    _made, st.integers(1, 1000), st.integers(1, 50), _backing, _backing, st.booleans(),
+    _made, st.integers(1, 1000), st.integers(1, 50), _backing, _backing, _stores, st.booleans(),
     st.sampled_from(["0.1.0", "0.2.0"]), _resources,
 )  # fmt: skip
 
@@ -204,6 +210,51 @@ def test_the_servers_are_reached_by_their_clients_alone() -> None:
     assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
 
 
+def test_only_those_that_keep_something_reach_cassandra() -> None:
+    (policy,) = _of(_render(cluster(cassandra={"managed": {}})), "NetworkPolicy", "chat-cassandra")
+    (rule,) = policy["spec"]["ingress"]
+    (allowed,) = rule["from"][0]["podSelector"]["matchExpressions"]
+    assert (allowed["values"], rule["ports"]) == (["auth", "message", "push"], [{"port": "client", "protocol": "TCP"}])
+    assert "egress" not in policy["spec"]
+
+
+def test_a_managed_cassandra_is_one_node_with_a_volume_and_a_name_of_its_own() -> None:
+    objects = _render(cluster(size="medium", cassandra={"managed": {"storage": "7Gi", "retain": False}}))
+    (stateful,) = _of(objects, "StatefulSet", "chat-cassandra")
+    spec = stateful["spec"]
+    assert (spec["replicas"], spec["serviceName"]) == (1, "chat-cassandra")
+    assert spec["volumeClaimTemplates"][0]["spec"]["resources"] == {"requests": {"storage": "7Gi"}}
+    assert spec["persistentVolumeClaimRetentionPolicy"]["whenDeleted"] == "Delete"
+    (service,) = _of(objects, "Service", "chat-cassandra")
+    assert service["spec"]["clusterIP"] == "None"
+    assert endpoints_of([service]) == {"cassandra": "chat-cassandra.apps.svc:9042"}
+    assert not list(_of(objects, "PersistentVolumeClaim"))
+    assert {one["spec"]["strategy"]["type"] for one in _of(objects, "Deployment")} == {"RollingUpdate"}
+    assert "chat-cassandra" not in {one["metadata"]["name"] for one in _of(objects, "PodDisruptionBudget")}
+
+
+def test_cassandra_writes_only_where_it_may_and_fits_into_its_pod() -> None:
+    objects = _render(cluster(cassandra={"managed": {}}))
+    (stateful,) = _of(objects, "StatefulSet", "chat-cassandra")
+    (container,) = stateful["spec"]["template"]["spec"]["containers"]
+    assert (container["image"], container["command"]) == ("cassandra:5", ["cassandra"])
+    options = dict(argument.removeprefix("-D").split("=", 1) for argument in container["args"][1:])
+    mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    (config,) = _of(objects, "ConfigMap", "chat-cassandra")
+    for option in ("cassandra.config", "logback.configurationFile"):
+        folder, _, file = options[option].removeprefix("file://").rpartition("/")
+        assert folder == mounts["config"]
+        assert file in config["data"]
+    assert options["cassandra.storagedir"] == mounts["data"]
+    env = {one["name"]: one.get("value") for one in container["env"]}
+    scratch = {env["CASSANDRA_LOG_DIR"], options["java.io.tmpdir"], options["jna.tmpdir"]}
+    assert scratch == {mounts["scratch"]}
+    assert "FileAppender" not in config["data"]["logback.xml"]
+    mib = [int((env[name] or "").removesuffix("M")) for name in ("MAX_HEAP_SIZE", "MAX_DIRECT_MEMORY_SIZE")]
+    assert sum(mib) + 400 <= 2048
+    assert container["resources"]["limits"] == {"memory": "2Gi"}
+
+
 def test_what_is_said_of_a_resource_replaces_all_that_is_assumed_of_it() -> None:
     (deployment,) = _of(_render(cluster(gateway={"replicas": 1, "resources": {"requests": {"memory": "4Gi"}}})),
                         "Deployment", "chat-gateway")  # fmt: skip
@@ -212,15 +263,18 @@ def test_what_is_said_of_a_resource_replaces_all_that_is_assumed_of_it() -> None
 
 
 def test_images_and_addresses() -> None:
-    objects = _render(cluster(version="1.2"))
+    objects = _render(cluster(version="1.2", cassandra={"managed": {}}))
     images = {one["metadata"]["labels"][COMPONENT]:
               one["spec"]["template"]["spec"]["containers"][0]["image"] for one in _sets(objects)}  # fmt: skip
-    assert images == {"nats": "nats:2", "valkey": "valkey:9"} | dict.fromkeys(
+    assert images == {"nats": "nats:2", "valkey": "valkey:9", "cassandra": "cassandra:5"} | dict.fromkeys(
         SERVICES, "registry.example/push/workload:1.2"
     )
     (gateway,) = _of(objects, "Deployment", "chat-gateway")
     env = {one["name"]: one.get("value") for one in gateway["spec"]["template"]["spec"]["containers"][0]["env"]}
     assert env["NATS_URL"] == "nats://chat-nats.apps.svc:4222"
     assert env["REDIS_URL"] == "redis://chat-valkey.apps.svc:6379"
+    (auth,) = _of(objects, "Deployment", "chat-auth")
+    env = {one["name"]: one.get("value") for one in auth["spec"]["template"]["spec"]["containers"][0]["env"]}
+    assert env["CASSANDRA_CONTACT_POINTS"] == "chat-cassandra.apps.svc:9042"
     own = _render(cluster(image={"repository": "mine/workload"}))
     assert next(_of(own, "Deployment"))["spec"]["template"]["spec"]["containers"][0]["image"] == "mine/workload:0.1.0"

@@ -91,6 +91,8 @@ def test_how_to_reach_cassandra() -> None:
     points = (("one", 9042), ("two.example", 9043), ("::1", 9044), ("10.0.0.1", 9042))
     assert PushConfig.parse(SHARED).store == CassandraConfig(points, "chat", "dc1", None, None, 3)
     assert PushConfig.parse(SHARED | login).store == CassandraConfig(points, "chat", "dc1", "chat", "x", 5)
+    made_here = SHARED | login | {"CASSANDRA_ADMIN_PASSWORD": "y"}
+    assert PushConfig.parse(made_here).store == CassandraConfig(points, "chat", "dc1", "chat", "x", 5, "y")
     assert PushConfig.parse(GOOD).store == SqliteConfig("/data/file.db")
 
 
@@ -108,6 +110,7 @@ def test_how_to_reach_cassandra() -> None:
         ("CASSANDRA_LOCAL_DATACENTER", ""),
         ("CASSANDRA_LOCAL_DATACENTER", "dc'"),
         ("CASSANDRA_REPLICATION", "0"),
+        ("CASSANDRA_ADMIN_PASSWORD", "of nobody's login"),
     ],
 )
 def test_a_wrong_way_to_cassandra(name: str, value: str) -> None:

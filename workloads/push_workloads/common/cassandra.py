@@ -108,6 +108,11 @@ class Cassandra:
         """How many nodes of the local datacenter are up."""
         return len(self._local_hosts())
 
+    async def go_on_with(self, cluster: Cluster, session: Session) -> None:
+        """Another connected session in place of this one's, which is closed: what it has under way fails."""
+        old, self._cluster, self._session = self._cluster, cluster, session
+        await asyncio.to_thread(old.shutdown)
+
     async def close(self) -> None:
         await asyncio.to_thread(self._cluster.shutdown)
 

@@ -33,13 +33,28 @@ CONNECT_SECONDS: Final = 5.0
 PROTOCOL: Final = 4  # the newest that ScyllaDB speaks too
 
 
+class LoginRefused(Unavailable):
+    """Cassandra is there and does not know this user with this password, or does not know them yet."""
+
+
 async def connect(config: CassandraConfig) -> Cassandra:
-    """One attempt, without a keyspace. Raises Unavailable."""
+    """One attempt, without a keyspace. Raises Unavailable; LoginRefused where that is the reason."""
+    return Cassandra(*await _connected(config), config)
+
+
+async def reconnect(cassandra: Cassandra, config: CassandraConfig) -> None:
+    """One attempt at a session anew, under the addresses that the contact points have by now. What was prepared goes
+    on to work. Raises Unavailable, and then the old session stays."""
+    await cassandra.go_on_with(*await _connected(config))
+
+
+async def _connected(config: CassandraConfig) -> tuple[Cluster, Session]:
     try:
-        cluster, session = await asyncio.to_thread(_connect, config)
+        return await asyncio.to_thread(_connect, config)
     except (*FAILURES, OSError) as error:
-        raise Unavailable(f"Cassandra cannot be reached: {_reason(error)}", retry_after_ms=RETRY_MS) from error
-    return Cassandra(cluster, session, config)
+        cause = _cause(error)
+        kind = LoginRefused if _is_refused(cause) else Unavailable
+        raise kind(f"Cassandra cannot be reached: {_reason(cause)}", retry_after_ms=RETRY_MS) from error
 
 
 def _connect(config: CassandraConfig) -> tuple[Cluster, Session]:
@@ -82,12 +97,19 @@ def _profile(datacenter: str) -> ExecutionProfile:
     )
 
 
-def _reason(error: Exception) -> str:
-    """Why, from the first node that was tried: the outer error only says that none was left."""
+def _cause(error: Exception) -> Exception:
+    """From the first node that was tried: the outer error only says that none was left."""
     causes = error.errors if isinstance(error, NoHostAvailable) else None
-    inner = next(iter(causes.values()), error) if isinstance(causes, dict) else error
-    if isinstance(inner, UnresolvableContactPoints):
+    return next(iter(causes.values()), error) if isinstance(causes, dict) else error
+
+
+def _is_refused(cause: Exception) -> bool:
+    return isinstance(cause, AuthenticationFailed) and "credentials" in str(cause)
+
+
+def _reason(cause: Exception) -> str:
+    if isinstance(cause, UnresolvableContactPoints):
         return "no contact point has an address"
-    if isinstance(inner, AuthenticationFailed):
-        return "it refuses the login" if "credentials" in str(inner) else "it wants a login"
-    return f"{type(inner).__name__}: {inner}"[:300]
+    if isinstance(cause, AuthenticationFailed):
+        return "it refuses the login" if _is_refused(cause) else "it wants a login"
+    return f"{type(cause).__name__}: {cause}"[:300]

@@ -17,7 +17,9 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from push_workloads.common.cassandra import SCHEMA_SECONDS, Cassandra, Refused, Statement, Undecided
-from push_workloads.common.cassandra_connect import connect
+from push_workloads.common.cassandra_connect import reconnect
+from push_workloads.common.cassandra_keyspace import make_keyspace
+from push_workloads.common.cassandra_login import admitted
 from push_workloads.common.config import CassandraConfig
 from push_workloads.common.errors import Unavailable
 from push_workloads.common.tasks import beside
@@ -50,7 +52,7 @@ async def opened(
     try:
         watched = await cassandra.prepare("SELECT owner FROM {ks}.schema_lock WHERE name = ?")
         state.now(None)
-        async with beside(_watch(cassandra, watched, state)):
+        async with beside(_watch(cassandra, config, watched, state)):
             yield cassandra
     finally:
         await cassandra.close()
@@ -78,7 +80,7 @@ async def _ready(config: CassandraConfig, component: str, migrations: Sequence[s
 
 
 async def _attempt(config: CassandraConfig, component: str, migrations: Sequence[str]) -> Cassandra:
-    cassandra = await connect(config)
+    cassandra = await admitted(config)
     try:
         await ensure_schema(cassandra, config, component, migrations)
     except BaseException:
@@ -87,14 +89,21 @@ async def _attempt(config: CassandraConfig, component: str, migrations: Sequence
     return cassandra
 
 
-async def _watch(cassandra: Cassandra, statement: Statement, state: _State) -> None:
-    """A small read by quorum now and then: whether it is answered is whether requests would be."""
+async def _watch(cassandra: Cassandra, config: CassandraConfig, statement: Statement, state: _State) -> None:
+    """A small read by quorum now and then: whether it is answered is whether requests would be.
+
+    When every node is away, the names of the contact points are asked anew: a pod that was restarted has another
+    address, and the driver resolves a name only once.
+    """
     while True:
         try:
             await cassandra.row(statement, _LOCK)
             state.now(None)
         except Unavailable as error:
             state.now(error.message)
+            if cassandra.nodes() == 0:
+                with suppress(Unavailable):  # what it waits for is said already
+                    await reconnect(cassandra, config)
         await asyncio.sleep(WATCH_SECONDS)
 
 
@@ -114,18 +123,8 @@ async def ensure_schema(
 
 
 async def ensure_keyspace(cassandra: Cassandra, config: CassandraConfig) -> None:
-    """Makes the keyspace when it is not there. One that exists stays as its administrator made it."""
-    found = await cassandra.rows("SELECT keyspace_name FROM system_schema.keyspaces")
-    if config.keyspace not in {row["keyspace_name"] for row in found}:
-        nodes = cassandra.nodes()
-        if nodes < config.replication:
-            raise Unavailable(
-                f"datacenter {config.local_datacenter} has {nodes} nodes, and the keyspace needs {config.replication}"
-            )
-        await cassandra.change_schema(
-            "CREATE KEYSPACE IF NOT EXISTS {ks} WITH replication = {'class': 'NetworkTopologyStrategy', "
-            f"'{config.local_datacenter}': {config.replication}}}"
-        )
+    """The keyspace, and in it what changes of the schema are done with."""
+    await make_keyspace(cassandra, config)
     await _ensure_ledger(cassandra)
 
 

@@ -169,7 +169,8 @@ class SqliteConfig:
 
 @dataclass(frozen=True, slots=True)
 class CassandraConfig:
-    """The store that replicas share. `replication`: copies in the local datacenter, when the keyspace is made here."""
+    """The store that replicas share. `replication`: copies in the local datacenter, when the keyspace is made here.
+    `admin_password`: where the operator runs it, whose login is made by whoever comes first."""
 
     contact_points: tuple[tuple[str, int], ...]
     keyspace: str
@@ -177,6 +178,7 @@ class CassandraConfig:
     user: str | None
     password: str | None
     replication: int
+    admin_password: str | None = None
 
     @classmethod
     def read(cls, env: Env) -> CassandraConfig:
@@ -186,13 +188,18 @@ class CassandraConfig:
         datacenter = env.text("CASSANDRA_LOCAL_DATACENTER")
         if datacenter and not _DATACENTER.fullmatch(datacenter):
             env.fault("CASSANDRA_LOCAL_DATACENTER must be 1 to 64 of A-Z a-z 0-9 . _ -")
+        user, password = env.optional("CASSANDRA_USER"), env.optional("CASSANDRA_PASSWORD")
+        admin_password = env.optional("CASSANDRA_ADMIN_PASSWORD")
+        if admin_password and not (user and password):
+            env.fault("CASSANDRA_ADMIN_PASSWORD goes with CASSANDRA_USER and CASSANDRA_PASSWORD")
         return cls(
             contact_points=tuple(_contact_point(env, word) for word in env.words("CASSANDRA_CONTACT_POINTS")),
             keyspace=keyspace,
             local_datacenter=datacenter,
-            user=env.optional("CASSANDRA_USER"),
-            password=env.optional("CASSANDRA_PASSWORD"),
+            user=user,
+            password=password,
             replication=env.integer("CASSANDRA_REPLICATION", 3, 1, 9),
+            admin_password=admin_password,
         )
 
 
