@@ -156,6 +156,29 @@ def test_what_is_no_longer_wanted_goes_and_what_is_not_ours_stays(
     namespace.until(lambda: _ready(namespace))
 
 
+def test_a_managed_cassandra_in_place_of_files_comes_with_passwords_and_goes_again(
+    namespace: Namespace, operator: OperatorProcess
+) -> None:
+    namespace.create(manifest())
+    namespace.until(lambda: _ready(namespace))
+    before = namespace.server.get(namespace.path("secrets", "chat-credentials"))["data"]
+    namespace.server.merge(namespace.push(), {"spec": {"size": "medium", "cassandra": {"managed": {}}}})
+    namespace.until(lambda: namespace.server.get(namespace.apps("statefulsets", "chat-cassandra")))
+    namespace.until(lambda: _ready(namespace))
+    assert "persistentvolumeclaims/chat-auth-data" in _children(namespace)
+    auth = namespace.server.get(namespace.apps("deployments", "chat-auth"))["spec"]
+    assert (auth["replicas"], auth["strategy"]["type"]) == (2, "RollingUpdate")
+    after = namespace.server.get(namespace.path("secrets", "chat-credentials"))["data"]
+    assert after.keys() - before.keys() == {"CASSANDRA_PASSWORD", "CASSANDRA_ADMIN_PASSWORD"}
+    assert {key: after[key] for key in before} == before
+    components = namespace.server.get(namespace.push())["status"]["components"]
+    endpoints = {one["name"]: one["endpoint"] for one in components}
+    assert endpoints["cassandra"] == f"chat-cassandra.{namespace.name}.svc:9042"
+    namespace.server.merge(namespace.push(), {"spec": {"size": "small", "cassandra": None}})
+    namespace.until(lambda: not [name for name in _children(namespace) if "cassandra" in name])
+    namespace.until(lambda: _ready(namespace))
+
+
 def test_what_only_the_operator_can_know_is_told_and_mends_itself(
     namespace: Namespace, operator: OperatorProcess
 ) -> None:
