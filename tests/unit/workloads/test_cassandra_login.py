@@ -1,4 +1,4 @@
-"""What makes a login at a Cassandra of the operator's: the order in which it does, and whatever a password is made of."""
+"""What makes a login at a Cassandra of the operator's: in which order, and whatever a password is made of."""
 
 from __future__ import annotations
 
