@@ -12,7 +12,7 @@ from push_operator.errors import Rejected, SpecError
 from push_operator.model import parse
 from push_operator.plan.build import build
 from push_operator.plan.events import events
-from push_operator.plan.status import Status, condition, refused_status, running_status, stalled_status
+from push_operator.plan.status import Status, condition, generation, refused_status, running_status, stalled_status
 from push_operator.plan.workload import Plan
 
 RESYNC_SECONDS = 300.0
@@ -40,9 +40,11 @@ async def reconcile(key: str, cluster: Cluster, now: Now) -> float:
         except Rejected as error:
             await _publish(key, cluster, stalled_status("Rejected", str(error), observed, _stamp(now)), observed.body)
             return REJECTED_SECONDS
-        observed = await cluster.observe(key)
+        planned, observed = observed.body, await cluster.observe(key)
         if observed.body is None:
             return RESYNC_SECONDS
+        if generation(observed.body) != generation(planned):
+            return 0  # changed meanwhile: what is there now answers a wish that was not planned yet
     status = running_status(wanted, plan, observed, _stamp(now))
     await _publish(key, cluster, status, observed.body or {})
     return RESYNC_SECONDS if _settled(status) else UNSETTLED_SECONDS

@@ -26,7 +26,7 @@ def running_status(cluster: PushCluster, plan: Plan, observed: Observed, now: st
     ]
     gateways = next(one for one in components if one["name"] == SERVICES[0])
     return {
-        "observedGeneration": _generation(observed),
+        "observedGeneration": generation(observed.body),
         "components": components,
         "gateways": gateways["ready"],
         "readyGateways": f"{gateways['ready']}/{gateways['desired']}",
@@ -50,7 +50,7 @@ def stalled_status(reason: str, message: str, observed: Observed, now: str) -> S
         ("Stalled", True, reason, message),
     ]
     before = dict((observed.body or {}).get("status") or {})
-    before.update(observedGeneration=_generation(observed), conditions=_conditions(conditions, observed, now))
+    before.update(observedGeneration=generation(observed.body), conditions=_conditions(conditions, observed, now))
     return before
 
 
@@ -78,8 +78,9 @@ def _lack(component: Mapping[str, Any], observed: Observed) -> str:
     return f"{text} ({notes[0]})" if notes else text
 
 
-def _generation(observed: Observed) -> int:
-    return int(((observed.body or {}).get("metadata") or {}).get("generation") or 0)
+def generation(body: Mapping[str, Any] | None) -> int:
+    """Which wish of its user's an object is; 0 where nobody counts."""
+    return int(((body or {}).get("metadata") or {}).get("generation") or 0)
 
 
 def _conditions(wanted: list[tuple[str, bool, str, str]], observed: Observed, now: str) -> list[dict[str, Any]]:

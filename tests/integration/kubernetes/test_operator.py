@@ -38,6 +38,12 @@ def _ready(place: Namespace) -> bool:
     return place.condition("Ready") == ("True", "AllReady")
 
 
+def _ready_as_asked(place: Namespace) -> bool:
+    """Ready, and not still so from before the last change."""
+    body = place.server.get(place.push())
+    return _ready(place) and body["status"]["observedGeneration"] == body["metadata"]["generation"]
+
+
 def _gateways(place: Namespace) -> list[dict[str, Any]]:
     return [one for one in place.items(place.apps("deployments")) if "-gateway-" in one["metadata"]["name"]]
 
@@ -163,8 +169,8 @@ def test_a_managed_cassandra_in_place_of_files_comes_with_passwords_and_goes_aga
     namespace.until(lambda: _ready(namespace))
     before = namespace.server.get(namespace.path("secrets", "chat-credentials"))["data"]
     namespace.server.merge(namespace.push(), {"spec": {"size": "medium", "cassandra": {"managed": {}}}})
-    namespace.until(lambda: namespace.server.get(namespace.apps("statefulsets", "chat-cassandra")))
-    namespace.until(lambda: _ready(namespace))
+    namespace.until(lambda: _ready_as_asked(namespace))
+    assert namespace.server.get(namespace.apps("statefulsets", "chat-cassandra"))
     assert "persistentvolumeclaims/chat-auth-data" in _children(namespace)
     auth = namespace.server.get(namespace.apps("deployments", "chat-auth"))["spec"]
     assert (auth["replicas"], auth["strategy"]["type"]) == (2, "RollingUpdate")
@@ -176,7 +182,7 @@ def test_a_managed_cassandra_in_place_of_files_comes_with_passwords_and_goes_aga
     assert endpoints["cassandra"] == f"chat-cassandra.{namespace.name}.svc:9042"
     namespace.server.merge(namespace.push(), {"spec": {"size": "small", "cassandra": None}})
     namespace.until(lambda: not [name for name in _children(namespace) if "cassandra" in name])
-    namespace.until(lambda: _ready(namespace))
+    namespace.until(lambda: _ready_as_asked(namespace))
 
 
 def test_what_only_the_operator_can_know_is_told_and_mends_itself(

@@ -84,6 +84,30 @@ async def test_an_object_that_is_gone_is_pruned() -> None:
     assert cluster.plans[KEY] == Plan()
 
 
+class _Impatient(MemoryCluster):
+    """Its user changes the object while it is applied."""
+
+    async def apply(self, key: str, plan: Plan) -> None:
+        await super().apply(key, plan)
+        body = self.objects[key]
+        if body["metadata"]["generation"] == 1:
+            changed = manifest(presence={"replicas": 9})
+            self.objects[key] = {**changed, "metadata": {**body["metadata"], "generation": 2}}
+
+
+async def test_the_status_of_one_wish_is_never_told_of_the_next() -> None:
+    """Ready, of a generation that nobody has applied, would end a `kubectl wait` too early."""
+    cluster = _Impatient()
+    cluster.ready = True
+    body = manifest()
+    cluster.put(KEY, {**body, "metadata": {**body["metadata"], "generation": 1}})
+    assert await reconcile(KEY, cluster, _now) == 0
+    assert "status" not in cluster.objects[KEY]
+    await reconcile(KEY, cluster, _now)
+    assert cluster.objects[KEY]["status"]["observedGeneration"] == 2
+    assert cluster.plans[KEY].workload("presence").replicas == 9  # type: ignore[union-attr]
+
+
 class _WithSecret(MemoryCluster):
     """Has one Secret."""
 
