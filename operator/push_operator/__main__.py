@@ -96,7 +96,7 @@ class _Operator:
                 await asyncio.wait({watching}, timeout=5)
 
     async def _watch(self, stop: asyncio.Event) -> None:
-        await watch(self._cluster, self._config.namespaces, stop, self._watching)
+        await watch(self._cluster, self._config.identity, self._config.namespaces, stop, self._watching)
         # kopf returns only when it was told to: by us, or by a signal that came while it was starting.
         self._stopping.set()
 
