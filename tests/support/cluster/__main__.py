@@ -17,7 +17,8 @@ def main() -> int:
             cluster.images.product()
             cluster.images.backing()
             print(f"export KUBECONFIG={cluster.kubeconfig} PATH={cluster.programs}:$PATH", flush=True)
-            print("ready; Ctrl-C removes it", flush=True)
+            cluster.share()
+            print("ready; tests that are started meanwhile use it; Ctrl-C removes it", flush=True)
             threading.Event().wait()
     except KeyboardInterrupt:
         pass

@@ -22,7 +22,7 @@ from tests.support.waiting import within
 PROGRAMS: Final = ("containerd", "ctr", "runc", "ip", "iptables", "iptables-save", "iptables-restore", "conntrack",
                    "sysctl", "openssl", "buildah", "debootstrap", "gcc")  # fmt: skip
 READY_SECONDS: Final = 60.0
-VOLUMES: Final = 40
+VOLUMES: Final = 150  # five for each platform, and never used twice
 _ADDONS: Final = Path(__file__).with_name("addons")
 _USERS: Final = (
     "scheduler-token,system:kube-scheduler,scheduler,",
@@ -32,11 +32,13 @@ _USERS: Final = (
 
 
 class BareCluster:
-    """The Provider port. What an earlier run that was killed has left is removed first."""
+    """The Provider port. What an earlier run that was killed has left is removed first; one that runs and is shared is
+    used, and left running."""
 
     def __init__(self) -> None:
         self._lock: TextIO | None = None
         self.folder = Path(tempfile.gettempdir()) / "pushcluster-cluster"
+        self._shared = self.folder / "shared"
         self.programs = Path()
         self.kubeconfig = self.folder / "admin.kubeconfig"
         self._socket = self.folder / "containerd.sock"
@@ -53,7 +55,8 @@ class BareCluster:
         if programs is None:
             raise NoCluster("no cluster can run here: no Go on this machine and none to be had")
         self.programs = programs
-        self._only_one()
+        if not self._only_one():
+            return
         self._clean()
         self.folder.mkdir()
         self._machine()
@@ -79,9 +82,22 @@ class BareCluster:
 
     # ------------------------------------------------------------------------------------------------------------------
 
-    def _only_one(self) -> None:
-        self._lock = self.folder.with_suffix(".lock").open("w")
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
+    def share(self) -> None:
+        """For whoever starts one now, as long as this one runs."""
+        self._shared.touch()
+
+    def _only_one(self) -> bool:
+        """Waits for another run to end. False when there is one to be shared."""
+        lock = self.folder.with_suffix(".lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if self._shared.exists():
+                lock.close()
+                return False
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        self._lock = lock
+        return True
 
     def _machine(self) -> None:
         """An address for the node that pods can reach: a bridge with no ports."""

@@ -1,7 +1,7 @@
 """Images for the tests' cluster: the product's by `make images`, its backing services' from the wheels' own programs.
 
-Where Docker runs it builds them on the official Python image; else buildah does, on a base made of Debian's packages, as
-there is no registry to be had one from.
+Where Docker runs it builds them on the official Python image; else buildah does, on a base made of Debian's packages,
+as there may be no registry to have one from.
 """
 
 from __future__ import annotations

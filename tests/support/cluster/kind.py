@@ -35,6 +35,9 @@ class KindCluster:
         _kind("create", "cluster", "--name", NAME, "--config", str(CONFIG), "--kubeconfig", str(self.kubeconfig),
               "--wait", READY)  # fmt: skip
 
+    def share(self) -> None:
+        """Nothing to do: kind's clusters have names, and tests begin with a new one of theirs."""
+
     def load(self, image: str, archive: Path) -> None:
         _kind("load", "image-archive", str(archive), "--name", NAME)
 

@@ -19,6 +19,9 @@ class Provider(Protocol):
     def start(self) -> None:
         """Returns when a node is Ready. Raises NoCluster before anything is started."""
 
+    def share(self) -> None:
+        """Tests that are started while it runs use this one, instead of one of their own."""
+
     def load(self, image: str, archive: Path) -> None:
         """Puts an image on every node under this name; pods find it without a registry."""
 

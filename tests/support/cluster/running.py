@@ -7,7 +7,6 @@ import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Final
 
 from tests.support.cluster.bare import BareCluster
@@ -24,6 +23,9 @@ class Cluster:
     def __init__(self, provider: Provider, images: Images) -> None:
         self._provider, self.images = provider, images
         self.programs, self.kubeconfig = provider.programs, provider.kubeconfig
+
+    def share(self) -> None:
+        self._provider.share()
 
     @property
     def environ(self) -> dict[str, str]:
