@@ -52,7 +52,9 @@ def parser(program: str) -> argparse.ArgumentParser:
     )  # fmt: skip
     made.add_argument("--version", action="version", version=__version__)
     made.set_defaults(otherwise=KUBE if plugin else None)
-    commands = made.add_subparsers(title="commands", metavar="COMMAND", required=True, dest="command")
+    commands = made.add_subparsers(
+        title="commands", metavar="COMMAND", required=True, dest="command", parser_class=_Command
+    )
     here, anywhere = _here(), _anywhere(plugin)
     _up(commands, here)
     commands.add_parser("down", parents=[here], help="stop the platform that runs here")
@@ -63,14 +65,21 @@ def parser(program: str) -> argparse.ArgumentParser:
     return made
 
 
-def _here() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(add_help=False)
+class _Command(argparse.ArgumentParser):
+    """Whole names only: `--name` would be taken for `--namespace` where there is no `--name`."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
+
+
+def _here() -> _Command:
+    made = _Command(add_help=False)
     made.add_argument("--state", metavar="DIR", help="the platform's folder (default: $PUSH_STATE, else ./.push)")
     return made
 
 
-def _anywhere(plugin: bool) -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(add_help=False, parents=[_here()])
+def _anywhere(plugin: bool) -> _Command:
+    made = _Command(add_help=False, parents=[_here()])
     default = KUBE if plugin else f"{LOCAL} when a platform runs here, else {KUBE}"
     made.add_argument("--target", choices=(LOCAL, KUBE), help=f"where it is (default: {default})")
     kube = made.add_argument_group("on Kubernetes, as kubectl has them")
@@ -80,7 +89,7 @@ def _anywhere(plugin: bool) -> argparse.ArgumentParser:
     return made
 
 
-def _up(commands: Any, here: argparse.ArgumentParser) -> None:
+def _up(commands: Any, here: _Command) -> None:
     up = commands.add_parser("up", parents=[here], help="run a manifest here, in the foreground")
     up.add_argument("file", metavar="FILE", help="a PushCluster, with any Secrets it names")
     up.add_argument("--host", default="127.0.0.1", help="address that the services listen on (default: %(default)s)")
@@ -89,25 +98,25 @@ def _up(commands: Any, here: argparse.ArgumentParser) -> None:
                     help="when to say what keeps it from being ready (default: 120)")  # fmt: skip
 
 
-def _get(commands: Any, anywhere: argparse.ArgumentParser) -> None:
+def _get(commands: Any, anywhere: _Command) -> None:
     get = commands.add_parser("get", parents=[anywhere], help="show what runs, and where")
     get.add_argument("name", metavar="NAME", nargs="?", help="one PushCluster (default: all of the namespace)")
     get.add_argument("-o", "--output", choices=FORMATS, default="table", help="default: %(default)s")
 
 
-def _apply(commands: Any, anywhere: argparse.ArgumentParser) -> None:
+def _apply(commands: Any, anywhere: _Command) -> None:
     apply = commands.add_parser("apply", parents=[anywhere], help="change what runs to a manifest")
     apply.add_argument("file", metavar="FILE", help="a PushCluster, with any Secrets it names")
 
 
-def _scale(commands: Any, anywhere: argparse.ArgumentParser) -> None:
+def _scale(commands: Any, anywhere: _Command) -> None:
     scale = commands.add_parser("scale", parents=[anywhere], help="run another number of one component")
     scale.add_argument("component", choices=SERVICES, metavar="COMPONENT", help=", ".join(SERVICES))
     scale.add_argument("replicas", type=int, metavar="N")
     _add_name(scale)
 
 
-def _logs(commands: Any, anywhere: argparse.ArgumentParser) -> None:
+def _logs(commands: Any, anywhere: _Command) -> None:
     logs = commands.add_parser("logs", parents=[anywhere], help="print the log of one component")
     logs.add_argument("component", choices=LOGGED, metavar="COMPONENT", help=", ".join(LOGGED))
     logs.add_argument("-f", "--follow", action="store_true", help="go on with what is written from now on")

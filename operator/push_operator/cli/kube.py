@@ -41,7 +41,7 @@ class KubeTarget:
         try:
             done = self._kubectl.run("apply", "--filename=-", text=text)
         except Failed as error:  # of several objects the others are applied
-            rest = f" (but: {_joined(error.printed)})" if error.printed.strip() else ""
+            rest = f" (but done: {_joined(error.printed)})" if error.printed.strip() else ""
             raise ClusterError(f"{file}: {error}{rest}") from error
         return f"{_joined(done)} {self._where()}"
 

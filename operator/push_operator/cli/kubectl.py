@@ -28,6 +28,7 @@ WORDS_CHARACTERS = 600
 _READ_BYTES = 64 * 1024
 _OWN_LOG = re.compile(r"[EWIF]\d{4} \d\d:\d\d:")  # klog: the same once more, five times over
 _WARNING = "Warning: "
+_DUMP = re.compile(r'"(?=(?:map\[|\{|(?:[^"\\]|\\.){80}))(?:[^"\\]|\\.)*"')  # a whole object, or nearly
 _INSTALL: Final = "install crds/pushcluster.yaml and the operator there (docs/operator.md)"
 _FIXES: Final = (
     (r'resource type "pushclusters"', _INSTALL),
@@ -154,19 +155,19 @@ def items(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
 def words_of(stderr: str) -> str:
     """What kubectl says went wrong, as one line.
 
-    Not the patch that it was about to send: that of a Secret holds the values.
+    Not the objects that it repeats, be it as the patch that it was about to send: a Secret's have its values in them.
     """
     kept, in_patch = [], False
     for line in stderr.splitlines():
         in_patch = (in_patch or line.endswith("error when applying patch:")) and not line.startswith("for: ")
         if not in_patch and line.strip() and not _OWN_LOG.match(line) and not line.startswith(_WARNING):
-            kept.append(line.strip().removeprefix("error: "))
-    return one_line("; ".join(kept).replace(": ; * ", ": ").replace("; * ", "; "), WORDS_CHARACTERS)
+            kept.append(_DUMP.sub('"…"', line.strip()).removeprefix("error: "))
+    return one_line("; ".join(kept).replace(":; * ", ": ").replace("; * ", "; "), WORDS_CHARACTERS)
 
 
 def _failure(code: int, stderr: str) -> str:
     words = words_of(stderr) or f"it failed without a word (exit code {code})"
-    fix = next((f": {fix}" for sign, fix in _FIXES if re.search(sign, words)), "")
+    fix = next((f"; {fix}" for sign, fix in _FIXES if re.search(sign, words)), "")
     return f"{PROGRAM}: {words}{fix}"
 
 

@@ -93,7 +93,7 @@ def _summary(platforms: Sequence[Platform]) -> str:
         status, ready = one.body.get("status") or {}, is_ready(one.body)
         gateways, version = status.get("readyGateways", "-"), status.get("version", "-")
         lines.append((one.body["metadata"]["name"], _yes(ready), gateways, version,
-                      "" if ready else what_lacks(one.body)))  # fmt: skip
+                      "" if ready else _lacks(one)))  # fmt: skip
     return _columns(lines)
 
 
@@ -109,9 +109,14 @@ def _for_people(platform: Platform, wide: bool, now: datetime) -> str:
 
 def _headline(platform: Platform) -> str:
     body = platform.body
-    state = "ready" if is_ready(body) else f"not ready: {what_lacks(body)}"
+    state = "ready" if is_ready(body) else f"not ready: {_lacks(platform)}"
     page = f"\npage: {platform.page}" if platform.page is not None else ""
     return f"{body['metadata']['name']}: {state}{page}"
+
+
+def _lacks(platform: Platform) -> str:
+    unseen = platform.page is None and not platform.body.get("status")
+    return what_lacks(platform.body) + (": does the operator run?" if unseen else "")
 
 
 def _table(body: Mapping[str, Any], units: Sequence[Mapping[str, Any]]) -> str:
