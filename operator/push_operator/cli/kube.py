@@ -60,6 +60,7 @@ class KubeTarget:
         name = self._one()
         logs = PodLogs(self._kubectl, text_of({MANAGED_BY: OPERATOR, INSTANCE: name, COMPONENT: component}), component)
         if not logs.lives():
+            self._bodies()  # it says so if the name is wrong
             raise ClusterError(f"no {component} of {name} has started yet: `push get {name} -o wide` says what lacks")
         yield from logs.last(tail)
         if follow:
