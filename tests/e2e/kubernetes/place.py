@@ -39,6 +39,8 @@ def small(**spec: Any) -> Object:
 class Operator:
     """The release, and its two pods."""
 
+    chart = CHART
+
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
 
@@ -52,7 +54,8 @@ class Operator:
         self._cluster.helm("uninstall", "push-operator", "--namespace", SYSTEM, "--wait", "--timeout", "2m")
 
     def pods(self) -> dict[str, Object]:
-        return {one["metadata"]["name"]: one for one in self._cluster.items("pods", "-n", SYSTEM)}
+        found = self._cluster.items("pods", "-n", SYSTEM)
+        return {one["metadata"]["name"]: one for one in found if "deletionTimestamp" not in one["metadata"]}
 
     def leader(self) -> str:
         """The pod that holds the Lease; empty while nobody does."""

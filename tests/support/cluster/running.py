@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 from tests.support.cluster.bare import BareCluster
@@ -30,7 +32,10 @@ class Cluster:
     @property
     def environ(self) -> dict[str, str]:
         """For any program that talks to the cluster."""
-        return os.environ | {"KUBECONFIG": str(self.kubeconfig), "PATH": f"{self.programs}:{os.environ['PATH']}"}
+        path = (
+            f"{self.programs}:{Path(sys.executable).parent}:{os.environ['PATH']}"  # kubectl, helm; push, kubectl-push
+        )
+        return os.environ | {"KUBECONFIG": str(self.kubeconfig), "PATH": path}
 
     def run(self, *command: str, text: str | None = None) -> str:
         done = self.attempt(*command, text=text)
