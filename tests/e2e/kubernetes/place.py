@@ -39,8 +39,6 @@ def small(**spec: Any) -> Object:
 class Operator:
     """The release, and its two pods."""
 
-    chart = CHART
-
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
 
