@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from tests.integration.kubernetes.conftest import StartOperator
 from tests.support.namespace import Namespace
@@ -123,6 +124,25 @@ def test_a_child_deleted_while_nobody_watched_comes_back(namespace: Namespace, s
     start_operator(POD_NAME="operator-0").until_ready()  # the same pod name: the lease is its own at once
     namespace.until(lambda: namespace.server.get(auth))
     namespace.until(lambda: _ready(namespace))
+
+
+@pytest.mark.parametrize("made", ["secrets/chat-credentials", "services/chat-nats", "statefulsets/chat-nats"])
+def test_killed_in_the_middle_of_its_work_it_goes_on(
+    namespace: Namespace, start_operator: StartOperator, made: str
+) -> None:
+    operator = start_operator()
+    within(30, operator.leads)
+    namespace.create(manifest())
+    plural, name = made.split("/")
+    path = namespace.apps(plural, name) if plural == "statefulsets" else namespace.path(plural, name)
+    within(10, lambda: namespace.server.get(path))
+    operator.end(signal.SIGKILL)
+    last = namespace.apps("deployments", "chat-push")
+    assert namespace.server.get(last) is None, "it was done already: the test has to be quicker"
+    secret = namespace.server.get(namespace.path("secrets", "chat-credentials"))["data"]
+    start_operator(POD_NAME="operator-0").until_ready()
+    namespace.until(lambda: _ready(namespace))
+    assert namespace.server.get(namespace.path("secrets", "chat-credentials"))["data"] == secret
 
 
 def test_scaling_and_a_new_version(namespace: Namespace, operator: OperatorProcess) -> None:
