@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from push_operator.errors import Fault, SpecError
+from push_operator.expose import Expose, expose_of
 from push_operator.fields import Node
 from push_operator.stores import Embedded, Store, store_of
 
@@ -96,6 +97,7 @@ class PushCluster:
     redis: Managed | External
     store: Store
     tokens: TokenSpec
+    expose: Expose | None = None
 
 
 def parse(body: Any) -> PushCluster:
@@ -155,6 +157,7 @@ def _spec(name: str, namespace: str, spec: Node) -> PushCluster:
         redis=_backing(spec.child("redis"), ("redis", "rediss"), "1Gi"),
         store=store_of(spec.child("cassandra")),
         tokens=_tokens(spec.child("tokens")),
+        expose=expose_of(spec.child("expose")),
     )
     if isinstance(parsed.store, Embedded):
         _only_one_each(spec, parsed)

@@ -25,7 +25,7 @@ def build(
     workloads = tuple(_with_values(workload, digests) for workload in backing_workloads(cluster) + services)
     retain = any(one.retain for one in workloads if one.storage)
     secrets = (GeneratedSecret(credentials_name(cluster.name), keys, retain),) if keys else ()
-    return Plan(workloads, secrets, cluster.version, cluster.image)
+    return Plan(workloads, secrets, cluster.version, cluster.image, cluster.expose)
 
 
 def _with_values(workload: Workload, digests: Mapping[str, str]) -> Workload:

@@ -25,7 +25,8 @@ class Observed:
     """The object as it stands and the units that belong to it. `body` None: the object is gone, or going.
 
     `digests` are short hashes of the Secret values that the user gives and the object refers to, by `secret/key`.
-    `selector` finds the gateways that serve, where there is a scale subresource that tells it.
+    `selector` finds the gateways that serve, where there is a scale subresource that tells it. `url` is where clients
+    from outside open their socket, where there is such a way in.
     """
 
     body: Mapping[str, Any] | None
@@ -35,3 +36,4 @@ class Observed:
     ignored: tuple[str, ...] = ()
     digests: Mapping[str, str] = field(default_factory=dict)
     selector: str = ""
+    url: str = ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from push_operator.expose import Expose
 from push_operator.model import ImageSpec
 
 
@@ -93,6 +94,7 @@ class Plan:
     secrets: tuple[GeneratedSecret, ...] = ()
     version: str = ""
     image: ImageSpec = field(default_factory=ImageSpec)
+    expose: Expose | None = None
 
     def given_keys(self) -> tuple[SecretKey, ...]:
         """The Secret keys that the user gives: all that workloads need and `secrets` does not make."""

@@ -6,13 +6,14 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from tests.support.kube import ApiServer
 from tests.support.namespace import Namespace
 from tests.support.verdicts import manifest
 from tests.support.waiting import eventually
 
 from push_operator.cluster.kubernetes.adapter import KubernetesCluster
 from push_operator.cluster.kubernetes.api import Api, connected
-from push_operator.cluster.kubernetes.kinds import WATCHED
+from push_operator.cluster.kubernetes.kinds import LISTED
 from push_operator.config import DEFAULT_IMAGES
 from push_operator.errors import ClusterError, NotLeading, Rejected
 from push_operator.model import parse
@@ -37,13 +38,14 @@ class Bench:
             raise NotLeading("not the leader")
 
     def _count(self, verb: str, resource: str) -> None:
-        if verb not in ("get", "list"):
+        if verb not in ("get", "list", "discover"):
             self.writes.append((verb, resource))
 
-    async def apply(self) -> list[tuple[str, str]]:
+    async def apply(self, *, relist: bool = True) -> list[tuple[str, str]]:
         """Lists, observes and applies once; returns the writes of it."""
         self.writes.clear()
-        await self.cluster.relist(WATCHED)
+        if relist:
+            await self.cluster.relist(LISTED)
         observed = await self.cluster.observe(self.key)
         assert observed.body is not None
         await self.cluster.apply(self.key, build(parse(observed.body)))
@@ -178,6 +180,79 @@ async def test_a_deployment_that_the_api_server_refuses_is_told_in_its_words(ben
     bench.place.create(manifest(presence={"resources": {"requests": {"cpu": 2}, "limits": {"cpu": 1}}}))
     with pytest.raises(Rejected, match="must be less than or equal to cpu limit"):
         await bench.apply()
+
+
+INGRESS: dict[str, Any] = {"ingress": {"host": "chat.example.com", "tlsSecret": "cert", "annotations": {"mine": "x"}}}
+PARENTS = [{"name": "public", "sectionName": "https"}, {"name": "public", "sectionName": "http"}]
+GATEWAY: dict[str, Any] = {"gateway": {"parentRefs": PARENTS, "hostnames": ["chat.example.com"]}}
+INGRESSES = "/apis/networking.k8s.io/v1", "ingresses"
+HTTP_ROUTES = "/apis/gateway.networking.k8s.io/v1", "httproutes"
+
+
+def _exposing(place: Namespace, kind: tuple[str, str]) -> str:
+    return place.path(kind[1], "chat-public", kind[0])
+
+
+async def test_an_ingress_is_made_kept_and_taken_away(bench: Bench) -> None:
+    bench.place.create(manifest(expose=INGRESS))
+    await bench.settled()
+    assert await bench.apply() == []
+    path, server = _exposing(bench.place, INGRESSES), bench.place.server
+    assert server.get(path)["spec"]["tls"] == [{"hosts": ["chat.example.com"], "secretName": "cert"}]
+    assert (await bench.cluster.observe(bench.key)).url == "wss://chat.example.com/ws"
+    bench.change({"expose": {"ingress": {"annotations": None, "tlsSecret": None}}})
+    assert await bench.apply() == [("patch", "ingresses")]
+    assert "mine" not in server.get(path)["metadata"]["annotations"]
+    assert "tls" not in server.get(path)["spec"]
+    bench.change({"expose": None})
+    assert await bench.apply() == [("delete", "ingresses")]
+    assert await bench.apply() == []
+    assert (await bench.cluster.observe(bench.key)).url == ""
+
+
+async def test_a_route_is_made_kept_and_taken_away(bench: Bench, gateway_api: ApiServer) -> None:
+    bench.place.create(manifest(expose=GATEWAY))
+    await bench.settled()
+    assert await bench.apply() == []
+    path = _exposing(bench.place, HTTP_ROUTES)
+    made = gateway_api.get(path)
+    assert [one["sectionName"] for one in made["spec"]["parentRefs"]] == ["https", "http"]
+    assert [rule["timeouts"] for rule in made["spec"]["rules"] if "timeouts" in rule] == [{"request": "0s"}]
+    gateway_api.merge(path, {"spec": {"hostnames": ["other.example.com"]}})
+    assert await bench.apply() == [("patch", "httproutes")]
+    assert gateway_api.get(path)["spec"]["hostnames"] == ["chat.example.com"]
+    bench.change({"expose": {"gateway": None, **INGRESS}})
+    assert await bench.apply() == [("patch", "ingresses"), ("delete", "httproutes")]
+
+
+async def test_a_route_that_others_have_changed_since_is_read_again(bench: Bench, gateway_api: ApiServer) -> None:
+    """Nobody watches it: the Gateway's controller writes its status, and a user may change or remove it."""
+    bench.place.create(manifest(expose=GATEWAY))
+    await bench.settled()
+    path = _exposing(bench.place, HTTP_ROUTES)
+    gateway_api.must("DELETE", path)
+    assert await bench.apply(relist=False) == [("patch", "httproutes")]
+    gateway_api.merge(path, {"metadata": {"annotations": {"a-controller": "was here"}}})
+    assert await bench.apply(relist=False) == []
+    gateway_api.merge(path, {"metadata": {"annotations": {"a-controller": "was here again"}}})
+    bench.change({"expose": None})
+    assert await bench.apply(relist=False) == [("delete", "httproutes")]
+    assert gateway_api.get(path) is None
+    assert (await bench.cluster.observe(bench.key)).url == ""
+
+
+async def test_without_the_gateway_api_nothing_is_written(bench: Bench, without_gateway_api: ApiServer) -> None:
+    bench.place.create(manifest(expose=GATEWAY))
+    with pytest.raises(Rejected, match=r"no HTTPRoute .*: install the CRDs of the Gateway API"):
+        await bench.apply()
+    assert bench.writes == []
+    without_gateway_api.install_gateway_api()
+    assert ("patch", "httproutes") in await bench.apply()
+    without_gateway_api.remove_gateway_api()
+    with pytest.raises(Rejected, match="install the CRDs"):
+        await bench.apply(relist=False)
+    bench.change({"expose": None})
+    await bench.apply()
 
 
 async def test_nothing_is_applied_once_the_object_is_being_deleted(bench: Bench) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 from tests.integration.kubernetes.conftest import StartOperator
+from tests.support.kube import ApiServer
 from tests.support.namespace import Namespace
 from tests.support.operator import OperatorProcess
 from tests.support.verdicts import manifest
@@ -19,7 +20,7 @@ CHILDREN = (
     ("/api/v1", ("services", "serviceaccounts", "configmaps", "persistentvolumeclaims", "secrets")),
     ("/apis/apps/v1", ("deployments", "statefulsets")),
     ("/apis/policy/v1", ("poddisruptionbudgets",)),
-    ("/apis/networking.k8s.io/v1", ("networkpolicies",)),
+    ("/apis/networking.k8s.io/v1", ("networkpolicies", "ingresses")),
 )
 OURS = "?labelSelector=app.kubernetes.io/managed-by%3Dpush-operator"
 
@@ -170,6 +171,33 @@ def test_what_only_the_operator_can_know_is_told_and_mends_itself(
     )
     namespace.until(lambda: _ready(namespace), seconds=40)
     assert namespace.condition("Stalled") == ("False", "Valid")
+
+
+def test_a_gateway_api_that_comes_later_is_used_within_seconds(
+    namespace: Namespace, without_gateway_api: ApiServer, start_operator: StartOperator
+) -> None:
+    operator = start_operator(RESYNC_SECONDS="1")
+    operator.until_ready()
+    expose = {"gateway": {"parentRefs": [{"name": "public"}], "hostnames": ["chat.example.com"]}}
+    namespace.create(manifest(expose=expose))
+    within(15, lambda: namespace.condition("Stalled") == ("True", "Rejected"))
+    assert not _children(namespace)
+    without_gateway_api.install_gateway_api()
+    namespace.until(lambda: _ready(namespace))
+    told = namespace.server.kubectl("get", "pcl", "-n", namespace.name, "-o", "wide")
+    assert "wss://chat.example.com/ws" in told
+    # Whoever takes the CRDs away ends neither the operator nor, but for the route, the platform.
+    namespace.server.merge(namespace.push(), {"spec": {"expose": None}})
+    within(15, lambda: "url" not in namespace.server.get(namespace.push())["status"])
+    without_gateway_api.remove_gateway_api()
+    namespace.server.merge(namespace.push(), {"spec": {"version": "0.2.0"}})
+    within(15, lambda: namespace.server.get(namespace.push())["status"]["version"] == "0.2.0")
+    assert not _loud(operator)
+
+
+def _loud(operator: OperatorProcess) -> list[str]:
+    lines = operator.log.read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if '"level":"warning"' in line.replace(" ", "") or '"error"' in line]
 
 
 def test_deleted_means_gone_but_for_what_is_retained(namespace: Namespace, operator: OperatorProcess) -> None:

@@ -44,7 +44,7 @@ def _used(server: ApiServer) -> tuple[set[Right], set[Right]]:
 
 
 def test_what_is_granted_is_what_is_used(
-    server: ApiServer, namespace: Namespace, start_operator: StartOperator
+    server: ApiServer, gateway_api: ApiServer, namespace: Namespace, start_operator: StartOperator
 ) -> None:
     server.must("POST", "/api/v1/namespaces", {"metadata": {"name": "push-system"}})
     server.kubectl("apply", "-f", str(RBAC))
@@ -58,14 +58,17 @@ def test_what_is_granted_is_what_is_used(
     def ready() -> bool:
         return namespace.condition("Ready") == ("True", "AllReady")
 
-    namespace.create(manifest())
+    namespace.create(manifest(expose={"gateway": {"parentRefs": [{"name": "public"}]}}))
     namespace.until(ready)
     # Each kind of object has a reason to go once.
     changed = {"version": "0.2.0", "gateway": {"replicas": 1}, "nats": {"url": "nats://elsewhere:4222"},
-               "redis": {"url": "redis://elsewhere:6379"}}  # fmt: skip
+               "redis": {"url": "redis://elsewhere:6379"},
+               "expose": {"gateway": None, "ingress": {"host": "chat.example.com"}}}  # fmt: skip
     server.merge(namespace.push(), {"spec": changed})
     namespace.until(lambda: not namespace.items(namespace.apps("statefulsets")))
     namespace.until(ready)
+    server.merge(namespace.push(), {"spec": {"expose": None}})
+    namespace.until(lambda: not namespace.items(namespace.path("ingresses", api="/apis/networking.k8s.io/v1")))
     # A key that is missing is made again, beside the others.
     secret = namespace.path("secrets", "chat-credentials")
     kept = server.get(secret)["data"]["NATS_PASSWORD_GATEWAY"]

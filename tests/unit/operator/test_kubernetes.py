@@ -42,6 +42,8 @@ def _live(name: str = "one", version: int = 1, instance: str = "chat", **more: A
         ([{"name": "x", "v": 1}, {"name": "other"}], [{"name": "x", "v": 1}], True),
         ([{"name": "other"}], [{"name": "x"}], False),
         ([{"port": 1}, {"port": 2}], [{"port": 1}], False),
+        ([{"name": "x", "v": 1}, {"name": "x", "v": 2}], [{"name": "x", "v": 1}, {"name": "x", "v": 2}], True),
+        ([{"name": "x", "v": 1}, {"name": "x", "v": 2}], [{"name": "x", "v": 1}, {"name": "x", "v": 3}], False),
         ("1", "1000m", True),
         ("1Gi", "1024Mi", True),
         ("500m", "0.5", True),

@@ -16,10 +16,12 @@ from push_operator.cluster.kubernetes.freeze import frozen
 from push_operator.cluster.kubernetes.kinds import (
     CHILDREN,
     EVENTS,
+    EXPOSING,
+    LISTED,
+    OPTIONAL,
     PODS,
     PUSH_CLUSTERS,
     SERVICES,
-    WATCHED,
     Kind,
     kind_of,
 )
@@ -27,13 +29,14 @@ from push_operator.cluster.kubernetes.prune import is_going, obsolete
 from push_operator.cluster.kubernetes.secrets import check_references, ensure_generated, is_ours
 from push_operator.cluster.kubernetes.snapshot import Snapshot, owner_key
 from push_operator.cluster.kubernetes.units import units_of
-from push_operator.errors import ClusterError, Rejected
+from push_operator.errors import ClusterError, NotFound, Rejected
 from push_operator.model import object_key
 from push_operator.plan.events import Event
 from push_operator.plan.observed import Observed
 from push_operator.plan.status import Status
 from push_operator.plan.workload import Plan
 from push_operator.render.build import render
+from push_operator.render.expose import url_of
 from push_operator.render.objects import MANAGED_BY, OPERATOR, Images, Object, Owner, serving_pods, text_of
 from push_operator.render.services import endpoints_of
 
@@ -78,6 +81,7 @@ class KubernetesCluster:
             units=units_of(pod for _, pod in self._snapshot.of(key, (PODS,))),
             endpoints=endpoints_of(one for _, one in self._snapshot.of(key, (SERVICES,))),
             selector=text_of(serving_pods(owner, "gateway")),
+            url=url_of(one for _, one in self._snapshot.of(key, EXPOSING)),
         )
 
     async def apply(self, key: str, plan: Plan) -> None:
@@ -88,6 +92,7 @@ class KubernetesCluster:
         owner = _owner(body)
         await check_references(self._api, owner, plan)
         wanted = render(owner, plan, self._images)
+        await self._reread_unwatched(key, owner)
         # Everything that can be refused is refused before the first write.
         pairs = [(one, await self._live(owner, one)) for one in wanted]
         for secret in plan.secrets:
@@ -97,6 +102,8 @@ class KubernetesCluster:
         for kind, live in obsolete(owner, list(self._snapshot.of(key, CHILDREN)), wanted):
             _log.info("removing %s %s", kind.kind, live["metadata"]["name"], extra={"key": key})
             await self._api.delete(kind, live)
+            if kind in OPTIONAL:
+                self._snapshot.see(kind, live, gone=True)  # no event will tell
 
     async def publish(self, key: str, status: Status, events: tuple[Event, ...]) -> None:
         body = self._bodies.get(key)
@@ -129,7 +136,7 @@ class KubernetesCluster:
                 await asyncio.sleep(SETTLE_SECONDS)
             except TimeoutError:
                 due = clock() + self._pause()
-                self._stale.update(WATCHED)
+                self._stale.update(LISTED)
                 self._wants_keys = True
             await self._relist_stale()
 
@@ -155,11 +162,24 @@ class KubernetesCluster:
         self.listed_at = asyncio.get_running_loop().time()
         for kind in kinds:
             self._snapshot.begin(kind)
-            found = [one for place in self._places for one in await self._api.list_all(kind, place, OURS)]
-            for key in self._snapshot.replace(kind, found):
+            for key in self._snapshot.replace(kind, await self._list(kind)):
                 self.touch(key)
 
     # Inside ----------------------------------------------------------------------------------------------------------
+
+    async def _list(self, kind: Kind) -> list[Object]:
+        try:
+            return [one for place in self._places for one in await self._api.list_all(kind, place, OURS)]
+        except NotFound:
+            if kind in OPTIONAL:
+                return []  # the kind itself is not there
+            raise
+
+    async def _reread_unwatched(self, key: str, owner: Owner) -> None:
+        """What is known of a kind that is not watched may be old: too old to compare, or to remove, by."""
+        for kind, known in list(self._snapshot.of(key, OPTIONAL)):
+            live = await self._api.get(kind, owner.namespace, known["metadata"]["name"])
+            self._snapshot.see(kind, live or known, gone=live is None)
 
     async def _live(self, owner: Owner, wanted: Object) -> Object | None:
         """What is there under that name. Raises Rejected when it is somebody else's, which is never taken over."""
@@ -169,6 +189,8 @@ class KubernetesCluster:
             live = await self._api.get(kind, *place)  # not known is not the same as not there
             if live is not None:
                 self._snapshot.see(kind, live)
+            elif kind in OPTIONAL and not await self._api.served(kind):
+                raise Rejected(f"this cluster has no {kind.kind} ({kind.api_version}): {OPTIONAL[kind]}")
         if live is not None and not is_ours(owner, live):
             raise Rejected(f"{kind.kind} {place[1]} is not this PushCluster's: remove it or rename the PushCluster")
         return live
@@ -179,7 +201,7 @@ class KubernetesCluster:
             self._snapshot.see(kind, await self._api.apply(kind, wanted))
 
     async def _begin(self) -> None:
-        self._stale.update(WATCHED)
+        self._stale.update(LISTED)
         self._wants_keys = True
         while self._stale or self._wants_keys:
             await self._relist_stale()

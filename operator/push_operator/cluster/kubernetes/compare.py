@@ -42,10 +42,17 @@ def _is_default(live: Mapping[str, Any], key: str, value: Any) -> bool:
 
 def _list_holds(live: list[Any], wanted: list[Any]) -> bool:
     """Named items may stand among others' of other names; lists of anything else are compared whole."""
-    if wanted and all(isinstance(one, Mapping) and "name" in one for one in wanted):
+    if _are_named(wanted):
         by_name = {one.get("name"): one for one in live if isinstance(one, Mapping)}
         return all(holds(by_name.get(one["name"]), one) for one in wanted)
     return len(live) == len(wanted) and all(map(holds, live, wanted))
+
+
+def _are_named(wanted: list[Any]) -> bool:
+    """Each by a name of its own: two listeners of one Gateway share theirs."""
+    names = [one.get("name") for one in wanted if isinstance(one, Mapping)]
+    named = {name for name in names if isinstance(name, str)}
+    return bool(wanted) and len(named) == len(wanted)
 
 
 def _same_quantity(live: Any, wanted: Any) -> bool:
