@@ -13,6 +13,7 @@ from typing import Any, Final
 from push_operator.errors import Fault, SpecError
 from push_operator.expose import Expose, expose_of
 from push_operator.fields import Node
+from push_operator.quantities import exceeds
 from push_operator.stores import Embedded, Store, store_of
 
 API_VERSION: Final = "pushcluster.io/v1alpha1"
@@ -204,6 +205,10 @@ def _service(node: Node, default_replicas: int) -> ServiceSpec:
 def _resources(node: Node) -> Resources:
     child = node.child("resources")
     made = Resources(requests=child.quantities("requests"), limits=child.quantities("limits"))
+    for name, request in made.requests.items():
+        limit = made.limits.get(name)
+        if limit is not None and exceeds(request, limit):
+            child.fault(f"requests.{name}", f"must not be more than limits.{name}")
     child.done()
     return made
 

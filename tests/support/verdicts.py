@@ -46,6 +46,13 @@ _HOST, _HOSTNAMES, _PARENTS, _ANNOTATIONS = (
     "spec.expose.ingress.annotations",
 )  # fmt: skip
 
+
+def _resources(service: str, name: str, request: Any, limit: Any) -> Manifest:
+    spec: Manifest = manifest()["spec"]
+    spec[service] = {**spec.get(service, {}), "resources": {"requests": {name: request}, "limits": {name: limit}}}
+    return manifest(**spec)
+
+
 ACCEPTED: dict[str, Manifest] = {
     "the least": manifest(),
     "a long name": manifest("c" * 40),
@@ -83,6 +90,13 @@ ACCEPTED: dict[str, Manifest] = {
         hostnames=["chat.example.com", "*.chat.example.com"],
     ),
     "eight Gateways": _gateways(*({"name": f"g{number}"} for number in range(8))),
+    "requests that are their limits": _gateway(
+        resources={"requests": {"cpu": "1000m", "memory": "1024Mi"}, "limits": {"cpu": 1, "memory": "1Gi"}}
+    ),
+    "requests of one thing and limits of another": _gateway(
+        resources={"requests": {"cpu": 100}, "limits": {"memory": 1}}
+    ),
+    "a request below its limit by its unit": _resources("auth", "memory", "9M", "9Mi"),
     "no way in": manifest(expose=None),
     "a null is not given": manifest(auth=None, version=None, nats={"url": None}),
     "empty parts": manifest(image={}, auth={}, nats={}, redis={"managed": {}}, cassandra={}, tokens={}),
@@ -114,6 +128,16 @@ REFUSED: dict[str, tuple[Manifest, str]] = {
     "a quantity as a fraction": (_cpu(0.5), "spec.gateway.resources.limits.cpu"),
     "a quantity without end": (_cpu("1" * 33), "spec.gateway.resources.limits.cpu"),
     "a resource nobody knows": (_gateway(resources={"limits": {"gpu": 1}}), "spec.gateway.resources.limits.gpu"),
+    **{
+        f"more than the limit of {service}": (
+            _resources(service, "cpu", "1001m", 1), f"spec.{service}.resources.requests.cpu")
+        for service in ("gateway", "auth", "message", "presence", "push")
+    },
+    "more memory than the limit": (
+        _resources("push", "memory", "1Gi", "1024M"), "spec.push.resources.requests.memory"),
+    "more memory than the limit in bytes": (
+        _resources("push", "memory", 1025, "1Ki"), "spec.push.resources.requests.memory"),
+    "more than a limit of nothing": (_resources("push", "cpu", "0.1", 0), "spec.push.resources.requests.cpu"),
     "two on one file": (manifest(auth={"replicas": 2}), "spec.auth.replicas"),
     "medium on one file": (
         manifest(size="medium", auth={"replicas": 1}, push={"replicas": 1}), "spec.message.replicas"),

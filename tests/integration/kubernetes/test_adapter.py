@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from push_operator.config import DEFAULT_IMAGES
 from push_operator.errors import ClusterError, NotLeading, Rejected
 from push_operator.model import parse
 from push_operator.plan.build import build
+from push_operator.plan.workload import Plan
 
 KEY_NAME = "chat"
 
@@ -41,14 +43,16 @@ class Bench:
         if verb not in ("get", "list", "discover"):
             self.writes.append((verb, resource))
 
-    async def apply(self, *, relist: bool = True) -> list[tuple[str, str]]:
+    async def apply(
+        self, *, relist: bool = True, changed: Callable[[Plan], Plan] = lambda plan: plan
+    ) -> list[tuple[str, str]]:
         """Lists, observes and applies once; returns the writes of it."""
         self.writes.clear()
         if relist:
             await self.cluster.relist(LISTED)
         observed = await self.cluster.observe(self.key)
         assert observed.body is not None
-        await self.cluster.apply(self.key, build(parse(observed.body)))
+        await self.cluster.apply(self.key, changed(build(parse(observed.body))))
         return list(self.writes)
 
     async def settled(self) -> None:
@@ -177,9 +181,15 @@ async def test_what_belonged_to_an_earlier_one_is_waited_for(bench: Bench) -> No
 
 
 async def test_a_deployment_that_the_api_server_refuses_is_told_in_its_words(bench: Bench) -> None:
-    bench.place.create(manifest(presence={"resources": {"requests": {"cpu": 2}, "limits": {"cpu": 1}}}))
+    """What neither the model nor the CRD sees: here a plan that no manifest gives."""
+    bench.place.create(manifest())
+
+    def overdrawn(plan: Plan) -> Plan:
+        resources = {"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}
+        return replace(plan, workloads=tuple(replace(one, resources=resources) for one in plan.workloads))
+
     with pytest.raises(Rejected, match="must be less than or equal to cpu limit"):
-        await bench.apply()
+        await bench.apply(changed=overdrawn)
 
 
 INGRESS: dict[str, Any] = {"ingress": {"host": "chat.example.com", "tlsSecret": "cert", "annotations": {"mine": "x"}}}

@@ -53,8 +53,9 @@ GATEWAY: dict[str, Any] = {"gateway": {"parentRefs": [{"name": "public"}]}}
 _backing = st.sampled_from(
     [{}, {"managed": {"retain": False}}, {"managed": {"storage": "1Gi"}}, {"url": "one of each own scheme"}]
 )
-_quantities = st.fixed_dictionaries({}, optional={"cpu": st.sampled_from([1, "250m"]), "memory": st.just("64Mi")})
-_resources = st.fixed_dictionaries({}, optional={"requests": _quantities, "limits": _quantities})
+_requests = st.fixed_dictionaries({}, optional={"cpu": st.sampled_from(["0.1", "250m"]), "memory": st.just("64Mi")})
+_limits = st.fixed_dictionaries({}, optional={"cpu": st.sampled_from([1, "250m"]), "memory": st.just("64Mi")})
+_resources = st.fixed_dictionaries({}, optional={"requests": _requests, "limits": _limits})
 
 
 def _made(

@@ -5,15 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any, Final
 
+from push_operator.quantities import amount
 from push_operator.render.objects import Object
 
 APPLIED: Final = "pushcluster.io/applied"  # annotation: the hash of what was applied last
-_UNITS: Final = {"m": Decimal("0.001"), "k": Decimal(10**3), "M": Decimal(10**6), "G": Decimal(10**9),
-                 "T": Decimal(10**12), "Ki": Decimal(2**10), "Mi": Decimal(2**20), "Gi": Decimal(2**30),
-                 "Ti": Decimal(2**40)}  # fmt: skip
 
 
 def stamped(wanted: Object) -> Object:
@@ -59,13 +56,5 @@ def _same_quantity(live: Any, wanted: Any) -> bool:
     """`1000m` comes back as `1`."""
     if not isinstance(live, str) or not isinstance(wanted, str):
         return False
-    first, second = _amount(live), _amount(wanted)
+    first, second = amount(live), amount(wanted)
     return first is not None and first == second
-
-
-def _amount(text: str) -> Decimal | None:
-    number = text.rstrip("kmKMGTi")
-    unit = text[len(number) :]
-    if not number.replace(".", "", 1).isdigit() or (unit and unit not in _UNITS):
-        return None
-    return Decimal(number) * _UNITS.get(unit, Decimal(1))
