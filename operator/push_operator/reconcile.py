@@ -10,8 +10,9 @@ from typing import Any
 from push_operator.cluster.port import Cluster
 from push_operator.errors import Rejected, SpecError
 from push_operator.model import parse
-from push_operator.plan.build import build
+from push_operator.plan.build import build, with_secrets
 from push_operator.plan.events import events
+from push_operator.plan.secrets import Secrets, lacking
 from push_operator.plan.status import Status, condition, refused_status, running_status, stalled_status
 from push_operator.plan.workload import Plan
 
@@ -33,10 +34,12 @@ async def reconcile(key: str, cluster: Cluster, now: Now) -> float:
     except SpecError as error:
         await _publish(key, cluster, refused_status(error.faults, observed, _stamp(now)), observed.body)
         return RESYNC_SECONDS
-    plan = build(wanted, observed.origins, observed.digests)
+    plan = build(wanted, observed.origins)
+    found = await cluster.secrets(key, plan)
+    plan = with_secrets(plan, found)
     if not wanted.paused:
         try:
-            await cluster.apply(key, plan)
+            await _apply(key, cluster, plan, found)
         except Rejected as error:
             await _publish(key, cluster, stalled_status("Rejected", str(error), observed, _stamp(now)), observed.body)
             return REJECTED_SECONDS
@@ -46,6 +49,14 @@ async def reconcile(key: str, cluster: Cluster, now: Now) -> float:
     status = running_status(wanted, plan, observed, _stamp(now))
     await _publish(key, cluster, status, observed.body or {})
     return RESYNC_SECONDS if _settled(status) else UNSETTLED_SECONDS
+
+
+async def _apply(key: str, cluster: Cluster, plan: Plan, found: Secrets) -> None:
+    """Raises Rejected when a person must do something first; then nothing of the plan was applied."""
+    lack = lacking(plan, found)
+    if lack:
+        raise Rejected(lack)
+    await cluster.apply(key, plan)
 
 
 async def _publish(key: str, cluster: Cluster, status: Status, body: Mapping[str, Any]) -> None:

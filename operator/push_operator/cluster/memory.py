@@ -8,6 +8,7 @@ from typing import Any
 
 from push_operator.plan.events import Event
 from push_operator.plan.observed import Observed, Unit
+from push_operator.plan.secrets import Secrets
 from push_operator.plan.status import Status
 from push_operator.plan.workload import Plan
 
@@ -18,6 +19,7 @@ class MemoryCluster:
     def __init__(self) -> None:
         self.objects: dict[str, dict[str, Any]] = {}
         self.plans: dict[str, Plan] = {}
+        self.given: Secrets = {}
         self.ready = False
         self.writes = 0
         self.events: list[Event] = []
@@ -38,6 +40,9 @@ class MemoryCluster:
             for number in range(workload.replicas)
         )
         return Observed(body=self.objects.get(key), units=units)
+
+    async def secrets(self, key: str, plan: Plan) -> Secrets:
+        return self.given
 
     async def apply(self, key: str, plan: Plan) -> None:
         self.plans[key] = plan

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
@@ -18,7 +19,7 @@ from push_operator.cluster.kubernetes.kinds import LISTED
 from push_operator.config import DEFAULT_IMAGES
 from push_operator.errors import ClusterError, NotLeading, Rejected
 from push_operator.model import parse
-from push_operator.plan.build import build
+from push_operator.plan.build import build, with_secrets
 from push_operator.plan.workload import Plan
 
 KEY_NAME = "chat"
@@ -29,6 +30,7 @@ class Bench:
 
     def __init__(self, make: Callable[[Callable[[], None], Callable[[str, str], None]], Api], place: Namespace) -> None:
         self.writes: list[tuple[str, str]] = []
+        self.secrets_read = 0
         self.leads = True
         self.place = place
         self.key = f"{place.name}/{KEY_NAME}"
@@ -40,6 +42,7 @@ class Bench:
             raise NotLeading("not the leader")
 
     def _count(self, verb: str, resource: str) -> None:
+        self.secrets_read += (verb, resource) == ("get", "secrets")
         if verb not in ("get", "list", "discover"):
             self.writes.append((verb, resource))
 
@@ -48,11 +51,14 @@ class Bench:
     ) -> list[tuple[str, str]]:
         """Lists, observes and applies once; returns the writes of it."""
         self.writes.clear()
+        self.secrets_read = 0
         if relist:
             await self.cluster.relist(LISTED)
         observed = await self.cluster.observe(self.key)
         assert observed.body is not None
-        await self.cluster.apply(self.key, changed(build(parse(observed.body))))
+        plan = build(parse(observed.body))
+        plan = with_secrets(plan, await self.cluster.secrets(self.key, plan))
+        await self.cluster.apply(self.key, changed(plan))
         return list(self.writes)
 
     async def settled(self) -> None:
@@ -118,6 +124,62 @@ async def test_generated_values_are_never_made_anew(bench: Bench) -> None:
     assert after["data"] == before["data"]
     assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
     assert len(set(after["data"].values())) == 5
+
+
+def _secret(place: Namespace, name: str, **values: str) -> None:
+    place.server.must("POST", place.path("secrets"), {"metadata": {"name": name}, "stringData": values})
+
+
+async def test_a_rotated_secret_rolls_those_that_use_it_and_nothing_else(bench: Bench) -> None:
+    place = bench.place
+    _secret(place, "bus", password="one")
+    _secret(place, "keys", JWT_SECRET="k" * 32, other="one")
+    bus = {"url": "nats://elsewhere:4222", "credentialsSecret": "bus"}
+    place.create(manifest(nats=bus, tokens={"signingKeysSecret": "keys"}))
+    await bench.settled()
+    assert await bench.apply() == []
+    assert bench.secrets_read == 4  # the user's once each; our own to plan with, and again before it might be written
+
+    def rolled(before: dict[str, str]) -> set[str]:
+        return {one for one, template in _templates(place).items() if before.get(one) != template}
+
+    before = _templates(place)
+    place.server.merge(place.path("secrets", "keys"), {"stringData": {"other": "two"}})
+    assert await bench.apply() == []
+    place.server.merge(place.path("secrets", "bus"), {"stringData": {"password": "two"}})
+    assert await bench.apply() == [("patch", "deployments")] * 3
+    (gateway,) = rolled(before) - {"chat-message", "chat-push"}
+    assert gateway.startswith("chat-gateway-")
+    assert before.keys() <= _templates(place).keys()  # the old gateways go when the new ones are ready
+    await bench.settled()
+    assert await bench.apply() == []
+
+    before = _templates(place)
+    place.server.merge(place.path("secrets", "bus"), {"stringData": {"username": "optional, and now there"}})
+    assert await bench.apply() == [("patch", "deployments")] * 3
+    place.server.merge(place.path("secrets", "keys"), {"stringData": {"JWT_SECRET": "j" * 32}})
+    assert await bench.apply() == [("patch", "deployments")] * 5
+
+
+async def test_the_key_of_the_digests_is_kept_with_the_generated_values(bench: Bench) -> None:
+    """Also where there is nothing else to generate; and a Secret that is not there yet changes nothing by coming."""
+    _secret(bench.place, "keys", JWT_SECRET="k" * 32)
+    external: dict[str, Any] = {"nats": {"url": "nats://elsewhere:4222"}, "redis": {"url": "redis://elsewhere:6379"}}
+    bench.place.create(manifest(tokens={"signingKeysSecret": "keys"}, **external))
+    await bench.apply()
+    kept = bench.place.server.get(bench.place.path("secrets", "chat-credentials"))["data"]
+    assert set(kept) == {"REVISION_KEY"}
+    before = _templates(bench.place)
+    await bench.settled()
+    assert _templates(bench.place) == before
+    assert bench.place.server.get(bench.place.path("secrets", "chat-credentials"))["data"] == kept
+
+
+def _templates(place: Namespace) -> dict[str, str]:
+    return {
+        one["metadata"]["name"]: json.dumps(one["spec"]["template"], sort_keys=True)
+        for one in place.items(place.apps("deployments"))
+    }
 
 
 async def test_what_stops_being_retained_becomes_owned(bench: Bench) -> None:

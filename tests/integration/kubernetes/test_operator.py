@@ -173,6 +173,21 @@ def test_what_only_the_operator_can_know_is_told_and_mends_itself(
     assert namespace.condition("Stalled") == ("False", "Valid")
 
 
+def test_a_rotated_secret_is_noticed_though_nobody_watches_it(
+    namespace: Namespace, start_operator: StartOperator
+) -> None:
+    start_operator(RESYNC_SECONDS="2").until_ready()
+    secret = {"metadata": {"name": "keys"}, "stringData": {"JWT_SECRET": "k" * 32}}
+    namespace.server.must("POST", namespace.path("secrets"), secret)
+    namespace.create(manifest(tokens={"signingKeysSecret": "keys"}))
+    namespace.until(lambda: _ready(namespace))
+    (old,) = _gateways(namespace)
+    namespace.server.merge(namespace.path("secrets", "keys"), {"stringData": {"JWT_SECRET": "j" * 32}})
+    namespace.until(lambda: [one["metadata"]["name"] for one in _gateways(namespace)] != [old["metadata"]["name"]])
+    namespace.until(lambda: len(_gateways(namespace)) == 1 and _ready(namespace))
+    assert _gateways(namespace)[0]["metadata"]["name"] != old["metadata"]["name"]
+
+
 def test_a_gateway_api_that_comes_later_is_used_within_seconds(
     namespace: Namespace, without_gateway_api: ApiServer, start_operator: StartOperator
 ) -> None:

@@ -13,6 +13,7 @@ from push_operator.cluster.local.manifest import Manifest, read_manifest
 from push_operator.errors import ClusterError
 from push_operator.loop import control
 from push_operator.model import SERVICES, object_key
+from push_operator.plan.build import build
 
 LONG = "k" * 40
 
@@ -76,6 +77,6 @@ async def test_a_short_signing_key_is_refused_and_changes_nothing(bench: Bench) 
     with pytest.raises(ClusterError, match="needs at least 32"):
         bench.cluster.put(_manifest("short"))
     assert (bench.state.secrets / "keys.json").read_text() == kept
-    observed = await bench.cluster.observe(object_key(bench.cluster.body))
-    assert set(observed.digests) == {"keys/JWT_SECRET", "bus/password"}
-    assert LONG not in str(observed.digests)
+    found = await bench.cluster.secrets(object_key(bench.cluster.body), build(_manifest().wanted))
+    assert {name: set(values) for name, values in found.items()} == {"keys": {"JWT_SECRET"}, "bus": {"password"}}
+    assert LONG not in str(found)

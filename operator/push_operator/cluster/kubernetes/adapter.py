@@ -26,13 +26,15 @@ from push_operator.cluster.kubernetes.kinds import (
     kind_of,
 )
 from push_operator.cluster.kubernetes.prune import is_going, obsolete
-from push_operator.cluster.kubernetes.secrets import check_references, ensure_generated, is_ours
+from push_operator.cluster.kubernetes.secrets import ensure_generated, is_ours, read_given, revision_key
 from push_operator.cluster.kubernetes.snapshot import Snapshot, owner_key
 from push_operator.cluster.kubernetes.units import units_of
 from push_operator.errors import ClusterError, NotFound, Rejected
 from push_operator.model import object_key
 from push_operator.plan.events import Event
+from push_operator.plan.names import REVISION_KEY
 from push_operator.plan.observed import Observed
+from push_operator.plan.secrets import Secrets
 from push_operator.plan.status import Status
 from push_operator.plan.workload import Plan
 from push_operator.render.build import render
@@ -58,6 +60,7 @@ class KubernetesCluster:
         self._resync_seconds = resync_seconds
         self._snapshot = Snapshot()
         self._bodies: dict[str, Object] = {}
+        self._drawn: dict[str, dict[str, str]] = {}  # values that digests were keyed with and that may not be kept yet
         self._touched: dict[str, None] = {}
         self._some = asyncio.Event()
         self._stale: set[Kind] = set()
@@ -73,6 +76,7 @@ class KubernetesCluster:
         body = await self._api.get(PUSH_CLUSTERS, namespace, name)
         if body is None or is_going(body):
             self._bodies.pop(key, None)
+            self._drawn.pop(key, None)
             return Observed(body=None)
         self._bodies[key] = body
         owner = _owner(body)
@@ -84,19 +88,27 @@ class KubernetesCluster:
             url=url_of(one for _, one in self._snapshot.of(key, EXPOSING)),
         )
 
+    async def secrets(self, key: str, plan: Plan) -> Secrets:
+        """They are read by name, never listed or watched: the resync finds what has changed, if no event is sooner."""
+        body = self._bodies.get(key)
+        if body is None or not plan.given_keys():
+            return {}
+        own = await revision_key(self._api, _owner(body), plan)
+        self._drawn[key] = {REVISION_KEY: own}
+        return await read_given(self._api, _owner(body), plan, own)
+
     async def apply(self, key: str, plan: Plan) -> None:
         """Does nothing for an object that is gone or going: the garbage collector does, by the owner references."""
         body = self._bodies.get(key)
         if body is None:
             return
         owner = _owner(body)
-        await check_references(self._api, owner, plan)
         wanted = render(owner, plan, self._images)
         await self._reread_unwatched(key, owner)
         # Everything that can be refused is refused before the first write.
         pairs = [(one, await self._live(owner, one)) for one in wanted]
         for secret in plan.secrets:
-            await ensure_generated(self._api, owner, secret)
+            await ensure_generated(self._api, owner, secret, self._drawn.pop(key, {}))
         for one, live in pairs:
             await self._write(stamped(frozen(one, live)), live)
         for kind, live in obsolete(owner, list(self._snapshot.of(key, CHILDREN)), wanted):

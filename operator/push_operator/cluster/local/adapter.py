@@ -23,6 +23,7 @@ from push_operator.model import SERVICES, object_key
 from push_operator.plan.build import build
 from push_operator.plan.events import Event
 from push_operator.plan.observed import Observed, Unit
+from push_operator.plan.secrets import Secrets
 from push_operator.plan.status import Status
 from push_operator.plan.workload import Plan
 
@@ -56,7 +57,7 @@ class LocalCluster:
         self._sockets = PublicSockets(settings.host, settings.port_offset)
         self._members = Members(state, programs, self._secrets, self._sockets, session, self.touch)
         self._body: dict[str, Any] | None = None
-        self._wanted, self._plan = Plan(), Plan()  # of the last `put`, and of the last `apply`
+        self._plan = Plan()  # of the last `apply`
         self._touched = asyncio.Event()
 
     @classmethod
@@ -86,8 +87,10 @@ class LocalCluster:
             endpoints=self._endpoints(),
             origins=self._settings.origins,
             ignored=ignored_fields(self._body),
-            digests=self._secrets.digests(self._wanted.given_keys()),
         )
+
+    async def secrets(self, key: str, plan: Plan) -> Secrets:
+        return self._secrets.found(plan)
 
     async def apply(self, key: str, plan: Plan) -> None:
         self._check(plan, {})
@@ -137,7 +140,6 @@ class LocalCluster:
         self._sockets.open_for(plan)
         for name, values in manifest.secrets.items():
             self._secrets.put(name, values)
-        self._wanted = plan
         self._body = _next_object(manifest.body, kept, keep_status=self._body is not None)
         self._state.save_object(self._body)
         self.touch()
