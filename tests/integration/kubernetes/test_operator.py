@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import signal
+import socket
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from tests.integration.kubernetes.conftest import StartOperator
 from tests.support.kube import ApiServer
 from tests.support.namespace import Namespace
 from tests.support.operator import OperatorProcess
+from tests.support.servers import free_port
 from tests.support.verdicts import manifest
 from tests.support.waiting import within
 
@@ -145,13 +148,13 @@ def test_scaling_and_a_new_version(namespace: Namespace, operator: OperatorProce
 
 
 def test_what_is_no_longer_wanted_goes_and_what_is_not_ours_stays(
-    namespace: Namespace, operator: OperatorProcess
+    namespace: Namespace, operator: OperatorProcess, elsewhere: str
 ) -> None:
     namespace.create(manifest())
     namespace.until(lambda: _ready(namespace))
     mine = {"metadata": {"name": "chat-mine"}, "data": {"key": "value"}}
     namespace.server.must("POST", namespace.path("configmaps"), mine)
-    namespace.server.merge(namespace.push(), {"spec": {"nats": {"url": "nats://elsewhere:4222"}}})
+    namespace.server.merge(namespace.push(), {"spec": {"nats": {"url": f"nats://{elsewhere}"}}})
     namespace.until(lambda: not [name for name in _children(namespace) if "nats" in name])
     assert namespace.server.get(namespace.path("configmaps", "chat-mine"))
     namespace.until(lambda: _ready(namespace))
@@ -171,6 +174,42 @@ def test_what_only_the_operator_can_know_is_told_and_mends_itself(
     )
     namespace.until(lambda: _ready(namespace), seconds=40)
     assert namespace.condition("Stalled") == ("False", "Valid")
+
+
+def test_a_server_that_is_not_there_is_told_and_waited_for_but_freezes_nothing_that_runs(
+    namespace: Namespace, operator: OperatorProcess
+) -> None:
+    port = free_port()
+    url = f"nats://127.0.0.1:{port}"
+    cassandra = {
+        "contactPoints": ["no-such-host.invalid", f"127.0.0.1:{port}"],
+        "keyspace": "k",
+        "localDatacenter": "d",
+    }
+    namespace.create(manifest(nats={"url": url}, cassandra=cassandra))
+    within(15, lambda: namespace.condition("Stalled") == ("True", "Unreachable"))
+    (told,) = {one["message"] for one in namespace.server.get(namespace.push())["status"]["conditions"]}
+    first, second = told.split("; spec.")
+    assert first.startswith(f"spec.nats.url: 127.0.0.1:{port} (refused) accepts no connection: start it or correct")
+    assert second.startswith("cassandra.contactPoints: none of no-such-host.invalid:9042 (")
+    assert "CHECK_REACHABILITY" in told
+    assert not _children(namespace)
+    with closing(socket.create_server(("127.0.0.1", port))):
+        namespace.until(lambda: _ready(namespace))
+        assert namespace.condition("Stalled") == ("False", "Valid")
+    running = [one["metadata"]["name"] for one in _gateways(namespace)]
+    auth = namespace.apps("deployments", "chat-auth")
+    namespace.server.must("DELETE", auth)  # an outage now: what runs is kept as it should be
+    namespace.until(lambda: namespace.server.get(auth) and _ready(namespace))
+    namespace.server.merge(namespace.push(), {"spec": {"version": "0.2.0"}})
+    within(15, lambda: namespace.condition("Stalled") == ("True", "Unreachable"))
+    assert [one["metadata"]["name"] for one in _gateways(namespace)] == running
+
+
+def test_an_operator_that_may_not_look_goes_on(namespace: Namespace, start_operator: StartOperator) -> None:
+    start_operator(CHECK_REACHABILITY="false").until_ready()
+    namespace.create(manifest(nats={"url": "nats://no-such-host.invalid:4222"}))
+    namespace.until(lambda: _ready(namespace))
 
 
 def test_a_rotated_secret_is_noticed_though_nobody_watches_it(

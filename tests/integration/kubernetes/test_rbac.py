@@ -44,7 +44,7 @@ def _used(server: ApiServer) -> tuple[set[Right], set[Right]]:
 
 
 def test_what_is_granted_is_what_is_used(
-    server: ApiServer, gateway_api: ApiServer, namespace: Namespace, start_operator: StartOperator
+    server: ApiServer, gateway_api: ApiServer, namespace: Namespace, start_operator: StartOperator, elsewhere: str
 ) -> None:
     server.must("POST", "/api/v1/namespaces", {"metadata": {"name": "push-system"}})
     server.kubectl("apply", "-f", str(RBAC))
@@ -61,8 +61,8 @@ def test_what_is_granted_is_what_is_used(
     namespace.create(manifest(expose={"gateway": {"parentRefs": [{"name": "public"}]}}))
     namespace.until(ready)
     # Each kind of object has a reason to go once.
-    changed = {"version": "0.2.0", "gateway": {"replicas": 1}, "nats": {"url": "nats://elsewhere:4222"},
-               "redis": {"url": "redis://elsewhere:6379"},
+    changed = {"version": "0.2.0", "gateway": {"replicas": 1}, "nats": {"url": f"nats://{elsewhere}"},
+               "redis": {"url": f"redis://{elsewhere}"},
                "expose": {"gateway": None, "ingress": {"host": "chat.example.com"}}}  # fmt: skip
     server.merge(namespace.push(), {"spec": changed})
     namespace.until(lambda: not namespace.items(namespace.apps("statefulsets")))

@@ -113,6 +113,27 @@ async def test_a_secret_that_is_not_there_is_told_and_what_runs_stays() -> None:
     assert KEY in cluster.plans
 
 
+async def test_a_new_generation_waits_for_its_servers_and_a_running_one_does_not() -> None:
+    cluster, field = MemoryCluster(), "spec.nats.url"
+    cluster.down = frozenset({field, "spec.redis.url"})
+    body = manifest(nats={"url": "nats://bus"})
+    body["metadata"]["generation"] = 1
+    cluster.put(KEY, body)
+    for _ in range(2):  # also when the status says that this generation was seen
+        assert await reconcile(KEY, cluster, _now) == REJECTED_SECONDS
+        assert KEY not in cluster.plans
+        stalled = condition(cluster.objects[KEY]["status"], "Stalled")
+        assert stalled is not None
+        assert (stalled["reason"], stalled["message"]) == ("Unreachable", field)
+    assert cluster.writes == 1
+    cluster.down = frozenset()
+    await reconcile(KEY, cluster, _now)
+    running = cluster.plans.pop(KEY)
+    cluster.down = frozenset({field})
+    await reconcile(KEY, cluster, _now)
+    assert cluster.plans[KEY] == running
+
+
 class _Failing(MemoryCluster):
     """Refuses the first plan."""
 

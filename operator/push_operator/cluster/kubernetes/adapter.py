@@ -7,12 +7,14 @@ import logging
 import random
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from push_operator.cluster.kubernetes.api import Api
 from push_operator.cluster.kubernetes.compare import holds, stamped
 from push_operator.cluster.kubernetes.events import event_object
 from push_operator.cluster.kubernetes.freeze import frozen
+from push_operator.cluster.kubernetes.hosts import names_from
 from push_operator.cluster.kubernetes.kinds import (
     CHILDREN,
     EVENTS,
@@ -29,11 +31,13 @@ from push_operator.cluster.kubernetes.prune import is_going, obsolete
 from push_operator.cluster.kubernetes.secrets import ensure_generated, is_ours, read_given, revision_key
 from push_operator.cluster.kubernetes.snapshot import Snapshot, owner_key
 from push_operator.cluster.kubernetes.units import units_of
+from push_operator.cluster.reach import lost
 from push_operator.errors import ClusterError, NotFound, Rejected
 from push_operator.model import object_key
 from push_operator.plan.events import Event
 from push_operator.plan.names import REVISION_KEY
 from push_operator.plan.observed import Observed
+from push_operator.plan.reach import FIX, Target, told
 from push_operator.plan.secrets import Secrets
 from push_operator.plan.status import Status
 from push_operator.plan.workload import Plan
@@ -44,6 +48,7 @@ from push_operator.render.services import endpoints_of
 
 SETTLE_SECONDS = 0.3  # a watch that begins anew tells of every object: one LIST for all of that
 RETRY_SECONDS = 2.0
+FIX_HERE = f"{FIX}; where only workloads can reach it, set the operator's CHECK_REACHABILITY to false"
 OURS = f"{MANAGED_BY}={OPERATOR}"
 _log = logging.getLogger(__name__)
 
@@ -54,10 +59,14 @@ class KubernetesCluster:
     `namespaces` empty: all of them. `resync_seconds`: how often everything is listed anew whatever the watches say.
     """
 
-    def __init__(self, api: Api, images: Images, namespaces: tuple[str, ...], resync_seconds: float) -> None:
+    def __init__(
+        self, api: Api, images: Images, namespaces: tuple[str, ...], resync_seconds: float, *,
+        check_reachability: bool = True,
+    ) -> None:  # fmt: skip
         self._api, self._images = api, images
         self._places: tuple[str | None, ...] = namespaces or (None,)
         self._resync_seconds = resync_seconds
+        self._check_reachability = check_reachability
         self._snapshot = Snapshot()
         self._bodies: dict[str, Object] = {}
         self._drawn: dict[str, dict[str, str]] = {}  # values that digests were keyed with and that may not be kept yet
@@ -96,6 +105,12 @@ class KubernetesCluster:
         own = await revision_key(self._api, _owner(body), plan)
         self._drawn[key] = {REVISION_KEY: own}
         return await read_given(self._api, _owner(body), plan, own)
+
+    async def unreachable(self, key: str, targets: tuple[Target, ...]) -> str:
+        if not self._check_reachability:
+            return ""
+        namespace = key.partition("/")[0]
+        return told(await lost(targets, partial(names_from, namespace)), FIX_HERE)
 
     async def apply(self, key: str, plan: Plan) -> None:
         """Does nothing for an object that is gone or going: the garbage collector does, by the owner references."""

@@ -18,11 +18,13 @@ from push_operator.cluster.local.programs import Program
 from push_operator.cluster.local.secrets import SecretStore, check_references
 from push_operator.cluster.local.sockets import PublicSockets
 from push_operator.cluster.local.state import StateFolder
+from push_operator.cluster.reach import lost
 from push_operator.errors import ClusterError, Fault, SpecError
 from push_operator.model import SERVICES, object_key
 from push_operator.plan.build import build
 from push_operator.plan.events import Event
 from push_operator.plan.observed import Observed, Unit
+from push_operator.plan.reach import Target, told
 from push_operator.plan.secrets import Secrets
 from push_operator.plan.status import Status
 from push_operator.plan.workload import Plan
@@ -91,6 +93,9 @@ class LocalCluster:
 
     async def secrets(self, key: str, plan: Plan) -> Secrets:
         return self._secrets.found(plan)
+
+    async def unreachable(self, key: str, targets: tuple[Target, ...]) -> str:
+        return told(await lost(targets))
 
     async def apply(self, key: str, plan: Plan) -> None:
         self._check(plan, {})
