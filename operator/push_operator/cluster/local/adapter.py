@@ -107,7 +107,8 @@ class LocalCluster:
 
     async def publish(self, key: str, status: Status, events: tuple[Event, ...]) -> None:
         for event in events:
-            _log.info("%s: %s", event.reason, event.message)
+            level = logging.WARNING if event.warning else logging.INFO  # a warning is shown on the screen too
+            _log.log(level, "%s: %s", event.reason, event.message)
         if self._body is not None:
             self._body = {**self._body, "status": status}
             self._state.save_object(self._body)
