@@ -66,7 +66,9 @@ class _Operator:
         self._unfenced = unfenced
         self._election = Election(KubernetesLease(unfenced, config.namespace, config.lease), config.identity)
         api = Api(client, fence=self._election.fence, count=self._telemetry.requested)
-        self._cluster = KubernetesCluster(api, config.images, config.namespaces, config.resync_seconds)
+        self._cluster = KubernetesCluster(
+            api, config.images, config.namespaces, config.resync_seconds, check_reachability=config.check_reachability
+        )
         self._stopping, self._watching = asyncio.Event(), asyncio.Event()
 
     async def run(self) -> None:

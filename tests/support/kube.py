@@ -21,6 +21,8 @@ from tests.support.servers import free_port
 from tests.support.waiting import within
 
 BUILD = Path(__file__).parents[1] / "kube" / "build.sh"
+GATEWAY_API = Path(__file__).parents[1] / "kube" / "gateway-api.sh"
+HTTP_ROUTES = "httproutes.gateway.networking.k8s.io"
 CRD_FILE = Path(__file__).parents[2] / "crds" / "pushcluster.yaml"
 NO_GO = 3  # its exit code
 START_SECONDS = 60.0
@@ -156,6 +158,16 @@ class ApiServer:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    def install_gateway_api(self) -> None:
+        file = _told_by(GATEWAY_API)
+        assert file is not None  # the control plane has been built with the same Go
+        self.kubectl("create", "-f", str(file))  # too large for the annotation of `apply`
+        self.kubectl("wait", "--for=condition=Established", f"crd/{HTTP_ROUTES}", "--timeout=20s")
+
+    def remove_gateway_api(self) -> None:
+        """With every HTTPRoute."""
+        self.kubectl("delete", f"crd/{HTTP_ROUTES}", "--ignore-not-found", "--timeout=20s")
+
     # ------------------------------------------------------------------------------------------------------------------
 
     def _start_api_server(self) -> None:
@@ -203,7 +215,11 @@ class ApiServer:
 
 def built_programs(*which: str) -> Path | None:
     """The folder of the programs, built when they are not yet; None where there is no Go. `which`: of build.sh."""
-    done = subprocess.run([str(BUILD), *which], stdout=subprocess.PIPE, text=True, check=False)
+    return _told_by(BUILD, *which)
+
+
+def _told_by(script: Path, *arguments: str) -> Path | None:
+    done = subprocess.run([str(script), *arguments], stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode == NO_GO:
         return None
     done.check_returncode()
