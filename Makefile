@@ -5,10 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 UV ?= uv
-LOCK := $(UV) pip compile pyproject.toml --extra workloads --extra local \
+LOCK := $(UV) pip compile pyproject.toml \
 	--universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet
 
-.PHONY: help run test lint format bench lock clean
+.PHONY: help run test lint format bench images lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,9 +34,25 @@ format: $(VENV)/.dev-installed ## rewrite the code in the project's style
 bench: $(VENV)/.dev-installed ## what a socket and a message cost, against a naive gateway
 	@$(BIN)/python -m bench.gateway
 
+# Where no Docker runs buildah does it, as root or not. BASE_IMAGE: another base with python3 and its venv module;
+# REPOSITORY: what goes before /operator and /workload, such as registry.example/push; BUILD_FLAGS: more of the builder's.
+REPOSITORY ?= pushcluster
+images: ## build the operator's and the workloads' image with docker or buildah
+	@if docker info > /dev/null 2>&1; then build="docker build --quiet"; \
+	elif command -v buildah > /dev/null; then build="buildah bud --quiet --layers"; \
+	else echo "make: images need a running Docker, or buildah: install one of them" >&2; exit 1; fi; \
+	version=$$(awk -F '"' '/^version = / {print $$2; exit}' pyproject.toml); \
+	for part in operator workload; do \
+		image="$(REPOSITORY)/$$part:$$version"; echo "· building $$image with $${build%% *}"; \
+		$$build --file Dockerfile.$$part --tag "$$image" --build-arg VERSION="$$version" \
+			$(if $(BASE_IMAGE),--build-arg BASE_IMAGE="$(BASE_IMAGE)") $(BUILD_FLAGS) . > /dev/null || exit 1; \
+	done
+
 lock: ## resolve the dependencies anew (needs uv)
-	@$(LOCK) --group build --upgrade --output-file requirements/run.lock
-	@$(LOCK) --extra operator --group dev --upgrade --output-file requirements/dev.lock
+	@$(LOCK) --extra workloads --extra local --extra operator --group dev --upgrade --output-file requirements/dev.lock
+	@$(LOCK) --extra workloads --extra local --group build --constraint requirements/dev.lock --output-file requirements/run.lock
+	@$(LOCK) --extra workloads --constraint requirements/dev.lock --output-file requirements/workloads.lock
+	@$(LOCK) --extra operator --constraint requirements/dev.lock --output-file requirements/operator.lock
 
 clean: ## remove what was installed and cached; the platform's data in .push stays
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

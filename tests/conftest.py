@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.support.cassandra import CassandraServer, NoCassandra
 from tests.support.servers import PLAIN_NATS, Nats, Valkey, operators_nats, running
+from tests.support.services import listening
 
 # The same examples each time, and no clock: a slow machine is no failure.
 settings.register_profile(
@@ -31,6 +33,13 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if skipped:
         reporter.write_line(f"\nCI: {len(skipped)} skipped, which counts as failed", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[str]:
+    """`HOST:PORT` of a server that is not the operator's; it accepts and says nothing."""
+    with closing(listening()) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
 
 
 @pytest.fixture

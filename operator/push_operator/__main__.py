@@ -66,7 +66,9 @@ class _Operator:
         self._unfenced = unfenced
         self._election = Election(KubernetesLease(unfenced, config.namespace, config.lease), config.identity)
         api = Api(client, fence=self._election.fence, count=self._telemetry.requested)
-        self._cluster = KubernetesCluster(api, config.images, config.namespaces, config.resync_seconds)
+        self._cluster = KubernetesCluster(
+            api, config.images, config.namespaces, config.resync_seconds, check_reachability=config.check_reachability
+        )
         self._stopping, self._watching = asyncio.Event(), asyncio.Event()
 
     async def run(self) -> None:
@@ -96,7 +98,7 @@ class _Operator:
                 await asyncio.wait({watching}, timeout=5)
 
     async def _watch(self, stop: asyncio.Event) -> None:
-        await watch(self._cluster, self._config.namespaces, stop, self._watching)
+        await watch(self._cluster, self._config.identity, self._config.namespaces, stop, self._watching)
         # kopf returns only when it was told to: by us, or by a signal that came while it was starting.
         self._stopping.set()
 

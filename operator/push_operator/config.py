@@ -22,7 +22,8 @@ class ConfigError(OperatorError):
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """`kubeconfig` None: the cluster that this pod runs in. `namespaces` empty: all of them."""
+    """`kubeconfig` None: the cluster that this pod runs in. `namespaces` empty: all of them. `check_reachability`:
+    a new generation waits for the servers that it names."""
 
     identity: str
     namespace: str
@@ -33,6 +34,7 @@ class Config:
     admin_host: str
     admin_port: int
     resync_seconds: int
+    check_reachability: bool
     log_level: str
 
 
@@ -61,6 +63,7 @@ def read_config(environ: Mapping[str, str], identity: str, namespace: str) -> Co
         admin_host=environ.get("ADMIN_HOST") or "0.0.0.0",  # noqa: S104 - in a pod; probes come from the node
         admin_port=_number(environ, "ADMIN_PORT", 9090, (1, 65535), faults),
         resync_seconds=_number(environ, "RESYNC_SECONDS", 300, (1, 600), faults),
+        check_reachability=_boolean(environ, "CHECK_REACHABILITY", True, faults),
         log_level=level,
     )
     if faults:
@@ -74,3 +77,10 @@ def _number(environ: Mapping[str, str], name: str, default: int, bounds: tuple[i
         faults.append(f"{name} must be a whole number from {bounds[0]} to {bounds[1]}")
         return default
     return int(text)
+
+
+def _boolean(environ: Mapping[str, str], name: str, default: bool, faults: list[str]) -> bool:
+    text = environ.get(name) or str(default).lower()
+    if text not in ("true", "false"):
+        faults.append(f"{name} must be true or false")
+    return text == "true"

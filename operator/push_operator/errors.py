@@ -33,7 +33,15 @@ class ClusterError(OperatorError):
 
 
 class Rejected(ClusterError):
-    """Trying again changes nothing until a person does: told in the status as Stalled."""
+    """Trying again changes nothing until a person does: told in the status as Stalled, for this `reason`."""
+
+    reason = "Rejected"
+
+
+class Unreachable(Rejected):
+    """A server that the manifest names is not there; nothing was applied."""
+
+    reason = "Unreachable"
 
 
 class NotFound(ClusterError):

@@ -11,7 +11,7 @@ from push_operator.errors import Fault
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?")
-_MAX_QUANTITY, _MAX_URL, _MAX_NAMES = 32, 512, 16
+_MAX_QUANTITY, _MAX_URL, _MAX_NAMES, _MAX_ENTRY = 32, 512, 16, 4096
 _HOST = r"([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])"
 _PORT = r"([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 # The same expressions as in crds/pushcluster.yaml, so that the API server and `push up` judge the same.
@@ -91,6 +91,30 @@ class Node:
             if not isinstance(one, str) or not re.fullmatch(pattern, one):
                 self.fault(f"{name}[{at}]", f"must be {means}")
         return tuple(str(one) for one in value)
+
+    def text_map(self, name: str, pattern: str, means: str, most: int) -> dict[str, str]:
+        """At most `most` texts by names that the manifest chooses; empty when absent."""
+        value = self.raw(name)
+        if value is not None and (not isinstance(value, Mapping) or len(value) > most):
+            self.fault(name, f"must be a mapping of at most {most} names to texts")
+        if not isinstance(value, Mapping):
+            return {}
+        for key, entry in value.items():
+            if not isinstance(key, str) or not re.fullmatch(pattern, key):
+                self.fault(f"{name}.{key}", f"must be {means}")
+            if not isinstance(entry, str) or len(entry) > _MAX_ENTRY:
+                self.fault(f"{name}.{key}", f"must be text of at most {_MAX_ENTRY} characters (put it in quotes)")
+        return {str(key): str(entry) for key, entry in value.items()}
+
+    def children(self, name: str, most: int) -> list[Node]:
+        """The mappings of a list, 1 to `most`; none when absent."""
+        value = self.raw(name)
+        if value is None:
+            return []
+        if not isinstance(value, list) or not 1 <= len(value) <= most:
+            self.fault(name, f"must be a list of 1 to {most}")
+            return []
+        return [Node(one, f"{self.path}.{name}[{at}]", self._faults) for at, one in enumerate(value)]
 
     def name_of(self, name: str) -> str | None:
         """The name of another object (RFC 1123 label), None when absent."""

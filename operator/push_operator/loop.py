@@ -1,4 +1,4 @@
-"""The control loop: changes fill the queue, one worker empties it through `reconcile`."""
+"""The control loop: changes fill the queue, workers empty it through `reconcile`, one at a time on each key."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from push_operator.queue import KeyQueue
 from push_operator.reconcile import reconcile
 
 RECONCILE_SECONDS = 60.0
+WORKERS = 4  # one object may wait 2 s for servers that do not answer, again and again: not at the others' cost
 _log = logging.getLogger(__name__)
 
 
@@ -43,7 +44,8 @@ async def control(cluster: Cluster, report: Report | None = None) -> None:
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_watch(cluster, queue))
-            tasks.create_task(_work(cluster, queue, report))
+            for _ in range(WORKERS):
+                tasks.create_task(_work(cluster, queue, report))
     finally:
         queue.close()
 

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from push_operator.errors import Fault, SpecError
+from push_operator.expose import Expose, expose_of
 from push_operator.fields import Node
+from push_operator.quantities import exceeds
 from push_operator.stores import Embedded, Managed, Store, managed_of, store_of
 
 API_VERSION: Final = "pushcluster.io/v1alpha1"
@@ -88,6 +90,7 @@ class PushCluster:
     redis: Managed | External
     store: Store
     tokens: TokenSpec
+    expose: Expose | None = None
 
 
 def parse(body: Any) -> PushCluster:
@@ -147,6 +150,7 @@ def _spec(name: str, namespace: str, spec: Node) -> PushCluster:
         redis=_backing(spec.child("redis"), ("redis", "rediss"), "1Gi"),
         store=store_of(spec.child("cassandra")),
         tokens=_tokens(spec.child("tokens")),
+        expose=expose_of(spec.child("expose")),
     )
     if isinstance(parsed.store, Embedded):
         _only_one_each(spec, parsed)
@@ -193,6 +197,10 @@ def _service(node: Node, default_replicas: int) -> ServiceSpec:
 def _resources(node: Node) -> Resources:
     child = node.child("resources")
     made = Resources(requests=child.quantities("requests"), limits=child.quantities("limits"))
+    for name, request in made.requests.items():
+        limit = made.limits.get(name)
+        if limit is not None and exceeds(request, limit):
+            child.fault(f"requests.{name}", f"must not be more than limits.{name}")
     child.done()
     return made
 

@@ -8,16 +8,18 @@ from datetime import datetime
 from typing import Any
 
 from push_operator.cluster.port import Cluster
-from push_operator.errors import Rejected, SpecError
-from push_operator.model import parse
-from push_operator.plan.build import build
+from push_operator.errors import Rejected, SpecError, Unreachable
+from push_operator.model import PushCluster, parse
+from push_operator.plan.build import build, with_secrets
 from push_operator.plan.events import events
+from push_operator.plan.reach import is_due, targets
+from push_operator.plan.secrets import Secrets, lacking
 from push_operator.plan.status import Status, condition, generation, refused_status, running_status, stalled_status
 from push_operator.plan.workload import Plan
 
 RESYNC_SECONDS = 300.0
 UNSETTLED_SECONDS = 2.0
-REJECTED_SECONDS = 5.0  # what was missing may be there by then: nobody watches the users' own Secrets
+REJECTED_SECONDS = 5.0  # what was missing may be there by then: nobody watches the users' own Secrets and servers
 _log = logging.getLogger(__name__)
 Now = Callable[[], datetime]
 
@@ -33,12 +35,16 @@ async def reconcile(key: str, cluster: Cluster, now: Now) -> float:
     except SpecError as error:
         await _publish(key, cluster, refused_status(error.faults, observed, _stamp(now)), observed.body)
         return RESYNC_SECONDS
-    plan = build(wanted, observed.origins, observed.digests)
+    plan = build(wanted, observed.origins)
+    found = await cluster.secrets(key, plan)
+    plan = with_secrets(plan, found)
     if not wanted.paused:
         try:
-            await cluster.apply(key, plan)
+            await _reach(key, cluster, wanted, observed.body)
+            await _apply(key, cluster, plan, found)
         except Rejected as error:
-            await _publish(key, cluster, stalled_status("Rejected", str(error), observed, _stamp(now)), observed.body)
+            status = stalled_status(error.reason, str(error), observed, _stamp(now))
+            await _publish(key, cluster, status, observed.body)
             return REJECTED_SECONDS
         planned, observed = observed.body, await cluster.observe(key)
         if observed.body is None:
@@ -48,6 +54,22 @@ async def reconcile(key: str, cluster: Cluster, now: Now) -> float:
     status = running_status(wanted, plan, observed, _stamp(now))
     await _publish(key, cluster, status, observed.body or {})
     return RESYNC_SECONDS if _settled(status) else UNSETTLED_SECONDS
+
+
+async def _reach(key: str, cluster: Cluster, wanted: PushCluster, body: Mapping[str, Any]) -> None:
+    """Raises Unreachable when a generation that was not applied yet names a server that is not there."""
+    asked = targets(wanted) if is_due(body) else ()
+    missed = await cluster.unreachable(key, asked) if asked else ""
+    if missed:
+        raise Unreachable(missed)
+
+
+async def _apply(key: str, cluster: Cluster, plan: Plan, found: Secrets) -> None:
+    """Raises Rejected when a person must do something first; then nothing of the plan was applied."""
+    lack = lacking(plan, found)
+    if lack:
+        raise Rejected(lack)
+    await cluster.apply(key, plan)
 
 
 async def _publish(key: str, cluster: Cluster, status: Status, body: Mapping[str, Any]) -> None:

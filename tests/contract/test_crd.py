@@ -39,6 +39,12 @@ def _leaves(schema: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tupl
             yield (*path, name), child
 
 
+REQUIRED: dict[tuple[str, ...], dict[str, Any]] = {
+    ("expose", "ingress"): {"host": "chat.example.com"},
+    ("expose", "gateway"): {"parentRefs": [{"name": "public"}]},
+}
+
+
 def _with(path: tuple[str, ...], value: Any) -> Manifest:
     body = manifest()
     place = body["spec"]
@@ -46,6 +52,8 @@ def _with(path: tuple[str, ...], value: Any) -> Manifest:
         place = place.setdefault(name, {})
     if path[0] == "cassandra" and path[1] not in ("embedded", "managed"):
         place.update(contactPoints=["host"], keyspace="chat", localDatacenter="dc1")
+    elif path[:2] in REQUIRED:
+        place.update(REQUIRED[path[:2]])
     elif path[-1] == "credentialsSecret":
         place["url"] = f"{path[0]}://host:1"
     place[path[-1]] = value
@@ -58,6 +66,8 @@ SPECIAL: dict[str, Callable[[tuple[str, ...]], Any]] = {
     "storage": lambda _: "1Gi",
     "replication": lambda _: 2,
     "allowedOrigins": lambda _: ["https://a.example"],
+    "annotations": lambda _: {"name": "value"},
+    "parentRefs": lambda _: [{"name": "public"}],
     "replicas": lambda _: 1,
     "cpu": lambda _: "1",
     "memory": lambda _: "1Gi",

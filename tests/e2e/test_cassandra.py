@@ -76,5 +76,6 @@ def test_a_cassandra_that_nobody_answers_for_is_named_in_the_status(platforms: l
     platform.up(_manifest(platform.folder, f"127.0.0.1:{free_port()}"))
 
     # It listens for `push get` before it says its first word; its folder is there earlier.
-    eventually_now(lambda: platform.output != "", 60, "the first line")
-    eventually_now(lambda: "Cassandra cannot be reached" in platform.push("get"), 60, "the reason")
+    told = "spec.cassandra.contactPoints: 127.0.0.1:"
+    eventually_now(lambda: f"push: Unreachable: {told}" in platform.errors, 60, "the reason on the screen")
+    assert told in platform.push("get")

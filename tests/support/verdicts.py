@@ -29,6 +29,30 @@ def _cassandra(**fields: Any) -> Manifest:
     return manifest(cassandra={"contactPoints": ["a"], "keyspace": "chat", "localDatacenter": "dc1", **fields})
 
 
+def _ingress(**fields: Any) -> Manifest:
+    return manifest(expose={"ingress": {"host": "chat.example.com", **fields}})
+
+
+def _gateways(*parents: Any, **fields: Any) -> Manifest:
+    return manifest(expose={"gateway": {"parentRefs": list(parents), **fields}})
+
+
+def _annotated(**annotations: Any) -> Manifest:
+    return _ingress(annotations={name.replace("__", "/"): value for name, value in annotations.items()})
+
+
+_HOST, _HOSTNAMES, _PARENTS, _ANNOTATIONS = (
+    "spec.expose.ingress.host", "spec.expose.gateway.hostnames", "spec.expose.gateway.parentRefs",
+    "spec.expose.ingress.annotations",
+)  # fmt: skip
+
+
+def _resources(service: str, name: str, request: Any, limit: Any) -> Manifest:
+    spec: Manifest = manifest()["spec"]
+    spec[service] = {**spec.get(service, {}), "resources": {"requests": {name: request}, "limits": {name: limit}}}
+    return manifest(**spec)
+
+
 ACCEPTED: dict[str, Manifest] = {
     "the least": manifest(),
     "a long name": manifest("c" * 40),
@@ -58,6 +82,27 @@ ACCEPTED: dict[str, Manifest] = {
     "medium with one of each that keeps a file": manifest(
         size="medium", auth={"replicas": 1}, message={"replicas": 1}, push={"replicas": 1}
     ),
+    "an Ingress with all that it may have": _ingress(
+        className="nginx", tlsSecret="chat.example.com-tls",
+        annotations={"cert-manager.io/cluster-issuer": "letsencrypt", "plain": "", "a/" + "b" * 63: "x" * 4096},
+    ),
+    "an Ingress of the default class": _ingress(host="a" * 63 + ".b2"),
+    "32 annotations": _ingress(annotations={f"a{number}": "" for number in range(32)}),
+    "a Gateway": _gateways({"name": "public"}),
+    "Gateways with all that they may have": _gateways(
+        {"name": "public", "namespace": "edge", "sectionName": "https"},
+        {"name": "public", "namespace": "edge", "sectionName": "http"}, {"name": "public"},
+        hostnames=["chat.example.com", "*.chat.example.com"],
+    ),
+    "eight Gateways": _gateways(*({"name": f"g{number}"} for number in range(8))),
+    "requests that are their limits": _gateway(
+        resources={"requests": {"cpu": "1000m", "memory": "1024Mi"}, "limits": {"cpu": 1, "memory": "1Gi"}}
+    ),
+    "requests of one thing and limits of another": _gateway(
+        resources={"requests": {"cpu": 100}, "limits": {"memory": 1}}
+    ),
+    "a request below its limit by its unit": _resources("auth", "memory", "9M", "9Mi"),
+    "no way in": manifest(expose=None),
     "a null is not given": manifest(auth=None, version=None, nats={"url": None}),
     "empty parts": manifest(image={}, auth={}, nats={}, redis={"managed": {}}, cassandra={}, tokens={}),
     "a url without a port": manifest(redis={"url": "rediss://cache/0?timeout=1"}),
@@ -88,6 +133,16 @@ REFUSED: dict[str, tuple[Manifest, str]] = {
     "a quantity as a fraction": (_cpu(0.5), "spec.gateway.resources.limits.cpu"),
     "a quantity without end": (_cpu("1" * 33), "spec.gateway.resources.limits.cpu"),
     "a resource nobody knows": (_gateway(resources={"limits": {"gpu": 1}}), "spec.gateway.resources.limits.gpu"),
+    **{
+        f"more than the limit of {service}": (
+            _resources(service, "cpu", "1001m", 1), f"spec.{service}.resources.requests.cpu")
+        for service in ("gateway", "auth", "message", "presence", "push")
+    },
+    "more memory than the limit": (
+        _resources("push", "memory", "1Gi", "1024M"), "spec.push.resources.requests.memory"),
+    "more memory than the limit in bytes": (
+        _resources("push", "memory", 1025, "1Ki"), "spec.push.resources.requests.memory"),
+    "more than a limit of nothing": (_resources("push", "cpu", "0.1", 0), "spec.push.resources.requests.cpu"),
     "two on one file": (manifest(auth={"replicas": 2}), "spec.auth.replicas"),
     "medium on one file": (
         manifest(size="medium", auth={"replicas": 1}, push={"replicas": 1}), "spec.message.replicas"),
@@ -140,6 +195,45 @@ REFUSED: dict[str, tuple[Manifest, str]] = {
     "a cluster without a datacenter": (_cassandra(localDatacenter=None), "spec.cassandra.localDatacenter"),
     "too many copies": (_cassandra(replication=10), "spec.cassandra.replication"),
     "a login without a cluster": (manifest(cassandra={"credentialsSecret": "x"}), "spec.cassandra.credentialsSecret"),
+    "a way in to nowhere": (manifest(expose={}), "spec.expose"),
+    "two ways in": (
+        manifest(expose={"ingress": {"host": "a"}, "gateway": {"parentRefs": [{"name": "a"}]}}), "spec.expose"),
+    "an Ingress without a host": (manifest(expose={"ingress": {}}), _HOST),
+    "a host with a port": (_ingress(host="chat.example.com:443"), _HOST),
+    "a host in capitals": (_ingress(host="Chat.example.com"), _HOST),
+    "a host with a scheme": (_ingress(host="https://chat.example.com"), _HOST),
+    "a host that is an address": (_ingress(host="10.0.0.1"), _HOST),
+    "every host": (_ingress(host="*.example.com"), _HOST),
+    "a host that is empty": (_ingress(host=""), _HOST),
+    "a host with a part too long": (_ingress(host="a" * 64 + ".b"), _HOST),
+    "a host too long": (_ingress(host="a." * 126 + "bc"), _HOST),
+    "a class that is no name": (_ingress(className="My Class"), "spec.expose.ingress.className"),
+    "a certificate that is no name": (_ingress(tlsSecret="chat_tls"), "spec.expose.ingress.tlsSecret"),
+    "an annotation with a space": (_annotated(**{"a b": "x"}), _ANNOTATIONS),
+    "an annotation of nobody": (_annotated(__a="x"), _ANNOTATIONS),
+    "an annotation with two slashes": (_annotated(a__b__c="x"), _ANNOTATIONS),
+    "an annotation's name too long": (_annotated(**{"a" * 64: "x"}), _ANNOTATIONS),
+    "an annotation's owner too long": (_annotated(**{"a" * 254 + "__b": "x"}), _ANNOTATIONS),
+    "an annotation that is a number": (_annotated(a=1), _ANNOTATIONS),
+    "an annotation too long": (_annotated(a="x" * 4097), _ANNOTATIONS),
+    "too many annotations": (_annotated(**{f"a{number}": "x" for number in range(33)}), _ANNOTATIONS),
+    "an annotation that is the operator's": (_annotated(**{"pushcluster.io__applied": "x"}), _ANNOTATIONS),
+    "a class said twice": (_annotated(**{"kubernetes.io__ingress.class": "x"}), _ANNOTATIONS),
+    "a Gateway without a name": (_gateways({"namespace": "edge"}), _PARENTS),
+    "no Gateway": (_gateways(), _PARENTS),
+    "no Gateways": (manifest(expose={"gateway": {}}), _PARENTS),
+    "a Gateway that is text": (_gateways("public"), _PARENTS),
+    "too many Gateways": (_gateways(*({"name": f"g{number}"} for number in range(9))), _PARENTS),
+    "a Gateway twice": (_gateways({"name": "a"}, {"name": "a"}), _PARENTS),
+    "a Gateway and one listener of it": (_gateways({"name": "a"}, {"name": "a", "sectionName": "b"}), _PARENTS),
+    "a listener twice": (_gateways(*[{"name": "a", "namespace": "b", "sectionName": "c"}] * 2), _PARENTS),
+    "a Gateway's kind": (_gateways({"name": "a", "kind": "Service"}), _PARENTS),
+    "a Gateway's namespace that is no name": (_gateways({"name": "a", "namespace": "a.b"}), _PARENTS),
+    "a listener that is no name": (_gateways({"name": "a", "sectionName": "A"}), _PARENTS),
+    "no hostname": (_gateways({"name": "a"}, hostnames=[]), _HOSTNAMES),
+    "too many hostnames": (_gateways({"name": "a"}, hostnames=[f"h{n}" for n in range(17)]), _HOSTNAMES),
+    "a hostname that is an address": (_gateways({"name": "a"}, hostnames=["10.0.0.1"]), _HOSTNAMES),
+    "a wildcard inside": (_gateways({"name": "a"}, hostnames=["a.*.example.com"]), _HOSTNAMES),
     "a lifetime too short": (manifest(tokens={"accessTokenTtlSeconds": 59}), "spec.tokens.accessTokenTtlSeconds"),
     "a lifetime too long": (
         manifest(tokens={"accessTokenTtlSeconds": 31536001}), "spec.tokens.accessTokenTtlSeconds"),

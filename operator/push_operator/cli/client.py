@@ -34,6 +34,17 @@ class PlatformClient:
     def __init__(self, state: StateFolder) -> None:
         self._state = state
 
+    def listens(self) -> bool:
+        """Somebody is at the control socket. Takes no lock: to look must not keep a platform from starting."""
+        connection = _UnixConnection(str(self._state.control_socket))
+        try:
+            connection.connect()
+        except OSError:
+            return False
+        finally:
+            connection.close()
+        return True
+
     def platform(self) -> dict[str, Any]:
         """The object, its units and the page's address as the platform sees them now."""
         return self._ask("GET", "/platform")

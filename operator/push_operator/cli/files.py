@@ -25,13 +25,17 @@ class _StrictLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def load_documents(path: str) -> list[Any]:
-    """The documents of a manifest file. Raises OperatorError with `file:line` when it is not YAML."""
+def read(path: str) -> str:
+    """The text of a manifest file. Raises OperatorError when it cannot be read."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
         raise OperatorError(f"{path}: cannot be read: {reason}") from error
+
+
+def documents_in(text: str, path: str) -> list[Any]:
+    """The documents of a manifest. Raises OperatorError with `path:line` when it is not YAML."""
     try:
         return list(yaml.load_all(text, Loader=_StrictLoader))
     except yaml.MarkedYAMLError as error:

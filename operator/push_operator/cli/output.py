@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import yaml
 
+from push_operator.cli.target import Platform
 from push_operator.plan.status import condition
 
 FORMATS = ("table", "wide", "json", "yaml")
@@ -53,34 +56,67 @@ def is_ready(body: Mapping[str, Any]) -> bool:
 
 
 def what_lacks(body: Mapping[str, Any]) -> str:
+    """Why `is_ready` says no."""
     ready = condition(body.get("status") or {}, "Ready")
-    return ready["message"] if ready is not None else "nothing has started yet"
+    if ready is None:
+        return "nothing has started yet"
+    return str(ready["message"]) if ready["status"] != "True" else "the last change has not been taken up yet"
 
 
-def rendered(platform: Mapping[str, Any], form: str) -> str:
+def complain(text: str) -> None:
+    """One line on standard error."""
+    sys.stderr.write(f"push: {text}\n")
+
+
+def rendered(platforms: Sequence[Platform], form: str, now: datetime) -> str:
     """The answer of `push get` as text, without the last newline."""
-    body = platform["object"]
     if form == "json":
-        return json.dumps(_whole(platform), indent=2)
+        return json.dumps(_whole(platforms), indent=2)
     if form == "yaml":
-        return yaml.safe_dump(_whole(platform), sort_keys=False, allow_unicode=True).rstrip("\n")
-    parts = [_headline(platform), "", _table(body, platform["units"])]
-    if form == "wide":
-        parts += ["", _units_table(platform["units"])]
+        return yaml.safe_dump(_whole(platforms), sort_keys=False, allow_unicode=True).rstrip("\n")
+    if form == "table" and len(platforms) > 1:
+        return _summary(platforms)
+    return "\n\n".join(_for_people(one, form == "wide", now) for one in platforms)
+
+
+def _whole(platforms: Sequence[Platform]) -> dict[str, Any]:
+    """The object as the cluster has it, with its units beside the status; several are a List, as kubectl's is."""
+    made = [
+        {**one.body, "units": one.units, **({"page": one.page} if one.page is not None else {})} for one in platforms
+    ]
+    return made[0] if len(made) == 1 else {"apiVersion": "v1", "kind": "List", "items": made}
+
+
+def _summary(platforms: Sequence[Platform]) -> str:
+    lines = [("NAME", "READY", "GATEWAYS", "VERSION", "NOTE")]
+    for one in platforms:
+        status, ready = one.body.get("status") or {}, is_ready(one.body)
+        gateways, version = status.get("readyGateways", "-"), status.get("version", "-")
+        lines.append((one.body["metadata"]["name"], _yes(ready), gateways, version,
+                      "" if ready else _lacks(one)))  # fmt: skip
+    return _columns(lines)
+
+
+def _for_people(platform: Platform, wide: bool, now: datetime) -> str:
+    body = platform.body
+    parts = [_headline(platform), "", _table(body, platform.units)]
+    if wide:
+        parts += ["", _processes(platform.units) if platform.page is not None else _pods(platform.units, now)]
     ignored = (body.get("status") or {}).get("ignored") or ()
     parts += ["", *(f"without effect on one machine: {one}" for one in ignored)] if ignored else []
     return "\n".join(parts)
 
 
-def _whole(platform: Mapping[str, Any]) -> dict[str, Any]:
-    """The object as the cluster has it, with its units beside the status."""
-    return {**platform["object"], "units": platform["units"], "page": platform["page"]}
+def _headline(platform: Platform) -> str:
+    body = platform.body
+    state = "ready" if is_ready(body) else f"not ready: {_lacks(platform)}"
+    page = f"\npage: {platform.page}" if platform.page is not None else ""
+    return f"{body['metadata']['name']}: {state}{page}"
 
 
-def _headline(platform: Mapping[str, Any]) -> str:
-    body = platform["object"]
-    state = "ready" if is_ready(body) else f"not ready: {what_lacks(body)}"
-    return f"{body['metadata']['name']}: {state}\npage: {platform['page']}"
+def _lacks(platform: Platform) -> str:
+    unseen = platform.page is None and not platform.body.get("status")
+    return what_lacks(platform.body) + (": does the operator run?" if unseen else "")
 
 
 def _table(body: Mapping[str, Any], units: Sequence[Mapping[str, Any]]) -> str:
@@ -92,14 +128,37 @@ def _table(body: Mapping[str, Any], units: Sequence[Mapping[str, Any]]) -> str:
     return _columns(lines)
 
 
-def _units_table(units: Sequence[Mapping[str, Any]]) -> str:
+def _processes(units: Sequence[Mapping[str, Any]]) -> str:
     lines = [("UNIT", "READY", "PID", "UPTIME", "RESTARTS", "ADMIN", "NOTE")]
     for unit in units:
         details = unit["details"] or {}
         pid, admin = str(details.get("pid") or "-"), details.get("admin") or "-"
-        ready, uptime = "yes" if unit["ready"] else "no", f"{details.get('uptimeSeconds', 0):.0f}s"
-        lines.append((unit["name"], ready, pid, uptime, str(unit["restarts"]), admin, unit["note"]))
+        uptime = f"{details.get('uptimeSeconds', 0):.0f}s"
+        lines.append((unit["name"], _yes(unit["ready"]), pid, uptime, str(unit["restarts"]), admin, unit["note"]))
     return _columns(lines)
+
+
+def _pods(units: Sequence[Mapping[str, Any]], now: datetime) -> str:
+    lines = [("POD", "READY", "NODE", "IP", "AGE", "RESTARTS", "NOTE")]
+    for unit in units:
+        details = unit["details"] or {}
+        node, address = details.get("node") or "-", details.get("ip") or "-"
+        age = _age(details.get("createdAt"), now)
+        lines.append((unit["name"], _yes(unit["ready"]), node, address, age, str(unit["restarts"]), unit["note"]))
+    return _columns(lines)
+
+
+def _age(since: str | None, now: datetime) -> str:
+    """In the greatest unit of which there are two, as kubectl says it."""
+    if not since:
+        return "-"
+    seconds = max(0, int((now - datetime.fromisoformat(since)).total_seconds()))
+    units = (("d", 86_400), ("h", 3600), ("m", 60))
+    return next((f"{seconds // size}{name}" for name, size in units if seconds >= 2 * size), f"{seconds}s")
+
+
+def _yes(holds: bool) -> str:
+    return "yes" if holds else "no"
 
 
 def _columns(lines: Sequence[tuple[str, ...]]) -> str:

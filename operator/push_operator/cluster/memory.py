@@ -8,16 +8,20 @@ from typing import Any
 
 from push_operator.plan.events import Event
 from push_operator.plan.observed import Observed, Unit
+from push_operator.plan.reach import Target
+from push_operator.plan.secrets import Secrets
 from push_operator.plan.status import Status
 from push_operator.plan.workload import Plan
 
 
 class MemoryCluster:
-    """Objects by key, with the plan last applied to each. For unit tests."""
+    """Objects by key, with the plan last applied to each; the fields whose servers are `down`. For unit tests."""
 
     def __init__(self) -> None:
         self.objects: dict[str, dict[str, Any]] = {}
         self.plans: dict[str, Plan] = {}
+        self.given: Secrets = {}
+        self.down: frozenset[str] = frozenset()
         self.ready = False
         self.writes = 0
         self.events: list[Event] = []
@@ -38,6 +42,12 @@ class MemoryCluster:
             for number in range(workload.replicas)
         )
         return Observed(body=self.objects.get(key), units=units)
+
+    async def secrets(self, key: str, plan: Plan) -> Secrets:
+        return self.given
+
+    async def unreachable(self, key: str, targets: tuple[Target, ...]) -> str:
+        return ", ".join(one.field for one in targets if one.field in self.down)
 
     async def apply(self, key: str, plan: Plan) -> None:
         self.plans[key] = plan

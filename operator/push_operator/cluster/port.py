@@ -7,6 +7,8 @@ from typing import Protocol
 
 from push_operator.plan.events import Event
 from push_operator.plan.observed import Observed
+from push_operator.plan.reach import Target
+from push_operator.plan.secrets import Secrets
 from push_operator.plan.status import Status
 from push_operator.plan.workload import Plan
 
@@ -16,6 +18,12 @@ class Cluster(Protocol):
 
     async def observe(self, key: str) -> Observed:
         """The object and its units as they are now."""
+
+    async def secrets(self, key: str, plan: Plan) -> Secrets:
+        """What the Secrets of the user's that the plan refers to hold now; each is read once."""
+
+    async def unreachable(self, key: str, targets: tuple[Target, ...]) -> str:
+        """Which of the targets accept no connection, in words and with what to do; empty when all do."""
 
     async def apply(self, key: str, plan: Plan) -> None:
         """Makes what runs into `plan`, and removes what is not in it. Idempotent; returns before units are ready."""

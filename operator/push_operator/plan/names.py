@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+from typing import Any, Final
+
+REVISION_KEY: Final = "REVISION_KEY"  # in the generated Secret: what digests of the user's Secrets are keyed with
 
 
 def component_name(cluster: str, component: str) -> str:

@@ -33,6 +33,7 @@ def running_status(cluster: PushCluster, plan: Plan, observed: Observed, now: st
         "version": cluster.version,
         "conditions": _conditions(conditions, observed, now),
         **({"selector": observed.selector} if observed.selector else {}),
+        **({"url": observed.url} if observed.url else {}),
         **({"ignored": list(observed.ignored)} if observed.ignored else {}),
     }
 

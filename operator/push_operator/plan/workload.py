@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from push_operator.expose import Expose
 from push_operator.model import ImageSpec
 
 
@@ -22,7 +23,7 @@ class SecretKey:
 
     @property
     def path(self) -> str:
-        """What `Observed.digests` calls it."""
+        """What its digest goes by."""
         return f"{self.secret}/{self.key}"
 
 
@@ -62,7 +63,7 @@ class Port:
 @dataclass(frozen=True, slots=True)
 class Workload:
     """One component. `revision` is a hash of everything that a running unit was started from, replicas aside; of the
-    user's Secrets, their values as `build` was told of them.
+    user's Secrets, their values once `with_secrets` was told of them.
 
     `stop_seconds` is how long a unit may take to stop in good order. `config` is the text of the server's
     configuration file, for those that read one. `retain`: its storage outlives the cluster it belongs to.
@@ -98,6 +99,7 @@ class Plan:
     secrets: tuple[GeneratedSecret, ...] = ()
     version: str = ""
     image: ImageSpec = field(default_factory=ImageSpec)
+    expose: Expose | None = None
 
     def given_keys(self) -> tuple[SecretKey, ...]:
         """The Secret keys that the user gives: all that workloads need and `secrets` does not make."""

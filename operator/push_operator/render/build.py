@@ -5,6 +5,7 @@ from __future__ import annotations
 from push_operator.plan.workload import Plan
 from push_operator.render.access import access_objects
 from push_operator.render.disruption import disruption_objects
+from push_operator.render.expose import expose_objects
 from push_operator.render.objects import Images, Object, Owner
 from push_operator.render.services import service_objects
 from push_operator.render.settings import config_objects
@@ -17,6 +18,7 @@ def render(owner: Owner, plan: Plan, images: Images) -> tuple[Object, ...]:
         *access_objects(owner, plan),
         *config_objects(owner, plan),
         *service_objects(owner, plan),
+        *expose_objects(owner, plan),
         *disruption_objects(owner, plan),
         *workload_objects(owner, plan, images),
     )

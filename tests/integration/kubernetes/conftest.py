@@ -36,6 +36,20 @@ def namespace(server: ApiServer) -> Iterator[Namespace]:
 
 
 @pytest.fixture
+def without_gateway_api(server: ApiServer) -> Iterator[ApiServer]:
+    """The Gateway API may be installed during the test; it is gone before and after."""
+    server.remove_gateway_api()
+    yield server
+    server.remove_gateway_api()
+
+
+@pytest.fixture
+def gateway_api(without_gateway_api: ApiServer) -> ApiServer:
+    without_gateway_api.install_gateway_api()
+    return without_gateway_api
+
+
+@pytest.fixture
 def start_operator(server: ApiServer, namespace: Namespace, tmp_path: Path) -> Iterator[StartOperator]:
     """Starts operators for the test's namespace; they are ended with the test, whatever it did to them."""
     started: list[OperatorProcess] = []

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.support.kube import ApiServer
 from tests.support.namespace import Namespace
 from tests.support.verdicts import manifest
 from tests.support.waiting import eventually
 
 from push_operator.cluster.kubernetes.adapter import KubernetesCluster
 from push_operator.cluster.kubernetes.api import Api, connected
-from push_operator.cluster.kubernetes.kinds import WATCHED
+from push_operator.cluster.kubernetes.kinds import LISTED
 from push_operator.config import DEFAULT_IMAGES
 from push_operator.errors import ClusterError, NotLeading, Rejected
 from push_operator.model import parse
-from push_operator.plan.build import build
+from push_operator.plan.build import build, with_secrets
+from push_operator.plan.workload import Plan
 
 KEY_NAME = "chat"
 
@@ -26,6 +30,7 @@ class Bench:
 
     def __init__(self, make: Callable[[Callable[[], None], Callable[[str, str], None]], Api], place: Namespace) -> None:
         self.writes: list[tuple[str, str]] = []
+        self.secrets_read = 0
         self.leads = True
         self.place = place
         self.key = f"{place.name}/{KEY_NAME}"
@@ -37,16 +42,23 @@ class Bench:
             raise NotLeading("not the leader")
 
     def _count(self, verb: str, resource: str) -> None:
-        if verb not in ("get", "list"):
+        self.secrets_read += (verb, resource) == ("get", "secrets")
+        if verb not in ("get", "list", "discover"):
             self.writes.append((verb, resource))
 
-    async def apply(self) -> list[tuple[str, str]]:
+    async def apply(
+        self, *, relist: bool = True, changed: Callable[[Plan], Plan] = lambda plan: plan
+    ) -> list[tuple[str, str]]:
         """Lists, observes and applies once; returns the writes of it."""
         self.writes.clear()
-        await self.cluster.relist(WATCHED)
+        self.secrets_read = 0
+        if relist:
+            await self.cluster.relist(LISTED)
         observed = await self.cluster.observe(self.key)
         assert observed.body is not None
-        await self.cluster.apply(self.key, build(parse(observed.body)))
+        plan = build(parse(observed.body))
+        plan = with_secrets(plan, await self.cluster.secrets(self.key, plan))
+        await self.cluster.apply(self.key, changed(plan))
         return list(self.writes)
 
     async def settled(self) -> None:
@@ -114,6 +126,62 @@ async def test_generated_values_are_never_made_anew(bench: Bench) -> None:
     assert len(set(after["data"].values())) == 5
 
 
+def _secret(place: Namespace, name: str, **values: str) -> None:
+    place.server.must("POST", place.path("secrets"), {"metadata": {"name": name}, "stringData": values})
+
+
+async def test_a_rotated_secret_rolls_those_that_use_it_and_nothing_else(bench: Bench) -> None:
+    place = bench.place
+    _secret(place, "bus", password="one")
+    _secret(place, "keys", JWT_SECRET="k" * 32, other="one")
+    bus = {"url": "nats://elsewhere:4222", "credentialsSecret": "bus"}
+    place.create(manifest(nats=bus, tokens={"signingKeysSecret": "keys"}))
+    await bench.settled()
+    assert await bench.apply() == []
+    assert bench.secrets_read == 4  # the user's once each; our own to plan with, and again before it might be written
+
+    def rolled(before: dict[str, str]) -> set[str]:
+        return {one for one, template in _templates(place).items() if before.get(one) != template}
+
+    before = _templates(place)
+    place.server.merge(place.path("secrets", "keys"), {"stringData": {"other": "two"}})
+    assert await bench.apply() == []
+    place.server.merge(place.path("secrets", "bus"), {"stringData": {"password": "two"}})
+    assert await bench.apply() == [("patch", "deployments")] * 3
+    (gateway,) = rolled(before) - {"chat-message", "chat-push"}
+    assert gateway.startswith("chat-gateway-")
+    assert before.keys() <= _templates(place).keys()  # the old gateways go when the new ones are ready
+    await bench.settled()
+    assert await bench.apply() == []
+
+    before = _templates(place)
+    place.server.merge(place.path("secrets", "bus"), {"stringData": {"username": "optional, and now there"}})
+    assert await bench.apply() == [("patch", "deployments")] * 3
+    place.server.merge(place.path("secrets", "keys"), {"stringData": {"JWT_SECRET": "j" * 32}})
+    assert await bench.apply() == [("patch", "deployments")] * 5
+
+
+async def test_the_key_of_the_digests_is_kept_with_the_generated_values(bench: Bench) -> None:
+    """Also where there is nothing else to generate; and a Secret that is not there yet changes nothing by coming."""
+    _secret(bench.place, "keys", JWT_SECRET="k" * 32)
+    external: dict[str, Any] = {"nats": {"url": "nats://elsewhere:4222"}, "redis": {"url": "redis://elsewhere:6379"}}
+    bench.place.create(manifest(tokens={"signingKeysSecret": "keys"}, **external))
+    await bench.apply()
+    kept = bench.place.server.get(bench.place.path("secrets", "chat-credentials"))["data"]
+    assert set(kept) == {"REVISION_KEY"}
+    before = _templates(bench.place)
+    await bench.settled()
+    assert _templates(bench.place) == before
+    assert bench.place.server.get(bench.place.path("secrets", "chat-credentials"))["data"] == kept
+
+
+def _templates(place: Namespace) -> dict[str, str]:
+    return {
+        one["metadata"]["name"]: json.dumps(one["spec"]["template"], sort_keys=True)
+        for one in place.items(place.apps("deployments"))
+    }
+
+
 async def test_what_stops_being_retained_becomes_owned(bench: Bench) -> None:
     bench.place.create(manifest())
     await bench.apply()
@@ -175,9 +243,88 @@ async def test_what_belonged_to_an_earlier_one_is_waited_for(bench: Bench) -> No
 
 
 async def test_a_deployment_that_the_api_server_refuses_is_told_in_its_words(bench: Bench) -> None:
-    bench.place.create(manifest(presence={"resources": {"requests": {"cpu": 2}, "limits": {"cpu": 1}}}))
+    """What neither the model nor the CRD sees: here a plan that no manifest gives."""
+    bench.place.create(manifest())
+
+    def overdrawn(plan: Plan) -> Plan:
+        resources = {"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}
+        return replace(plan, workloads=tuple(replace(one, resources=resources) for one in plan.workloads))
+
     with pytest.raises(Rejected, match="must be less than or equal to cpu limit"):
+        await bench.apply(changed=overdrawn)
+
+
+INGRESS: dict[str, Any] = {"ingress": {"host": "chat.example.com", "tlsSecret": "cert", "annotations": {"mine": "x"}}}
+PARENTS = [{"name": "public", "sectionName": "https"}, {"name": "public", "sectionName": "http"}]
+GATEWAY: dict[str, Any] = {"gateway": {"parentRefs": PARENTS, "hostnames": ["chat.example.com"]}}
+INGRESSES = "/apis/networking.k8s.io/v1", "ingresses"
+HTTP_ROUTES = "/apis/gateway.networking.k8s.io/v1", "httproutes"
+
+
+def _exposing(place: Namespace, kind: tuple[str, str]) -> str:
+    return place.path(kind[1], "chat-public", kind[0])
+
+
+async def test_an_ingress_is_made_kept_and_taken_away(bench: Bench) -> None:
+    bench.place.create(manifest(expose=INGRESS))
+    await bench.settled()
+    assert await bench.apply() == []
+    path, server = _exposing(bench.place, INGRESSES), bench.place.server
+    assert server.get(path)["spec"]["tls"] == [{"hosts": ["chat.example.com"], "secretName": "cert"}]
+    assert (await bench.cluster.observe(bench.key)).url == "wss://chat.example.com/ws"
+    bench.change({"expose": {"ingress": {"annotations": None, "tlsSecret": None}}})
+    assert await bench.apply() == [("patch", "ingresses")]
+    assert "mine" not in server.get(path)["metadata"]["annotations"]
+    assert "tls" not in server.get(path)["spec"]
+    bench.change({"expose": None})
+    assert await bench.apply() == [("delete", "ingresses")]
+    assert await bench.apply() == []
+    assert (await bench.cluster.observe(bench.key)).url == ""
+
+
+async def test_a_route_is_made_kept_and_taken_away(bench: Bench, gateway_api: ApiServer) -> None:
+    bench.place.create(manifest(expose=GATEWAY))
+    await bench.settled()
+    assert await bench.apply() == []
+    path = _exposing(bench.place, HTTP_ROUTES)
+    made = gateway_api.get(path)
+    assert [one["sectionName"] for one in made["spec"]["parentRefs"]] == ["https", "http"]
+    assert [rule["timeouts"] for rule in made["spec"]["rules"] if "timeouts" in rule] == [{"request": "0s"}]
+    gateway_api.merge(path, {"spec": {"hostnames": ["other.example.com"]}})
+    assert await bench.apply() == [("patch", "httproutes")]
+    assert gateway_api.get(path)["spec"]["hostnames"] == ["chat.example.com"]
+    bench.change({"expose": {"gateway": None, **INGRESS}})
+    assert await bench.apply() == [("patch", "ingresses"), ("delete", "httproutes")]
+
+
+async def test_a_route_that_others_have_changed_since_is_read_again(bench: Bench, gateway_api: ApiServer) -> None:
+    """Nobody watches it: the Gateway's controller writes its status, and a user may change or remove it."""
+    bench.place.create(manifest(expose=GATEWAY))
+    await bench.settled()
+    path = _exposing(bench.place, HTTP_ROUTES)
+    gateway_api.must("DELETE", path)
+    assert await bench.apply(relist=False) == [("patch", "httproutes")]
+    gateway_api.merge(path, {"metadata": {"annotations": {"a-controller": "was here"}}})
+    assert await bench.apply(relist=False) == []
+    gateway_api.merge(path, {"metadata": {"annotations": {"a-controller": "was here again"}}})
+    bench.change({"expose": None})
+    assert await bench.apply(relist=False) == [("delete", "httproutes")]
+    assert gateway_api.get(path) is None
+    assert (await bench.cluster.observe(bench.key)).url == ""
+
+
+async def test_without_the_gateway_api_nothing_is_written(bench: Bench, without_gateway_api: ApiServer) -> None:
+    bench.place.create(manifest(expose=GATEWAY))
+    with pytest.raises(Rejected, match=r"no HTTPRoute .*: install the CRDs of the Gateway API"):
         await bench.apply()
+    assert bench.writes == []
+    without_gateway_api.install_gateway_api()
+    assert ("patch", "httproutes") in await bench.apply()
+    without_gateway_api.remove_gateway_api()
+    with pytest.raises(Rejected, match="install the CRDs"):
+        await bench.apply(relist=False)
+    bench.change({"expose": None})
+    await bench.apply()
 
 
 async def test_nothing_is_applied_once_the_object_is_being_deleted(bench: Bench) -> None:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import base64
 import signal
+import socket
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from tests.integration.kubernetes.conftest import StartOperator
+from tests.support.kube import ApiServer
 from tests.support.namespace import Namespace
 from tests.support.operator import OperatorProcess
+from tests.support.servers import free_port
 from tests.support.verdicts import manifest
 from tests.support.waiting import within
 
@@ -19,7 +24,7 @@ CHILDREN = (
     ("/api/v1", ("services", "serviceaccounts", "configmaps", "persistentvolumeclaims", "secrets")),
     ("/apis/apps/v1", ("deployments", "statefulsets")),
     ("/apis/policy/v1", ("poddisruptionbudgets",)),
-    ("/apis/networking.k8s.io/v1", ("networkpolicies",)),
+    ("/apis/networking.k8s.io/v1", ("networkpolicies", "ingresses")),
 )
 OURS = "?labelSelector=app.kubernetes.io/managed-by%3Dpush-operator"
 
@@ -131,6 +136,25 @@ def test_a_child_deleted_while_nobody_watched_comes_back(namespace: Namespace, s
     namespace.until(lambda: _ready(namespace))
 
 
+@pytest.mark.parametrize("made", ["secrets/chat-credentials", "services/chat-nats", "statefulsets/chat-nats"])
+def test_killed_in_the_middle_of_its_work_it_goes_on(
+    namespace: Namespace, start_operator: StartOperator, made: str
+) -> None:
+    operator = start_operator()
+    within(30, operator.leads)
+    namespace.create(manifest())
+    plural, name = made.split("/")
+    path = namespace.apps(plural, name) if plural == "statefulsets" else namespace.path(plural, name)
+    within(10, lambda: namespace.server.get(path))
+    operator.end(signal.SIGKILL)
+    last = namespace.apps("deployments", "chat-push")
+    assert namespace.server.get(last) is None, "it was done already: the test has to be quicker"
+    secret = namespace.server.get(namespace.path("secrets", "chat-credentials"))["data"]
+    start_operator(POD_NAME="operator-0").until_ready()
+    namespace.until(lambda: _ready(namespace))
+    assert namespace.server.get(namespace.path("secrets", "chat-credentials"))["data"] == secret
+
+
 def test_scaling_and_a_new_version(namespace: Namespace, operator: OperatorProcess) -> None:
     namespace.create(manifest())
     namespace.until(lambda: _ready(namespace))
@@ -150,13 +174,13 @@ def test_scaling_and_a_new_version(namespace: Namespace, operator: OperatorProce
 
 
 def test_what_is_no_longer_wanted_goes_and_what_is_not_ours_stays(
-    namespace: Namespace, operator: OperatorProcess
+    namespace: Namespace, operator: OperatorProcess, elsewhere: str
 ) -> None:
     namespace.create(manifest())
     namespace.until(lambda: _ready(namespace))
     mine = {"metadata": {"name": "chat-mine"}, "data": {"key": "value"}}
     namespace.server.must("POST", namespace.path("configmaps"), mine)
-    namespace.server.merge(namespace.push(), {"spec": {"nats": {"url": "nats://elsewhere:4222"}}})
+    namespace.server.merge(namespace.push(), {"spec": {"nats": {"url": f"nats://{elsewhere}"}}})
     namespace.until(lambda: not [name for name in _children(namespace) if "nats" in name])
     assert namespace.server.get(namespace.path("configmaps", "chat-mine"))
     namespace.until(lambda: _ready(namespace))
@@ -199,6 +223,84 @@ def test_what_only_the_operator_can_know_is_told_and_mends_itself(
     )
     namespace.until(lambda: _ready(namespace), seconds=40)
     assert namespace.condition("Stalled") == ("False", "Valid")
+
+
+def test_a_server_that_is_not_there_is_told_and_waited_for_but_freezes_nothing_that_runs(
+    namespace: Namespace, operator: OperatorProcess
+) -> None:
+    port = free_port()
+    url = f"nats://127.0.0.1:{port}"
+    cassandra = {
+        "contactPoints": ["no-such-host.invalid", f"127.0.0.1:{port}"],
+        "keyspace": "k",
+        "localDatacenter": "d",
+    }
+    namespace.create(manifest(nats={"url": url}, cassandra=cassandra))
+    within(15, lambda: namespace.condition("Stalled") == ("True", "Unreachable"))
+    (told,) = {one["message"] for one in namespace.server.get(namespace.push())["status"]["conditions"]}
+    first, second = told.split("; spec.")
+    assert first.startswith(f"spec.nats.url: 127.0.0.1:{port} (refused) accepts no connection: start it or correct")
+    assert second.startswith("cassandra.contactPoints: none of no-such-host.invalid:9042 (")
+    assert "CHECK_REACHABILITY" in told
+    assert not _children(namespace)
+    with closing(socket.create_server(("127.0.0.1", port))):
+        namespace.until(lambda: _ready(namespace))
+        assert namespace.condition("Stalled") == ("False", "Valid")
+    running = [one["metadata"]["name"] for one in _gateways(namespace)]
+    auth = namespace.apps("deployments", "chat-auth")
+    namespace.server.must("DELETE", auth)  # an outage now: what runs is kept as it should be
+    namespace.until(lambda: namespace.server.get(auth) and _ready(namespace))
+    namespace.server.merge(namespace.push(), {"spec": {"version": "0.2.0"}})
+    within(15, lambda: namespace.condition("Stalled") == ("True", "Unreachable"))
+    assert [one["metadata"]["name"] for one in _gateways(namespace)] == running
+
+
+def test_an_operator_that_may_not_look_goes_on(namespace: Namespace, start_operator: StartOperator) -> None:
+    start_operator(CHECK_REACHABILITY="false").until_ready()
+    namespace.create(manifest(nats={"url": "nats://no-such-host.invalid:4222"}))
+    namespace.until(lambda: _ready(namespace))
+
+
+def test_a_rotated_secret_is_noticed_though_nobody_watches_it(
+    namespace: Namespace, start_operator: StartOperator
+) -> None:
+    start_operator(RESYNC_SECONDS="2").until_ready()
+    secret = {"metadata": {"name": "keys"}, "stringData": {"JWT_SECRET": "k" * 32}}
+    namespace.server.must("POST", namespace.path("secrets"), secret)
+    namespace.create(manifest(tokens={"signingKeysSecret": "keys"}))
+    namespace.until(lambda: _ready(namespace))
+    (old,) = _gateways(namespace)
+    namespace.server.merge(namespace.path("secrets", "keys"), {"stringData": {"JWT_SECRET": "j" * 32}})
+    namespace.until(lambda: [one["metadata"]["name"] for one in _gateways(namespace)] != [old["metadata"]["name"]])
+    namespace.until(lambda: len(_gateways(namespace)) == 1 and _ready(namespace))
+    assert _gateways(namespace)[0]["metadata"]["name"] != old["metadata"]["name"]
+
+
+def test_a_gateway_api_that_comes_later_is_used_within_seconds(
+    namespace: Namespace, without_gateway_api: ApiServer, start_operator: StartOperator
+) -> None:
+    operator = start_operator(RESYNC_SECONDS="1")
+    operator.until_ready()
+    expose = {"gateway": {"parentRefs": [{"name": "public"}], "hostnames": ["chat.example.com"]}}
+    namespace.create(manifest(expose=expose))
+    within(15, lambda: namespace.condition("Stalled") == ("True", "Rejected"))
+    assert not _children(namespace)
+    without_gateway_api.install_gateway_api()
+    namespace.until(lambda: _ready(namespace))
+    told = namespace.server.kubectl("get", "pcl", "-n", namespace.name, "-o", "wide")
+    assert "wss://chat.example.com/ws" in told
+    # Whoever takes the CRDs away ends neither the operator nor, but for the route, the platform.
+    namespace.server.merge(namespace.push(), {"spec": {"expose": None}})
+    within(15, lambda: "url" not in namespace.server.get(namespace.push())["status"])
+    without_gateway_api.remove_gateway_api()
+    namespace.server.merge(namespace.push(), {"spec": {"version": "0.2.0"}})
+    within(15, lambda: namespace.server.get(namespace.push())["status"]["version"] == "0.2.0")
+    assert not _loud(operator)
+
+
+def _loud(operator: OperatorProcess) -> list[str]:
+    lines = operator.log.read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if '"level":"warning"' in line.replace(" ", "") or '"error"' in line]
 
 
 def test_deleted_means_gone_but_for_what_is_retained(namespace: Namespace, operator: OperatorProcess) -> None:

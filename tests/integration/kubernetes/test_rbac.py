@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
-import yaml
 from tests.integration.kubernetes.conftest import StartOperator
+from tests.support.chart import objects, rendered
 from tests.support.kube import ApiServer
 from tests.support.namespace import Namespace
 from tests.support.verdicts import manifest
@@ -15,13 +14,12 @@ from tests.support.waiting import within
 
 from push_operator.cluster.kubernetes.kinds import CHILDREN
 
-RBAC = Path(__file__).parents[3] / "charts" / "push-operator" / "rbac.yaml"
 APPLIED = {(kind.group, kind.plural) for kind in CHILDREN}
 Right = tuple[str, str, str]  # group, resource, verb
 
 
-def _granted() -> Iterator[Right]:
-    for one in yaml.safe_load_all(RBAC.read_text(encoding="utf-8")):
+def _granted(rights: str) -> Iterator[Right]:
+    for one in objects(rights):
         for rule in one.get("rules", ()):
             for group in rule["apiGroups"]:
                 for resource in rule["resources"]:
@@ -44,10 +42,11 @@ def _used(server: ApiServer) -> tuple[set[Right], set[Right]]:
 
 
 def test_what_is_granted_is_what_is_used(
-    server: ApiServer, namespace: Namespace, start_operator: StartOperator
+    server: ApiServer, gateway_api: ApiServer, namespace: Namespace, start_operator: StartOperator, elsewhere: str
 ) -> None:
     server.must("POST", "/api/v1/namespaces", {"metadata": {"name": "push-system"}})
-    server.kubectl("apply", "-f", str(RBAC))
+    rights = rendered(server.programs, template="rbac")
+    server.kubectl("apply", "-f", "-", text=rights)
     token = server.kubectl("create", "token", "push-operator", "-n", "push-system").strip()
     operator = start_operator(
         KUBECONFIG=str(server.kubeconfig_for(token, "service-account")), POD_NAMESPACE="push-system",
@@ -58,14 +57,17 @@ def test_what_is_granted_is_what_is_used(
     def ready() -> bool:
         return namespace.condition("Ready") == ("True", "AllReady")
 
-    namespace.create(manifest())
+    namespace.create(manifest(expose={"gateway": {"parentRefs": [{"name": "public"}]}}))
     namespace.until(ready)
     # Each kind of object has a reason to go once.
-    changed = {"version": "0.2.0", "gateway": {"replicas": 1}, "nats": {"url": "nats://elsewhere:4222"},
-               "redis": {"url": "redis://elsewhere:6379"}}  # fmt: skip
+    changed = {"version": "0.2.0", "gateway": {"replicas": 1}, "nats": {"url": f"nats://{elsewhere}"},
+               "redis": {"url": f"redis://{elsewhere}"},
+               "expose": {"gateway": None, "ingress": {"host": "chat.example.com"}}}  # fmt: skip
     server.merge(namespace.push(), {"spec": changed})
     namespace.until(lambda: not namespace.items(namespace.apps("statefulsets")))
     namespace.until(ready)
+    server.merge(namespace.push(), {"spec": {"expose": None}})
+    namespace.until(lambda: not namespace.items(namespace.path("ingresses", api="/apis/networking.k8s.io/v1")))
     # A key that is missing is made again, beside the others.
     secret = namespace.path("secrets", "chat-credentials")
     kept = server.get(secret)["data"]["NATS_PASSWORD_GATEWAY"]
@@ -73,7 +75,7 @@ def test_what_is_granted_is_what_is_used(
     within(20, lambda: "JWT_SECRET" in server.get(secret)["data"])
     assert server.get(secret)["data"]["NATS_PASSWORD_GATEWAY"] == kept
 
-    granted = set(_granted())
+    granted = set(_granted(rights))
 
     used: set[Right] = set()
 
@@ -93,3 +95,18 @@ def test_what_is_granted_is_what_is_used(
         within(20, everything_used)
     finally:
         assert used == granted
+
+
+def test_with_namespaces_named_it_has_no_right_elsewhere(
+    server: ApiServer, namespace: Namespace, start_operator: StartOperator
+) -> None:
+    home = namespace.name
+    rights = rendered(server.programs, "--set", f"watchNamespaces={{{home}}}", template="rbac", namespace=home)
+    assert {one["kind"] for one in objects(rights)} == {"ServiceAccount", "Role", "RoleBinding"}
+    server.kubectl("apply", "-f", "-", text=rights)
+    token = server.kubectl("create", "token", "push-operator", "-n", home).strip()
+    operator = start_operator(KUBECONFIG=str(server.kubeconfig_for(token, "namespaced")))
+    within(30, operator.leads)
+    namespace.create(manifest())
+    namespace.until(lambda: namespace.condition("Ready") == ("True", "AllReady"))
+    assert "may not" not in operator.log.read_text()

@@ -165,9 +165,10 @@ async def test_without_redis_nobody_registers_and_everybody_logs_in(
 
 
 async def test_the_document_is_served(auth: InProcess, http: ClientSession) -> None:
-    async with http.get(f"{auth.url}/openapi.json") as answer:
-        document = await answer.json()
-    assert document["paths"].keys() == {"/auth/register", "/auth/login", "/auth/me"}
+    for path in ("/openapi.json", "/openapi/auth.json"):
+        async with http.get(f"{auth.url}{path}") as answer:
+            document = await answer.json()
+        assert document["paths"].keys() == {"/auth/register", "/auth/login", "/auth/me"}
 
 
 async def test_as_its_own_process(valkey_server: Valkey, tmp_path: Path, http: ClientSession) -> None:

@@ -43,6 +43,8 @@ def _live(name: str = "one", version: int = 1, instance: str = "chat", **more: A
         ([{"name": "x", "v": 1}, {"name": "other"}], [{"name": "x", "v": 1}], True),
         ([{"name": "other"}], [{"name": "x"}], False),
         ([{"port": 1}, {"port": 2}], [{"port": 1}], False),
+        ([{"name": "x", "v": 1}, {"name": "x", "v": 2}], [{"name": "x", "v": 1}, {"name": "x", "v": 2}], True),
+        ([{"name": "x", "v": 1}, {"name": "x", "v": 2}], [{"name": "x", "v": 1}, {"name": "x", "v": 3}], False),
         ("1", "1000m", True),
         ("1Gi", "1024Mi", True),
         ("500m", "0.5", True),
@@ -209,10 +211,13 @@ def test_settings_have_defaults() -> None:
     config = read_config({"WATCH_NAMESPACES": "a, b,", "POD_NAME": "p", **images}, "me", "here")
     assert (config.identity, config.namespaces) == ("p", ("a", "b"))
     assert config.images == replace(DEFAULT_IMAGES, nats="n:1", cassandra="c:5")
+    assert config.check_reachability
+    assert not read_config({"CHECK_REACHABILITY": "false"}, "me", "here").check_reachability
 
 
 def test_all_wrong_settings_are_told_at_once() -> None:
-    wrong = {"WATCH_NAMESPACES": "A B", "LOG_LEVEL": "loud", "ADMIN_PORT": "0", "RESYNC_SECONDS": "soon"}
+    wrong = {"WATCH_NAMESPACES": "A B", "LOG_LEVEL": "loud", "ADMIN_PORT": "0", "RESYNC_SECONDS": "soon",
+             "CHECK_REACHABILITY": "maybe"}  # fmt: skip
     with pytest.raises(ConfigError) as caught:
         read_config(wrong, "me", "here")
     assert all(name in str(caught.value) for name in wrong)

@@ -67,9 +67,10 @@ def test_what_one_machine_does_without_is_told_only_when_asked_for() -> None:
         version="9.9",
         gateway={"replicas": 1, "resources": {"limits": {"cpu": 1}}},
         redis={"managed": {"storage": "1Gi"}},
+        expose={"ingress": {"host": "chat.example.com"}},
     )
     assert [text.split(":")[0] for text in ignored_fields(asked)] == [
-        "spec.gateway.resources", "spec.redis.managed.storage", "spec.version",
+        "spec.gateway.resources", "spec.redis.managed.storage", "spec.expose", "spec.version",
     ]  # fmt: skip
 
 

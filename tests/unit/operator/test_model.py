@@ -11,6 +11,7 @@ from tests.unit.operator.manifests import cluster, manifest
 
 from push_operator.cluster.local.manifest import with_replicas
 from push_operator.errors import SpecError
+from push_operator.expose import ByGateway, ByIngress, Parent
 from push_operator.model import External, ImageSpec, mebibytes, object_key, parse
 from push_operator.stores import Embedded, ExternalCassandra, Managed
 
@@ -49,6 +50,8 @@ def test_every_field_is_read() -> None:
         cassandra={"embedded": {}},
         allowedOrigins=["https://chat.example.com", "http://localhost:3000"],
         tokens={"signingKeysSecret": "keys", "accessTokenTtlSeconds": 900},
+        expose={"ingress": {"host": "chat.example.com", "className": "nginx", "tlsSecret": "cert",
+                            "annotations": {"a": "b"}}},
     )  # fmt: skip
     assert (made.version, made.paused, made.registrations_per_hour) == ("1.2", True, 5)
     assert made.services["gateway"].replicas == 7
@@ -59,6 +62,15 @@ def test_every_field_is_read() -> None:
     assert made.image == ImageSpec("registry.example:5000/push", "Never", ("a",))
     assert made.allowed_origins == ("https://chat.example.com", "http://localhost:3000")
     assert (made.tokens.signing_keys_secret, made.tokens.access_token_ttl_seconds) == ("keys", 900)
+    assert made.expose == ByIngress("chat.example.com", "nginx", "cert", {"a": "b"})
+
+
+def test_gateways_are_read() -> None:
+    parents = [{"name": "public", "namespace": "edge", "sectionName": "https"}, {"name": "other"}]
+    made = cluster(expose={"gateway": {"parentRefs": parents, "hostnames": ["*.example.com"]}})
+    assert made.expose == ByGateway(
+        (Parent("public", "edge", "https"), Parent("other", None, None)), ("*.example.com",)
+    )  # fmt: skip
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
@@ -100,7 +112,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
      "spec.tokens.signingKeysSecret: must be an object's name: lower-case letters, digits and '-'"),
     ({"oauth": {}},
      "spec.oauth: unknown field: did you mean auth? allowed here: size, gateway, auth, message, presence, push, "
-     "version, image, paused, allowedOrigins, nats, redis, cassandra, tokens"),
+     "version, image, paused, allowedOrigins, nats, redis, cassandra, tokens, expose"),
 ]  # fmt: skip
 
 

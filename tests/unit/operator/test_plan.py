@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.operator.manifests import cluster
 
 from push_operator.model import SERVICES
-from push_operator.plan.build import build
+from push_operator.plan.build import build, with_secrets
+from push_operator.plan.names import REVISION_KEY
+from push_operator.plan.secrets import Secrets, SecretValue, known, lacking
 from push_operator.plan.workload import Address, DataPath, EnvValue, Plan, SecretKey, Workload
 
 ORIGINS = ("http://localhost:8090",)
@@ -82,7 +85,7 @@ def test_external_servers_are_not_run_and_their_logins_come_from_the_users_secre
             tokens={"signingKeysSecret": "keys"},
         )
     )
-    assert not plan.secrets
+    assert [secret.keys for secret in plan.secrets] == [(REVISION_KEY,)]  # for the digests of those of the user
     assert plan.workload("nats") is None
     assert plan.workload("valkey") is None
     env = _env(plan, "gateway")
@@ -238,20 +241,52 @@ def test_another_value_of_a_secret_is_a_new_revision_of_those_that_use_it() -> N
         nats={"url": "nats://peer:1", "credentialsSecret": "bus"}, redis={"url": "redis://peer:1"},
         tokens={"signingKeysSecret": "keys"},
     )  # fmt: skip
-    before = build(made, ORIGINS, {"keys/JWT_SECRET": "1", "bus/password": "1"})
+    plan = build(made, ORIGINS)
 
-    def rolled(digests: dict[str, str]) -> set[str]:
-        after = build(made, ORIGINS, digests)
+    def found(values: dict[str, str], key: bytes = b"own") -> Secrets:
+        made: dict[str, dict[str, SecretValue]] = {}
+        for path, value in values.items():
+            secret, entry = path.split("/")
+            made.setdefault(secret, {})[entry] = known(value.encode(), key)
+        return made
+
+    before = with_secrets(plan, found({"keys/JWT_SECRET": "1", "bus/password": "1"}))
+
+    def rolled(values: dict[str, str], key: bytes = b"own") -> set[str]:
+        after = with_secrets(plan, found(values, key))
         return {w.component for w in after.workloads if w.revision != _workload(before, w.component).revision}
 
     assert rolled({"bus/password": "1", "keys/JWT_SECRET": "1", "keys/OTHER": "1", "other/password": "1"}) == set()
     assert rolled({"keys/JWT_SECRET": "1", "bus/password": "2"}) == {"gateway", "message", "push"}
     assert rolled({"keys/JWT_SECRET": "2", "bus/password": "1"}) == set(SERVICES)
+    bus = {"keys/JWT_SECRET": "1", "bus/password": "1", "bus/username": "optional, and now there"}
+    assert rolled(bus) == {"gateway", "message", "push"}
+    # Nobody can try values against a revision without the key.
+    assert rolled({"keys/JWT_SECRET": "1", "bus/password": "1"}, b"other") == set(SERVICES)
     assert {key.path for key in before.given_keys()} == {"keys/JWT_SECRET", "bus/username", "bus/password"}
 
 
 def test_what_the_operator_makes_is_nothing_that_the_user_gives() -> None:
     assert build(cluster()).given_keys() == ()
+    assert REVISION_KEY not in build(cluster()).secrets[0].keys
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        ({}, "Secret bus is not there: make one with the key password"),
+        ({"bus": {}}, "Secret bus has no key password: add it"),
+        ({"bus": {"password": b"x"}}, "Secret keys is not there: make one with the key JWT_SECRET"),
+        ({"bus": {"password": b""}, "keys": {"JWT_SECRET": b"x" * 31}},
+         "Secret keys: JWT_SECRET has 31 bytes and needs at least 32"),
+        ({"bus": {"password": b""}, "keys": {"JWT_SECRET": b"x" * 32}}, ""),
+    ],
+)  # fmt: skip
+def test_what_the_user_has_to_add_is_told(found: dict[str, dict[str, bytes]], told: str) -> None:
+    nats = {"url": "nats://peer:1", "credentialsSecret": "bus"}
+    plan = build(cluster(nats=nats, tokens={"signingKeysSecret": "keys"}))
+    values = {name: {key: known(value, b"own") for key, value in keys.items()} for name, keys in found.items()}
+    assert lacking(plan, values) == told
 
 
 def test_the_origins_of_the_manifest_stand_beside_the_clusters_own() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,10 +12,10 @@ from tests.unit.operator.manifests import manifest
 from push_operator.cluster.memory import MemoryCluster
 from push_operator.errors import ClusterError
 from push_operator.loop import control
-from push_operator.plan.observed import Observed
+from push_operator.plan.secrets import Secrets, known
 from push_operator.plan.status import condition
 from push_operator.plan.workload import Plan
-from push_operator.reconcile import RESYNC_SECONDS, UNSETTLED_SECONDS, reconcile
+from push_operator.reconcile import REJECTED_SECONDS, RESYNC_SECONDS, UNSETTLED_SECONDS, reconcile
 
 KEY = "default/chat"
 
@@ -108,25 +107,55 @@ async def test_the_status_of_one_wish_is_never_told_of_the_next() -> None:
     assert cluster.plans[KEY].workload("presence").replicas == 9  # type: ignore[union-attr]
 
 
-class _WithSecret(MemoryCluster):
-    """Has one Secret."""
-
-    digest = "1"
-
-    async def observe(self, key: str) -> Observed:
-        return replace(await super().observe(key), digests={"keys/JWT_SECRET": self.digest})
+def _keys(value: str) -> Secrets:
+    return {"keys": {"JWT_SECRET": known(value.encode(), b"own")}}
 
 
 async def test_a_changed_secret_is_a_new_plan() -> None:
-    cluster = _WithSecret()
+    cluster = MemoryCluster()
+    cluster.given = _keys("1" * 32)
     cluster.put(KEY, manifest(tokens={"signingKeysSecret": "keys"}))
     await reconcile(KEY, cluster, _now)
     before = cluster.plans[KEY]
     await reconcile(KEY, cluster, _now)
     assert cluster.plans[KEY] == before
-    cluster.digest = "2"
+    cluster.given = _keys("2" * 32)
     await reconcile(KEY, cluster, _now)
     assert cluster.plans[KEY] != before
+
+
+async def test_a_secret_that_is_not_there_is_told_and_what_runs_stays() -> None:
+    cluster = MemoryCluster()
+    cluster.put(KEY, manifest(tokens={"signingKeysSecret": "keys"}))
+    assert await reconcile(KEY, cluster, _now) == REJECTED_SECONDS
+    assert KEY not in cluster.plans
+    stalled = condition(cluster.objects[KEY]["status"], "Stalled")
+    assert stalled is not None
+    assert (stalled["status"], stalled["reason"]) == ("True", "Rejected")
+    cluster.given = _keys("1" * 32)
+    await reconcile(KEY, cluster, _now)
+    assert KEY in cluster.plans
+
+
+async def test_a_new_generation_waits_for_its_servers_and_a_running_one_does_not() -> None:
+    cluster, field = MemoryCluster(), "spec.nats.url"
+    cluster.down = frozenset({field, "spec.redis.url"})
+    body = manifest(nats={"url": "nats://bus"})
+    body["metadata"]["generation"] = 1
+    cluster.put(KEY, body)
+    for _ in range(2):  # also when the status says that this generation was seen
+        assert await reconcile(KEY, cluster, _now) == REJECTED_SECONDS
+        assert KEY not in cluster.plans
+        stalled = condition(cluster.objects[KEY]["status"], "Stalled")
+        assert stalled is not None
+        assert (stalled["reason"], stalled["message"]) == ("Unreachable", field)
+    assert cluster.writes == 1
+    cluster.down = frozenset()
+    await reconcile(KEY, cluster, _now)
+    running = cluster.plans.pop(KEY)
+    cluster.down = frozenset({field})
+    await reconcile(KEY, cluster, _now)
+    assert cluster.plans[KEY] == running
 
 
 class _Failing(MemoryCluster):

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.operator.manifests import cluster
@@ -13,8 +14,10 @@ from tests.unit.operator.manifests import cluster
 from push_operator.cluster.kubernetes.kinds import kind_of
 from push_operator.model import SERVICES, PushCluster
 from push_operator.plan.build import build
+from push_operator.plan.expose import RULES
 from push_operator.plan.workload import GeneratedSecret
 from push_operator.render.build import render
+from push_operator.render.expose import url_of
 from push_operator.render.objects import COMPONENT, Images, Object, Owner
 from push_operator.render.services import endpoints_of
 from push_operator.render.settings import generated_secret
@@ -46,20 +49,25 @@ def _selects(selector: dict[str, str], labels: dict[str, str]) -> bool:
     return selector.items() <= labels.items()
 
 
+INGRESS: dict[str, Any] = {"ingress": {"host": "chat.example.com"}}
+GATEWAY: dict[str, Any] = {"gateway": {"parentRefs": [{"name": "public"}]}}
 _backing = st.sampled_from(
     [{}, {"managed": {"retain": False}}, {"managed": {"storage": "1Gi"}}, {"url": "one of each own scheme"}]
 )
-_quantities = st.fixed_dictionaries({}, optional={"cpu": st.sampled_from([1, "250m"]), "memory": st.just("64Mi")})
-_resources = st.fixed_dictionaries({}, optional={"requests": _quantities, "limits": _quantities})
+_requests = st.fixed_dictionaries({}, optional={"cpu": st.sampled_from(["0.1", "250m"]), "memory": st.just("64Mi")})
+_limits = st.fixed_dictionaries({}, optional={"cpu": st.sampled_from([1, "250m"]), "memory": st.just("64Mi")})
+_resources = st.fixed_dictionaries({}, optional={"requests": _requests, "limits": _limits})
 
 
 _stores = st.sampled_from(["embedded", "managed"])
 
 
 def _made(
-    gateways: int, presences: int, nats: Any, redis: Any, store: str, retain: bool, version: str, resources: Any
-) -> Any:
+    gateways: int, presences: int, nats: Any, redis: Any, store: str, retain: bool, version: str, resources: Any,
+    expose: Any,
+) -> Any:  # fmt: skip
     return cluster(
+        expose=expose,
         gateway={"replicas": gateways, "resources": resources},
         presence={"replicas": presences, "resources": resources},
         nats={"url": "nats://peer:1"} if "url" in nats else nats,
@@ -72,7 +80,7 @@ def _made(
 
 _clusters = st.builds(
     _made, st.integers(1, 1000), st.integers(1, 50), _backing, _backing, _stores, st.booleans(),
-    st.sampled_from(["0.1.0", "0.2.0"]), _resources,
+    st.sampled_from(["0.1.0", "0.2.0"]), _resources, st.sampled_from([None, INGRESS, GATEWAY]),
 )  # fmt: skip
 
 
@@ -278,3 +286,82 @@ def test_images_and_addresses() -> None:
     assert env["CASSANDRA_CONTACT_POINTS"] == "chat-cassandra.apps.svc:9042"
     own = _render(cluster(image={"repository": "mine/workload"}))
     assert next(_of(own, "Deployment"))["spec"]["template"]["spec"]["containers"][0]["image"] == "mine/workload:0.1.0"
+
+
+# The way in from outside ----------------------------------------------------------------------------------------------
+
+
+def _exposed(kind: str, expose: dict[str, Any]) -> Object:
+    (made,) = _of(_render(cluster(expose=expose)), kind)
+    return made
+
+
+def _services(objects: tuple[Object, ...]) -> set[tuple[str, int]]:
+    return {
+        (one["metadata"]["name"], port["port"])
+        for one in _of(objects, "Service")
+        for port in one["spec"]["ports"]
+        if one["metadata"]["labels"][COMPONENT] in SERVICES
+    }
+
+
+def test_an_ingress_leads_every_path_to_its_service() -> None:
+    (rule,) = _exposed("Ingress", INGRESS)["spec"]["rules"]
+    assert rule["host"] == "chat.example.com"
+    paths = {
+        one["path"]: (one["pathType"], one["backend"]["service"]["name"], one["backend"]["service"]["port"]["number"])
+        for one in rule["http"]["paths"]
+    }
+    assert paths["/ws"] == ("Exact", "chat-gateway", 8080)
+    assert paths["/conversations"] == ("Prefix", "chat-message", 8082)
+    assert paths["/openapi/push.json"] == ("Exact", "chat-push", 8084)
+    assert len(paths) == len(RULES)
+    assert {(name, port) for _, name, port in paths.values()} == _services(_render(cluster()))
+
+
+def test_an_ingress_lets_sockets_live_and_the_users_annotations_win() -> None:
+    made = _exposed("Ingress", INGRESS)
+    assert made["metadata"]["annotations"]["nginx.ingress.kubernetes.io/proxy-read-timeout"] == "3600"
+    assert made["spec"].keys() == {"rules"}
+    name = "nginx.ingress.kubernetes.io/proxy-body-size"
+    more = {"className": "nginx", "tlsSecret": "cert", "annotations": {name: "1m", "mine": "too"}}
+    full = _exposed("Ingress", {"ingress": {**INGRESS["ingress"], **more}})
+    assert full["metadata"]["annotations"].items() >= {name: "1m", "mine": "too"}.items()
+    assert full["metadata"]["annotations"]["haproxy.org/timeout-tunnel"] == "3600s"
+    assert full["spec"]["ingressClassName"] == "nginx"
+    assert full["spec"]["tls"] == [{"hosts": ["chat.example.com"], "secretName": "cert"}]
+
+
+def test_an_http_route_has_one_rule_for_each_service_and_no_limit_for_sockets() -> None:
+    parents = [{"name": "public", "namespace": "edge", "sectionName": "https"}, {"name": "other"}]
+    made = _exposed("HTTPRoute", {"gateway": {"parentRefs": parents, "hostnames": ["chat.example.com"]}})
+    assert made["apiVersion"] == "gateway.networking.k8s.io/v1"
+    assert made["spec"]["parentRefs"] == parents
+    assert made["spec"]["hostnames"] == ["chat.example.com"]
+    rules = {one["backendRefs"][0]["name"]: one for one in made["spec"]["rules"]}
+    assert len(rules) == len(made["spec"]["rules"]) == len(SERVICES)
+    assert rules["chat-gateway"]["matches"] == [{"path": {"type": "Exact", "value": "/ws"}}]
+    assert [name for name, rule in rules.items() if "timeouts" in rule] == ["chat-gateway"]
+    assert rules["chat-gateway"]["timeouts"] == {"request": "0s"}
+    assert rules["chat-auth"]["matches"] == [
+        {"path": {"type": "PathPrefix", "value": "/auth"}}, {"path": {"type": "Exact", "value": "/openapi/auth.json"}},
+    ]  # fmt: skip
+    assert {(one["backendRefs"][0]["name"], one["backendRefs"][0]["port"]) for one in rules.values()} == _services(
+        _render(cluster())
+    )
+    assert "hostnames" not in _exposed("HTTPRoute", GATEWAY)["spec"]
+
+
+@pytest.mark.parametrize(
+    ("expose", "url"),
+    [
+        (None, ""),
+        (INGRESS, "ws://chat.example.com/ws"),
+        ({"ingress": {"host": "chat.example.com", "tlsSecret": "cert"}}, "wss://chat.example.com/ws"),
+        (GATEWAY, ""),
+        ({"gateway": {**GATEWAY["gateway"], "hostnames": ["*.a.example", "b.example"]}}, "wss://b.example/ws"),
+    ],
+)
+def test_the_address_of_the_way_in(expose: Any, url: str) -> None:
+    objects = _render(cluster(expose=expose))
+    assert url_of(one for one in objects if one["kind"] in ("Ingress", "HTTPRoute")) == url

@@ -85,3 +85,11 @@ def test_a_refused_object_keeps_what_was_known_of_its_components() -> None:
     assert _holds(status, "Ready") == ("False", "InvalidSpec")
     assert status["components"] == before["components"]
     assert status["observedGeneration"] == 4
+
+
+def test_the_way_in_is_told_while_there_is_one() -> None:
+    body = {**manifest(), "metadata": {"name": "chat", "generation": 3}}
+    made = cluster()
+    seen = Observed(body, url="wss://chat.example.com/ws")
+    assert running_status(made, build(made), seen, NOW)["url"] == "wss://chat.example.com/ws"
+    assert "url" not in running_status(made, build(made), Observed(body), NOW)

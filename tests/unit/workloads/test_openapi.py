@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
-import prometheus_client
 import pytest
+from tests.support.routes import TABLES
 
-from push_workloads.auth import api as auth
 from push_workloads.common.http import Route, openapi
-from push_workloads.message import api as message
-from push_workloads.presence import api as presence
-from push_workloads.push import api as push
-
-NOTHING = cast(Any, None)  # what a table of routes is made of is not touched until a route is called
-TABLES = {
-    "auth": auth.routes(NOTHING, 60, prometheus_client.CollectorRegistry()),
-    "message": message.routes(NOTHING),
-    "presence": presence.routes(NOTHING),
-    "push": push.routes(NOTHING, lambda: 0),
-}
 
 
 def _references(value: Any) -> Iterator[str]:

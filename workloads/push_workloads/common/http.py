@@ -68,17 +68,21 @@ class Route:
     errors: tuple[int, ...] = field(default=())
 
 
-def application(title: str, routes: Sequence[Route], tokens: Tokens, origins: Sequence[str]) -> web.Application:
-    """The app of one service: its routes, `/openapi.json`, JSON errors everywhere, CORS for the allowed origins."""
+def application(service: str, routes: Sequence[Route], tokens: Tokens, origins: Sequence[str]) -> web.Application:
+    """The app of one service: its routes, `/openapi.json`, JSON errors everywhere, CORS for the allowed origins.
+
+    Its document is at `/openapi/SERVICE.json` too: where all services share one host, each needs a path of its own.
+    """
     app = web.Application(middlewares=[_edge(frozenset(origins))], client_max_size=MAX_BODY_BYTES)
     for route in routes:
         app.router.add_route(route.method, route.path, _handle(route, tokens))
-    document = msgspec.json.encode(openapi(title, routes))
+    document = msgspec.json.encode(openapi(f"PushCluster {service}", routes))
 
     async def serve_document(_: web.Request) -> web.Response:
         return web.Response(body=document, content_type="application/json")
 
-    app.router.add_get("/openapi.json", serve_document)
+    for path in ("/openapi.json", f"/openapi/{service}.json"):
+        app.router.add_get(path, serve_document)
     return app
 
 

@@ -20,6 +20,7 @@ from push_workloads.common.errors import (
 from push_workloads.common.tokens import Identity, Tokens, bearer
 from push_workloads.gateway.session import Who
 
+PATH: Final = "/ws"
 SUBPROTOCOL: Final = "push.v1"
 RETRY_AFTER_SECONDS: Final = "2"
 _DEVICE = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
@@ -52,8 +53,8 @@ class Door:
 
     def _who(self, request: WSUpgradeRequest) -> Who:
         path, _, query = request.path.decode("latin-1").partition("?")
-        if path != "/ws":
-            raise NotFound("sockets are at /ws")
+        if path != PATH:
+            raise NotFound(f"sockets are at {PATH}")
         _check_upgrade(request.headers)
         origin = request.headers.get("Origin")
         if origin is not None and self._origins and origin not in self._origins:

@@ -35,7 +35,7 @@ parse = MessageConfig.parse
 async def serve(config: MessageConfig, process: Process) -> AsyncIterator[None]:
     """Serves history at once, and writes it as soon as the bus is there."""
     async with _store(config.store, process) as store:
-        app = application("PushCluster messages", routes(store), Tokens(config.tokens), config.common.origins)
+        app = application("message", routes(store), Tokens(config.tokens), config.common.origins)
         process.checks["nats"] = lambda: "not connected to NATS"
         async with serving(app, config.common.public), connected(config.nats, "message") as bus:
             process.checks["nats"] = bus.waiting

@@ -26,7 +26,7 @@ async def serve(config: PresenceConfig, process: Process) -> AsyncIterator[None]
         sweeper = Sweeper(redis, SweepMetrics(process.registry), lambda: int(time.time() * 1000), Pace())
         process.checks["redis"] = sweeper.waiting
         api = routes(PresenceReader(redis, time.monotonic))
-        app = application("PushCluster presence", api, Tokens(config.tokens), config.common.origins)
+        app = application("presence", api, Tokens(config.tokens), config.common.origins)
         async with beside(sweeper.run()), serving(app, config.common.public):
             yield
         await sweeper.close()

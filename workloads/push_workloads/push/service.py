@@ -26,7 +26,7 @@ parse = PushConfig.parse
 async def serve(config: PushConfig, process: Process) -> AsyncIterator[None]:
     """Takes registrations at once, and jobs as soon as the queue is there."""
     async with _store(config.store, process) as store:
-        app = application("PushCluster push", routes(store, _now_ms), Tokens(config.tokens), config.common.origins)
+        app = application("push", routes(store, _now_ms), Tokens(config.tokens), config.common.origins)
         process.checks["nats"] = lambda: "not connected to NATS"
         async with serving(app, config.common.public), connected(config.nats, "push") as bus:
             consumer = Consumer(bus.client, SOURCE, Worker(store, PushMetrics(process.registry), _now_ms).handle)

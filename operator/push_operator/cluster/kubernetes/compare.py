@@ -5,15 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any, Final
 
+from push_operator.quantities import amount
 from push_operator.render.objects import Object
 
 APPLIED: Final = "pushcluster.io/applied"  # annotation: the hash of what was applied last
-_UNITS: Final = {"m": Decimal("0.001"), "k": Decimal(10**3), "M": Decimal(10**6), "G": Decimal(10**9),
-                 "T": Decimal(10**12), "Ki": Decimal(2**10), "Mi": Decimal(2**20), "Gi": Decimal(2**30),
-                 "Ti": Decimal(2**40)}  # fmt: skip
 
 
 def stamped(wanted: Object) -> Object:
@@ -42,23 +39,22 @@ def _is_default(live: Mapping[str, Any], key: str, value: Any) -> bool:
 
 def _list_holds(live: list[Any], wanted: list[Any]) -> bool:
     """Named items may stand among others' of other names; lists of anything else are compared whole."""
-    if wanted and all(isinstance(one, Mapping) and "name" in one for one in wanted):
+    if _are_named(wanted):
         by_name = {one.get("name"): one for one in live if isinstance(one, Mapping)}
         return all(holds(by_name.get(one["name"]), one) for one in wanted)
     return len(live) == len(wanted) and all(map(holds, live, wanted))
+
+
+def _are_named(wanted: list[Any]) -> bool:
+    """Each by a name of its own: two listeners of one Gateway share theirs."""
+    names = [one.get("name") for one in wanted if isinstance(one, Mapping)]
+    named = {name for name in names if isinstance(name, str)}
+    return bool(wanted) and len(named) == len(wanted)
 
 
 def _same_quantity(live: Any, wanted: Any) -> bool:
     """`1000m` comes back as `1`."""
     if not isinstance(live, str) or not isinstance(wanted, str):
         return False
-    first, second = _amount(live), _amount(wanted)
+    first, second = amount(live), amount(wanted)
     return first is not None and first == second
-
-
-def _amount(text: str) -> Decimal | None:
-    number = text.rstrip("kmKMGTi")
-    unit = text[len(number) :]
-    if not number.replace(".", "", 1).isdigit() or (unit and unit not in _UNITS):
-        return None
-    return Decimal(number) * _UNITS.get(unit, Decimal(1))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from push_operator.model import API_VERSION, KIND
+from push_operator.render.expose import GATEWAY_API
 from push_operator.render.objects import Object
 
 
@@ -35,6 +37,9 @@ PODS: Final = Kind("v1", "Pod", "pods")
 SERVICES: Final = Kind("v1", "Service", "services")
 VOLUME_CLAIMS: Final = Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
 DEPLOYMENTS: Final = Kind("apps/v1", "Deployment", "deployments")
+INGRESSES: Final = Kind("networking.k8s.io/v1", "Ingress", "ingresses")
+HTTP_ROUTES: Final = Kind(GATEWAY_API, "HTTPRoute", "httproutes")
+EXPOSING: Final = (INGRESSES, HTTP_ROUTES)
 
 # What the operator makes, which is also what it keeps a snapshot of; pods are made by others and only read.
 CHILDREN: Final = (
@@ -46,8 +51,14 @@ CHILDREN: Final = (
     Kind("apps/v1", "StatefulSet", "statefulsets"),
     Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets"),
     Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies"),
+    INGRESSES,
+    HTTP_ROUTES,
 )
-WATCHED: Final = (*CHILDREN, PODS)
+# What a cluster may lack, and what then to do. These are listed but not watched: kopf looks for kinds once, at its
+# start, and ends when one of them goes. So what is known of them may be old, and is read again before it is acted upon.
+OPTIONAL: Final[Mapping[Kind, str]] = {HTTP_ROUTES: "install the CRDs of the Gateway API (1.2 or newer)"}
+LISTED: Final = (*CHILDREN, PODS)
+WATCHED: Final = tuple(kind for kind in LISTED if kind not in OPTIONAL)
 _BY_KIND: Final = {(one.api_version, one.kind): one for one in CHILDREN}
 
 

@@ -4,60 +4,54 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from push_operator.cluster.kubernetes.api import Api
 from push_operator.cluster.kubernetes.kinds import SECRETS
 from push_operator.errors import ClusterError, Rejected
-from push_operator.plan.workload import GeneratedSecret, Plan, SecretKey
+from push_operator.plan.names import REVISION_KEY
+from push_operator.plan.secrets import Secrets, known
+from push_operator.plan.workload import GeneratedSecret, Plan
 from push_operator.render.objects import INSTANCE, MANAGED_BY, OPERATOR, Object, Owner
 from push_operator.render.settings import generated_secret
 
 VALUE_BYTES = 32
 
 
-async def check_references(api: Api, owner: Owner, plan: Plan) -> None:
-    """Raises Rejected when a workload needs a key that is neither generated nor in a Secret of the user's, or one whose
-    value is too short to be of use."""
-    generated = {secret.name for secret in plan.secrets}
-    for name, keys in sorted(_needed(plan).items()):
-        if name in generated:
-            continue
-        found = await api.get(SECRETS, owner.namespace, name)
-        if found is None:
-            raise Rejected(f"Secret {name} is not there: make one with the key {', '.join(sorted(keys))}")
-        data = found.get("data") or {}
-        missing = sorted(keys.keys() - data.keys())
-        if missing:
-            raise Rejected(f"Secret {name} has no key {', '.join(missing)}: add it")
-        for key, least in keys.items():
-            size = len(base64.b64decode(data[key]))
-            if size < least:
-                raise Rejected(f"Secret {name}: {key} has {size} bytes and needs at least {least}")
+async def read_given(api: Api, owner: Owner, plan: Plan, key: str) -> Secrets:
+    """What is known of the user's Secrets that the plan refers to; their digests are keyed with `key`."""
+    found = {}
+    for name in sorted({one.secret for one in plan.given_keys()}):
+        live = await api.get(SECRETS, owner.namespace, name)
+        if live is not None:
+            data = live.get("data") or {}
+            found[name] = {entry: known(base64.b64decode(value), key.encode()) for entry, value in data.items()}
+    return found
 
 
-def _needed(plan: Plan) -> dict[str, dict[str, int]]:
-    """Secret → key → the least number of bytes of its value."""
-    needed: dict[str, dict[str, int]] = {}
-    for workload in plan.workloads:
-        for value in workload.env.values():
-            if isinstance(value, SecretKey) and not value.optional:
-                needed.setdefault(value.secret, {})[value.key] = value.min_bytes
-    return needed
+async def revision_key(api: Api, owner: Owner, plan: Plan) -> str:
+    """The key for those digests: what is kept, or a new one that `ensure_generated` may be given to keep."""
+    for secret in plan.secrets:
+        live = await api.get(SECRETS, owner.namespace, secret.name) if REVISION_KEY in secret.keys else None
+        kept = ((live or {}).get("data") or {}).get(REVISION_KEY)
+        if kept is not None:
+            return base64.b64decode(kept).decode()
+    return _new_value()
 
 
-async def ensure_generated(api: Api, owner: Owner, wanted: GeneratedSecret) -> None:
-    """Makes the keys that are not there yet; a value, once made, never changes."""
+async def ensure_generated(api: Api, owner: Owner, wanted: GeneratedSecret, drawn: Mapping[str, str]) -> None:
+    """Makes the keys that are not there yet, of the values that are `drawn` already or at random; a value, once made,
+    never changes."""
     found = await api.get(SECRETS, owner.namespace, wanted.name)
     if found is None:
-        await api.create(SECRETS, generated_secret(owner, wanted, _values(wanted.keys)))
+        await api.create(SECRETS, generated_secret(owner, wanted, _values(wanted.keys, drawn)))
         return
     if not is_ours(owner, found):
         raise Rejected(
             f"Secret {wanted.name} is not this PushCluster's: remove it or give the PushCluster another name"
         )
     missing = [key for key in wanted.keys if key not in (found.get("data") or {})]
-    planned = generated_secret(owner, wanted, _values(missing))
+    planned = generated_secret(owner, wanted, _values(missing, drawn))
     owners = planned["metadata"].get("ownerReferences", [])
     if missing or owners != (found["metadata"].get("ownerReferences") or []):
         meta = {"namespace": owner.namespace, "name": wanted.name, "ownerReferences": owners,
@@ -79,6 +73,10 @@ def is_ours(owner: Owner, live: Object) -> bool:
     return True
 
 
-def _values(keys: Iterable[str]) -> dict[str, str]:
+def _values(keys: Iterable[str], drawn: Mapping[str, str]) -> dict[str, str]:
+    return {key: drawn.get(key) or _new_value() for key in keys}
+
+
+def _new_value() -> str:
     # The letter in front keeps the NATS configuration from reading an all-digit value as a number.
-    return {key: "s" + secrets.token_hex(VALUE_BYTES) for key in keys}
+    return "s" + secrets.token_hex(VALUE_BYTES)

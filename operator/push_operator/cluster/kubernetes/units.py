@@ -29,6 +29,11 @@ def _unit(pod: Object) -> Unit:
         ready=ready,
         note="" if ready else _note(status),
         restarts=sum(one.get("restartCount", 0) for one in status.get("containerStatuses") or ()),
+        details={
+            "node": pod.get("spec", {}).get("nodeName", ""),
+            "ip": status.get("podIP", ""),
+            "createdAt": pod["metadata"].get("creationTimestamp", ""),
+        },
     )
 
 

@@ -24,7 +24,7 @@ BACKOFFS = (1, 1, 2, 3, 5, 8, *(10,) * 360)
 
 
 async def watch(
-    cluster: KubernetesCluster, namespaces: tuple[str, ...], stop: asyncio.Event, ready: asyncio.Event
+    cluster: KubernetesCluster, identity: str, namespaces: tuple[str, ...], stop: asyncio.Event, ready: asyncio.Event
 ) -> None:
     """Runs until `stop`; the CRD must be there. A crash of kopf is raised: whoever runs the process starts it again."""
     # At INFO it tells of every single event.
@@ -33,6 +33,8 @@ async def watch(
         registry=_registry(cluster),
         settings=_settings(),
         standalone=True,
+        # One of its own making needs a user's name, and a pod's user has none. Its type is not exported.
+        identity=identity,  # type: ignore[arg-type]
         clusterwide=not namespaces,
         namespaces=namespaces,
         stop_flag=stop,

@@ -18,11 +18,14 @@ from push_operator.cluster.local.programs import Program
 from push_operator.cluster.local.secrets import SecretStore, check_references
 from push_operator.cluster.local.sockets import PublicSockets
 from push_operator.cluster.local.state import StateFolder
+from push_operator.cluster.reach import lost
 from push_operator.errors import ClusterError, Fault, SpecError
 from push_operator.model import SERVICES, object_key
 from push_operator.plan.build import build
 from push_operator.plan.events import Event
 from push_operator.plan.observed import Observed, Unit
+from push_operator.plan.reach import Target, told
+from push_operator.plan.secrets import Secrets
 from push_operator.plan.status import Status
 from push_operator.plan.workload import Plan
 
@@ -56,7 +59,7 @@ class LocalCluster:
         self._sockets = PublicSockets(settings.host, settings.port_offset)
         self._members = Members(state, programs, self._secrets, self._sockets, session, self.touch)
         self._body: dict[str, Any] | None = None
-        self._wanted, self._plan = Plan(), Plan()  # of the last `put`, and of the last `apply`
+        self._plan = Plan()  # of the last `apply`
         self._touched = asyncio.Event()
 
     @classmethod
@@ -86,8 +89,13 @@ class LocalCluster:
             endpoints=self._endpoints(),
             origins=self._settings.origins,
             ignored=ignored_fields(self._body),
-            digests=self._secrets.digests(self._wanted.given_keys()),
         )
+
+    async def secrets(self, key: str, plan: Plan) -> Secrets:
+        return self._secrets.found(plan)
+
+    async def unreachable(self, key: str, targets: tuple[Target, ...]) -> str:
+        return told(await lost(targets))
 
     async def apply(self, key: str, plan: Plan) -> None:
         self._check(plan, {})
@@ -99,7 +107,8 @@ class LocalCluster:
 
     async def publish(self, key: str, status: Status, events: tuple[Event, ...]) -> None:
         for event in events:
-            _log.info("%s: %s", event.reason, event.message)
+            level = logging.WARNING if event.warning else logging.INFO  # a warning is shown on the screen too
+            _log.log(level, "%s: %s", event.reason, event.message)
         if self._body is not None:
             self._body = {**self._body, "status": status}
             self._state.save_object(self._body)
@@ -137,7 +146,6 @@ class LocalCluster:
         self._sockets.open_for(plan)
         for name, values in manifest.secrets.items():
             self._secrets.put(name, values)
-        self._wanted = plan
         self._body = _next_object(manifest.body, kept, keep_status=self._body is not None)
         self._state.save_object(self._body)
         self.touch()

@@ -24,6 +24,10 @@ def ignored_fields(body: Mapping[str, Any]) -> tuple[str, ...]:
         service, _, kind = managed.partition(".")
         if _mapping(_mapping(spec.get(service)).get(kind)).get("retain") is False:
             told.append(f"spec.{managed}.retain: the state folder keeps its data until you remove it")
+    if spec.get("expose"):
+        told.append(
+            "spec.expose: there is no Ingress and no Gateway on one machine; clients use the services' own ports"
+        )
     if spec.get("image"):
         told.append("spec.image: what is installed runs, and no image")
     if spec.get("version") not in (None, __version__):

@@ -70,10 +70,10 @@ def forget_old_logs(folder: Path, component: str, in_use: set[Path]) -> None:
             path.with_suffix(".log.1").unlink(missing_ok=True)
 
 
-def one_line(text: str) -> str:
+def one_line(text: str, longest: int = NOTE_CHARACTERS) -> str:
     """A note that fits into a table: short, and without what would move a terminal's cursor."""
     flat = " ".join("".join(one if one.isprintable() else " " for one in text).split())
-    return flat if len(flat) <= NOTE_CHARACTERS else f"{flat[: NOTE_CHARACTERS - 1]}…"
+    return flat if len(flat) <= longest else f"{flat[: longest - 1]}…"
 
 
 def _plain(line: str) -> str:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from push_operator.cluster.local.state import read_kept, write_private
 from push_operator.errors import ClusterError
+from push_operator.plan.names import REVISION_KEY
+from push_operator.plan.secrets import Secrets, known
 from push_operator.plan.workload import GeneratedSecret, Plan, SecretKey
 
 VALUE_BYTES = 32
-DIGEST_BYTES = 8
 
 
 class SecretStore:
@@ -42,10 +42,20 @@ class SecretStore:
             raise missing_key(wanted)
         return value
 
-    def digests(self, keys: Iterable[SecretKey]) -> dict[str, str]:
-        """Short hashes of the values of those of the keys that are there, by `secret/key`."""
-        values = {key.path: self._load(key.secret).get(key.key) for key in keys}
-        return {path: _digest(value) for path, value in values.items() if value is not None}
+    def found(self, plan: Plan) -> Secrets:
+        """What is known of the values that the user gives. Makes the key for that when it is not there yet."""
+        names = {key.secret for key in plan.given_keys()}
+        if not names:
+            return {}
+        for secret in plan.secrets:
+            self.ensure(secret)
+        (key,) = (self._load(secret.name)[REVISION_KEY] for secret in plan.secrets)
+        loaded = {name: self._load(name) for name in names}
+        return {
+            name: {entry: known(value.encode(), key.encode()) for entry, value in values.items()}
+            for name, values in loaded.items()
+            if values
+        }
 
     def check(self) -> None:
         """Raises ClusterError, naming the file, when a Secret that is kept is damaged."""
@@ -79,10 +89,6 @@ def short_key(wanted: SecretKey, length: int) -> ClusterError:
         f"Secret {wanted.secret}: {wanted.key} has {length} bytes and needs at least {wanted.min_bytes}: "
         "make one with `openssl rand -hex 32`"
     )
-
-
-def _digest(value: str) -> str:
-    return hashlib.blake2b(value.encode(), digest_size=DIGEST_BYTES).hexdigest()
 
 
 def _is_texts(kept: Any) -> bool:

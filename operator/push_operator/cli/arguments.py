@@ -1,0 +1,153 @@
+"""The arguments of `push`, and the help that teaches them."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, Final
+
+from push_operator import __version__
+from push_operator.cli.choice import KUBE, LOCAL
+from push_operator.cli.output import FORMATS
+from push_operator.model import SERVICES
+
+PUSH, PLUGIN = "push", "kubectl push"
+LOGGED: Final = (*SERVICES, "nats", "valkey")
+_HERE: Final = """\
+on this machine:
+  push up examples/quickstart.yaml      run it here, in the foreground; Ctrl-C stops everything
+  push get                              in another terminal: what runs, and where
+  push get -o wide                      each process: its pid, uptime and admin address
+  push scale gateway 3                  run three gateways
+  push apply examples/quickstart.yaml   change what runs to what the file says now
+  push logs message -f                  follow the log of one component
+  push down                             stop it from here
+
+`push up` keeps its data, passwords and logs in a state folder, ./.push unless --state or $PUSH_STATE says otherwise;
+the other commands find the platform by that folder. Started again, it finds its data. To begin anew, delete the folder.
+
+"""
+_CLUSTER: Final = """\
+on Kubernetes, where the operator runs (docs/operator.md):
+  {push} apply chat.yaml -n chat          the very same manifest
+  {push} get -n chat                      what runs; several PushClusters are a line each
+  {push} get chat -n chat -o wide         each pod: its node, address and age
+  {push} scale gateway 3 -n chat          run three gateways; --name where there are several PushClusters
+  {push} logs message -f -n chat          follow the log of one component, over all its pods
+"""
+_WHERE: Final = """
+A command is for the platform that runs here; when none does, for the current context of kubectl. --target says it
+outright; so does each of --state, --context, --namespace and --kubeconfig. `kubectl push` is always for Kubernetes.
+"""
+
+
+def parser(program: str) -> argparse.ArgumentParser:
+    """`program` is PUSH, or PLUGIN, which is for Kubernetes unless told otherwise."""
+    plugin = program == PLUGIN
+    about = "from one manifest." if plugin else "from one manifest, on this machine or on Kubernetes."
+    cluster = _CLUSTER.format(push=program)
+    made = argparse.ArgumentParser(
+        prog=program, formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=f"Runs a PushCluster - chat, notifications and presence - {about}\n\n"
+        + (cluster if plugin else _HERE + cluster + _WHERE),
+    )  # fmt: skip
+    made.add_argument("--version", action="version", version=__version__)
+    made.set_defaults(otherwise=KUBE if plugin else None)
+    commands = made.add_subparsers(
+        title="commands", metavar="COMMAND", required=True, dest="command", parser_class=_Command
+    )
+    here, anywhere = _here(), _anywhere(plugin)
+    _up(commands, here)
+    commands.add_parser("down", parents=[here], help="stop the platform that runs here")
+    _get(commands, anywhere)
+    _apply(commands, anywhere)
+    _scale(commands, anywhere)
+    _logs(commands, anywhere)
+    return made
+
+
+class _Command(argparse.ArgumentParser):
+    """Whole names only: `--name` would be taken for `--namespace` where there is no `--name`."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
+
+
+def _here() -> _Command:
+    made = _Command(add_help=False)
+    made.add_argument("--state", metavar="DIR", help="the platform's folder (default: $PUSH_STATE, else ./.push)")
+    return made
+
+
+def _anywhere(plugin: bool) -> _Command:
+    made = _Command(add_help=False, parents=[_here()])
+    default = KUBE if plugin else f"{LOCAL} when a platform runs here, else {KUBE}"
+    made.add_argument("--target", choices=(LOCAL, KUBE), help=f"where it is (default: {default})")
+    kube = made.add_argument_group("on Kubernetes, as kubectl has them")
+    kube.add_argument("--context", metavar="NAME", help="the context of the kubeconfig (default: the current one)")
+    kube.add_argument("-n", "--namespace", metavar="NAME", help="the namespace (default: that of the context)")
+    kube.add_argument("--kubeconfig", metavar="FILE", help="the kubeconfig (default: $KUBECONFIG, else ~/.kube/config)")
+    return made
+
+
+def _up(commands: Any, here: _Command) -> None:
+    up = commands.add_parser("up", parents=[here], help="run a manifest here, in the foreground")
+    up.add_argument("file", metavar="FILE", help="a PushCluster, with any Secrets it names")
+    up.add_argument("--host", default="127.0.0.1", help="address that the services listen on (default: %(default)s)")
+    up.add_argument("--port-offset", type=_offset, default=0, metavar="N", help="added to each port (default: 0)")
+    up.add_argument("--timeout", type=_seconds, default=120.0, metavar="SECONDS",
+                    help="when to say what keeps it from being ready (default: 120)")  # fmt: skip
+
+
+def _get(commands: Any, anywhere: _Command) -> None:
+    get = commands.add_parser("get", parents=[anywhere], help="show what runs, and where")
+    get.add_argument("name", metavar="NAME", nargs="?", help="one PushCluster (default: all of the namespace)")
+    get.add_argument("-o", "--output", choices=FORMATS, default="table", help="default: %(default)s")
+
+
+def _apply(commands: Any, anywhere: _Command) -> None:
+    apply = commands.add_parser("apply", parents=[anywhere], help="change what runs to a manifest")
+    apply.add_argument("file", metavar="FILE", help="a PushCluster, with any Secrets it names")
+
+
+def _scale(commands: Any, anywhere: _Command) -> None:
+    scale = commands.add_parser("scale", parents=[anywhere], help="run another number of one component")
+    scale.add_argument("component", choices=SERVICES, metavar="COMPONENT", help=", ".join(SERVICES))
+    scale.add_argument("replicas", type=int, metavar="N")
+    _add_name(scale)
+
+
+def _logs(commands: Any, anywhere: _Command) -> None:
+    logs = commands.add_parser("logs", parents=[anywhere], help="print the log of one component")
+    logs.add_argument("component", choices=LOGGED, metavar="COMPONENT", help=", ".join(LOGGED))
+    logs.add_argument("-f", "--follow", action="store_true", help="go on with what is written from now on")
+    logs.add_argument("--tail", type=_count, default=100, metavar="N", help="lines to begin with (default: 100)")
+    logs.add_argument("--raw", action="store_true", help="the lines as they were written (JSON)")
+    _add_name(logs)
+
+
+def _add_name(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--name", help="which PushCluster, where there are several")
+
+
+def _offset(text: str) -> int:
+    return _number(text, 0, 57_000)
+
+
+def _count(text: str) -> int:
+    return _number(text, 0, 1_000_000)
+
+
+def _number(text: str, low: int, high: int) -> int:
+    if not text.isdecimal() or not low <= int(text) <= high:
+        raise argparse.ArgumentTypeError(f"must be a whole number from {low} to {high}")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < 86_400:
+        raise argparse.ArgumentTypeError("must be a number of seconds above 0")
+    return seconds

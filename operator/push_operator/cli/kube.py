@@ -1,0 +1,123 @@
+"""PushClusters in a Kubernetes as a target."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict
+from typing import Any, Final
+
+from push_operator.cli.files import documents_in, read
+from push_operator.cli.kubectl import Failed, Kubectl, items
+from push_operator.cli.podlogs import PodLogs
+from push_operator.cli.target import Platform
+from push_operator.cluster.kubernetes.kinds import PODS, PUSH_CLUSTERS
+from push_operator.cluster.kubernetes.units import units_of
+from push_operator.errors import ClusterError, Fault, SpecError
+from push_operator.model import KIND, SERVICES, parse
+from push_operator.render.objects import COMPONENT, INSTANCE, MANAGED_BY, OPERATOR, text_of
+
+_RESOURCE: Final = f"{PUSH_CLUSTERS.plural}.{PUSH_CLUSTERS.group}"
+_SCALED_BY_SUBRESOURCE: Final = SERVICES[0]
+
+
+class KubeTarget:
+    """Those of one namespace. `name` None: the only one there is, or all of them where that makes sense."""
+
+    def __init__(self, kubectl: Kubectl, name: str | None = None) -> None:
+        self._kubectl, self._name = kubectl, name
+
+    def platforms(self) -> Sequence[Platform]:
+        bodies = self._bodies()
+        labels = {MANAGED_BY: OPERATOR} | ({INSTANCE: self._name} if self._name else {})
+        pods = items(self._kubectl.ask("get", PODS.plural, f"--selector={text_of(labels)}"))
+        return [_platform(body, pods) for body in bodies]
+
+    def put(self, file: str) -> str:
+        """What was checked is what is sent: a file that is a pipe can be read only once."""
+        text = read(file)
+        _check(documents_in(text, file))
+        try:
+            done = self._kubectl.run("apply", "--filename=-", text=text)
+        except Failed as error:  # of several objects the others are applied
+            rest = f" (but done: {_joined(error.printed)})" if error.printed.strip() else ""
+            raise ClusterError(f"{file}: {error}{rest}") from error
+        return f"{_joined(done)} {self._where()}"
+
+    def scale(self, component: str, replicas: int) -> str:
+        """Gateways by the scale subresource, as `kubectl scale` and an autoscaler do it; it knows no others."""
+        name = self._one()
+        what = f"{_RESOURCE}/{name}"
+        if component == _SCALED_BY_SUBRESOURCE:
+            self._kubectl.run("scale", what, f"--replicas={replicas}")
+        else:
+            patch = json.dumps({"spec": {component: {"replicas": replicas}}})
+            self._kubectl.run("patch", what, "--type=merge", f"--patch={patch}")
+        return f"{component} of {name} scaled to {replicas} {self._where()}"
+
+    def logs(self, component: str, tail: int, *, follow: bool) -> Generator[str, None, None]:
+        name = self._one()
+        logs = PodLogs(self._kubectl, text_of({MANAGED_BY: OPERATOR, INSTANCE: name, COMPONENT: component}), component)
+        if not logs.lives():
+            self._bodies()  # it says so if the name is wrong
+            raise ClusterError(f"no {component} of {name} has started yet: `push get {name} -o wide` says what lacks")
+        yield from logs.last(tail)
+        if follow:
+            with closing(logs.follow()) as lines:
+                yield from lines
+
+    def _bodies(self) -> list[dict[str, Any]]:
+        if self._name:
+            return [self._kubectl.ask("get", f"{_RESOURCE}/{self._name}")]
+        bodies = items(self._kubectl.ask("get", _RESOURCE))
+        if not bodies:
+            raise ClusterError(
+                f"there is no {KIND} in this namespace {self._where()}: "
+                "make one with `push apply FILE`, or name another with -n"
+            )
+        return bodies
+
+    def _one(self) -> str:
+        """The name of the one that is meant."""
+        if self._name:
+            return self._name
+        names = [str(body["metadata"]["name"]) for body in self._bodies()]
+        if len(names) > 1:
+            raise ClusterError(f"there are several PushClusters in this namespace: say which one with --name: "
+                               f"{', '.join(names)}")  # fmt: skip
+        return names[0]
+
+    def _where(self) -> str:
+        """Said where something is changed: which cluster kubectl is set to is easily forgotten."""
+        try:
+            return f"(context {self._kubectl.context()})"
+        except ClusterError:
+            return "(no context)"  # inside a pod there is none
+
+
+def _check(documents: Sequence[Any]) -> None:
+    """Holds each PushCluster to the model. Other objects are the API server's to judge."""
+    given = [document for document in documents if isinstance(document, Mapping)]
+    bodies = [document for document in given if document.get("kind") == KIND]
+    faults: list[Fault] = []
+    for body in bodies:
+        try:
+            parse(body)
+        except SpecError as error:
+            faults += error.faults
+    if not bodies:
+        found = ", ".join(str(document.get("kind")) for document in given) or "none"
+        faults.append(Fault("manifest", f"must hold a {KIND}; found {found}"))
+    if faults:
+        raise SpecError(tuple(faults))
+
+
+def _platform(body: Mapping[str, Any], pods: Sequence[Mapping[str, Any]]) -> Platform:
+    name = body["metadata"]["name"]
+    own = [dict(pod) for pod in pods if pod["metadata"].get("labels", {}).get(INSTANCE) == name]
+    return Platform(body, [asdict(unit) for unit in units_of(own)])
+
+
+def _joined(printed: str) -> str:
+    return ", ".join(printed.split("\n")).rstrip(", ")

@@ -1,0 +1,50 @@
+"""The platform in a state folder as a target."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+
+from push_operator.cli.client import PlatformClient
+from push_operator.cli.files import documents_in, read
+from push_operator.cli.logs import follow as following
+from push_operator.cli.logs import last_lines
+from push_operator.cli.target import Platform
+from push_operator.cluster.local.state import StateFolder
+from push_operator.errors import ClusterError
+
+
+class LocalTarget:
+    """`name` None: whatever it is called; another name than the platform's is refused."""
+
+    def __init__(self, state: StateFolder, name: str | None = None) -> None:
+        self._state, self._name = state, name
+        self._client = PlatformClient(state)
+
+    def platforms(self) -> Sequence[Platform]:
+        self._check_name()
+        answer = self._client.platform()
+        return [Platform(answer["object"], answer["units"], answer["page"])]
+
+    def put(self, file: str) -> str:
+        generation = self._client.put(documents_in(read(file), file))
+        return f"applied (generation {generation})"
+
+    def scale(self, component: str, replicas: int) -> str:
+        self._check_name()
+        self._client.scale(component, replicas)
+        return f"{component} scaled to {replicas}"
+
+    def logs(self, component: str, tail: int, *, follow: bool) -> Generator[str, None, None]:
+        """Those of a platform that has ended are still there."""
+        self._check_name()
+        folder = self._state.logs
+        if not folder.is_dir():
+            raise ClusterError(f"no platform has run in {self._state.root}: start one with `push up FILE`")
+        yield from last_lines(folder, component, tail)
+        if follow:
+            yield from following(folder, component)
+
+    def _check_name(self) -> None:
+        kept = self._state.load_object() if self._name else None
+        if kept is not None and kept["metadata"]["name"] != self._name:
+            raise ClusterError(f"the platform in {self._state.root} is {kept['metadata']['name']}, not {self._name}")

@@ -1,0 +1,33 @@
+"""What a command works on: a platform on this machine, or PushClusters in a Kubernetes."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """One PushCluster as it stands, and its units as mappings. `page`: the demo page; None in a Kubernetes, which
+    serves none."""
+
+    body: Mapping[str, Any]
+    units: Sequence[Mapping[str, Any]]
+    page: str | None = None
+
+
+class Target(Protocol):
+    """The four things that can be done in both places. Each may raise OperatorError; none waits without an end."""
+
+    def platforms(self) -> Sequence[Platform]:
+        """What is there, at least one. Changes nothing."""
+
+    def put(self, file: str) -> str:
+        """Applies a manifest file and tells what was applied. Raises SpecError before anything is sent."""
+
+    def scale(self, component: str, replicas: int) -> str:
+        """Asks for another number of one component, and tells where."""
+
+    def logs(self, component: str, tail: int, *, follow: bool) -> Generator[str, None, None]:
+        """The newest `tail` lines of a component, oldest first, then without end what is written from now on."""

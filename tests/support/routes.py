@@ -1,0 +1,20 @@
+"""The tables of routes of the services that speak HTTP, without anything behind them."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import prometheus_client
+
+from push_workloads.auth import api as auth
+from push_workloads.message import api as message
+from push_workloads.presence import api as presence
+from push_workloads.push import api as push
+
+NOTHING = cast(Any, None)  # what a table of routes is made of is not touched until a route is called
+TABLES = {
+    "auth": auth.routes(NOTHING, 60, prometheus_client.CollectorRegistry()),
+    "message": message.routes(NOTHING),
+    "presence": presence.routes(NOTHING),
+    "push": push.routes(NOTHING, lambda: 0),
+}

@@ -1,0 +1,176 @@
+"""The command line's pure parts: which target, what kubectl's words come to, what is shown of a Kubernetes."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import yaml
+from tests.unit.operator.manifests import manifest
+
+from push_operator.cli.arguments import PLUGIN, PUSH, parser
+from push_operator.cli.choice import asked_for
+from push_operator.cli.kubectl import Place, words_of
+from push_operator.cli.output import rendered
+from push_operator.cli.podlogs import lives_of, parsed
+from push_operator.cli.target import Platform
+from push_operator.errors import OperatorError
+
+NOW = datetime(2030, 1, 2, 12, tzinfo=UTC)
+
+# Which target ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("target", "place", "state", "asked"),
+    [
+        (None, Place(), None, None),
+        (None, Place(), ".push", "local"),
+        (None, Place(namespace="chat"), None, "kube"),
+        (None, Place(context="c"), None, "kube"),
+        (None, Place(kubeconfig="f"), None, "kube"),
+        ("local", Place(), None, "local"),
+        ("kube", Place(), None, "kube"),
+        ("kube", Place(context="c"), None, "kube"),
+        ("local", Place(), ".push", "local"),
+    ],
+)
+def test_what_is_given_says_the_target(target: str | None, place: Place, state: str | None, asked: str | None) -> None:
+    assert asked_for(target, place, state) == asked
+
+
+@pytest.mark.parametrize(
+    ("target", "place", "state"),
+    [("local", Place(context="c"), None), ("kube", Place(), ".push"), (None, Place(namespace="n"), ".push")],
+)
+def test_contradictions_are_told(target: str | None, place: Place, state: str | None) -> None:
+    with pytest.raises(OperatorError, match="give those of one target"):
+        asked_for(target, place, state)
+
+
+def test_the_plugin_is_for_kubernetes() -> None:
+    assert parser(PUSH).parse_args(["get"]).otherwise is None
+    assert parser(PLUGIN).parse_args(["get"]).otherwise == "kube"
+    assert "push up examples/quickstart.yaml" not in parser(PLUGIN).format_help()
+
+
+@pytest.mark.parametrize("command", [["up", "f", "--target", "kube"], ["down", "-n", "x"], ["get", "--name", "x"]])
+def test_what_a_command_does_not_know_is_refused(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        parser(PUSH).parse_args(command)
+    assert "unrecognized arguments" in capsys.readouterr().err
+
+
+def test_a_place_in_kubectls_words() -> None:
+    assert Place().options() == ()
+    assert Place("-c", "n", "f").options() == ("--context=-c", "--namespace=n", "--kubeconfig=f")
+
+
+# kubectl's words ------------------------------------------------------------------------------------------------------
+
+PATCH = """\
+Error from server (Invalid): error when applying patch:
+{"stringData":{"JWT_SECRET":"hush"}}
+to:
+Resource: "/v1, Resource=secrets", GroupVersionKind: "/v1, Kind=Secret"
+Name: "keys", Namespace: "chat"
+for: "STDIN": error when patching "STDIN": Secret "keys" is invalid
+"""
+DUMP = 'The request is invalid: patch: Invalid value: "map[data:map[a:\\"hush\\"] b:hush]": illegal base64 data'
+
+
+@pytest.mark.parametrize(
+    ("stderr", "words"),
+    [
+        ("", ""),
+        ("error: unknown flag\n", "unknown flag"),
+        ('E1124 05:32:22.005184   28251 memcache.go:265] "Unhandled Error" err="x"\nUnable to connect\n',
+         "Unable to connect"),
+        ("Warning: old\nerror: new\n", "new"),
+        ('The PushCluster "chat" is invalid: \n* spec.a: one\n* spec.b: other\n',
+         'The PushCluster "chat" is invalid: spec.a: one; spec.b: other'),
+        (PATCH, 'for: "STDIN": error when patching "STDIN": Secret "keys" is invalid'),
+        (DUMP, 'The request is invalid: patch: Invalid value: "…": illegal base64 data'),
+        (f'Invalid value: "{"long" * 30}": no', 'Invalid value: "…": no'),
+        ('Invalid value: "short": no', 'Invalid value: "short": no'),
+        ("moves the cursor\x1b[2J\n", "moves the cursor [2J"),
+        ("w" * 1000, "w" * 599 + "…"),
+    ],
+    ids=range(11),
+)  # fmt: skip
+def test_kubectls_words_in_one_line_without_what_it_repeats(stderr: str, words: str) -> None:
+    assert words_of(stderr) == words
+
+
+# Logs -----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_line_of_kubectl_logs() -> None:
+    line = parsed('[pod/chat-auth-0/auth] 2030-01-01T00:00:00.123456789Z {"msg": "x"}')
+    assert line is not None
+    assert (line.pod, line.text) == ("chat-auth-0", '{"msg": "x"}')
+    empty = parsed("[pod/chat-auth-0/auth] 2030-01-01T02:00:00.123456790+02:00 ")
+    assert empty is not None
+    assert (empty.text, empty.at > line.at) == ("", True)
+
+
+@pytest.mark.parametrize("raw", ["", "error: a container is waiting to start", "[pod/a/b] 9999 x", "[pod/a/b] text"])
+def test_kubectls_own_words_are_no_lines(raw: str) -> None:
+    assert parsed(raw) is None
+
+
+def test_each_life_of_a_container_is_another() -> None:
+    running, waiting = {"containerID": "a"}, {"lastState": {"terminated": {"containerID": "b"}}}
+    pods: list[dict[str, Any]] = [
+        {"status": {"containerStatuses": [running, waiting, {"state": {"waiting": {}}}]}},
+        {"status": {}},
+        {},
+    ]
+    assert lives_of(pods) == {"a", "b"}
+
+
+# What is shown --------------------------------------------------------------------------------------------------------
+
+
+def _platform(name: str, *, ready: bool = True, generation: int = 1, **unit: Any) -> Platform:
+    condition = {"type": "Ready", "status": str(ready), "message": "every component is ready" if ready else "auth 0/1"}
+    component = {"name": "gateway", "desired": 1, "endpoint": "ws://x"}
+    status = {"observedGeneration": 1, "conditions": [condition], "components": [component], "readyGateways": "1/1",
+              "version": "0.1.0"}  # fmt: skip
+    body = manifest(name) | {"status": status}
+    body["metadata"]["generation"] = generation
+    made = {"name": f"{name}-gateway-a", "component": "gateway", "ready": ready, "restarts": 0, "note": "", **unit}
+    return Platform(body, [made])
+
+
+@pytest.mark.parametrize(
+    ("created", "age"),
+    [("2030-01-02T11:58:01Z", "119s"), ("2030-01-02T11:58:00Z", "2m"), ("2030-01-02T10:00:01Z", "119m"),
+     ("2029-12-31T12:00:01Z", "47h"), ("2029-12-31T12:00:00Z", "2d"), ("2030-01-02T12:00:09Z", "0s"), ("", "-")],
+)  # fmt: skip
+def test_pods_have_a_node_and_an_age(created: str, age: str) -> None:
+    details = {"node": "n1", "ip": "10.0.0.1", "createdAt": created}
+    shown = rendered([_platform("chat", details=details)], "wide", NOW).splitlines()
+    assert shown[0] == "chat: ready"
+    assert shown[-2].split() == ["POD", "READY", "NODE", "IP", "AGE", "RESTARTS", "NOTE"]
+    assert shown[-1].split() == ["chat-gateway-a", "yes", "n1", "10.0.0.1", age, "0"]
+
+
+def test_several_in_each_form() -> None:
+    several = [_platform("chat", details=None), _platform("talk", ready=False, details=None)]
+    assert rendered(several, "table", NOW).splitlines()[1:] == [
+        "chat   yes     1/1        0.1.0",
+        "talk   no      1/1        0.1.0     auth 0/1",
+    ]
+    assert rendered(several, "wide", NOW).count("COMPONENT") == 2
+    for whole in (json.loads(rendered(several, "json", NOW)), yaml.safe_load(rendered(several, "yaml", NOW))):
+        assert (whole["kind"], [one["units"][0]["name"] for one in whole["items"]]) == (
+            "List", ["chat-gateway-a", "talk-gateway-a"])  # fmt: skip
+    assert "page" not in json.loads(rendered(several[:1], "json", NOW))
+
+
+def test_a_status_of_an_older_generation_is_not_taken_for_this_one() -> None:
+    shown = rendered([_platform("chat", generation=2, details=None)], "table", NOW)
+    assert shown.startswith("chat: not ready: the last change has not been taken up yet\n")
