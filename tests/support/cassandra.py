@@ -25,6 +25,7 @@ DATACENTER: Final = "datacenter1"  # what SimpleSnitch says
 USER: Final = "cassandra"  # what a fresh one has
 PASSWORD: Final = "cassandra"
 HEAP: Final = "384m"
+MAIN: Final = "org.apache.cassandra.service.CassandraDaemon"
 _POM: Final = Path(__file__).with_name("cassandra.pom.xml")
 _EXPORTS: Final = (
     "java.base/jdk.internal.misc", "java.management.rmi/com.sun.jmx.remote.internal.rmi",
@@ -204,20 +205,22 @@ def jars() -> Path:
     return lib
 
 
-def _command(java: Path, lib: Path, folder: Path, more: Mapping[str, str]) -> Sequence[str]:
+def java_options(lib: Path) -> list[str]:
+    """What Cassandra asks of any JVM; quick to start matters here, quick when warm does not."""
     exports = [word for package in _EXPORTS for word in ("--add-exports", f"{package}=ALL-UNNAMED")]
     opens = [word for package in _OPENS for word in ("--add-opens", f"{package}=ALL-UNNAMED")]
     (jamm,) = lib.glob("jamm-*.jar")
-    # Quick to start matters here, quick when warm does not.
-    quick = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-Xms{HEAP}", f"-Xmx{HEAP}", f"-javaagent:{jamm}")
+    asked = ("-Djdk.attach.allowAttachSelf=true", "-Dio.netty.tryReflectionSetAccessible=true",
+             "-Dcassandra-foreground=yes")  # fmt: skip
+    return ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-javaagent:{jamm}", *exports, *opens, *asked]
+
+
+def _command(java: Path, lib: Path, folder: Path, more: Mapping[str, str]) -> Sequence[str]:
     settings = {
-        "jdk.attach.allowAttachSelf": "true",
-        "io.netty.tryReflectionSetAccessible": "true",
         "cassandra.config": f"file://{folder}/conf/cassandra.yaml",
         "cassandra.storagedir": str(folder),
         "cassandra.logdir": str(folder / "logs"),
         "logback.configurationFile": f"file://{folder}/conf/logback.xml",
-        "cassandra-foreground": "yes",
         "cassandra.skip_wait_for_gossip_to_settle": "0",
         "cassandra.ring_delay_ms": "0",
         "cassandra.load_ring_state": "false",
@@ -225,8 +228,8 @@ def _command(java: Path, lib: Path, folder: Path, more: Mapping[str, str]) -> Se
         "cassandra.auth_bcrypt_gensalt_log2_rounds": "4",
     }
     properties = [f"-D{name}={value}" for name, value in {**settings, **more}.items()]
-    main = ("-cp", f"{folder}/conf:{lib}/*", "org.apache.cassandra.service.CassandraDaemon")
-    return [str(java), *quick, *exports, *opens, *properties, *main]
+    main = ("-cp", f"{folder}/conf:{lib}/*", MAIN)
+    return [str(java), *java_options(lib), f"-Xms{HEAP}", f"-Xmx{HEAP}", *properties, *main]
 
 
 def _settings(folder: Path, port: int) -> str:

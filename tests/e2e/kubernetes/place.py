@@ -11,7 +11,7 @@ from typing import Any, Final
 import yaml
 from aiohttp import ClientSession
 from tests.e2e.running import PASSWORD, ROOT, Account, new_email
-from tests.support.cluster.images import NATS, VALKEY
+from tests.support.cluster.images import CASSANDRA, NATS, VALKEY
 from tests.support.cluster.running import Cluster
 from tests.support.waiting import within
 
@@ -45,7 +45,8 @@ class Operator:
     def install(self, *options: str) -> str:
         return self._cluster.helm(
             "upgrade", "--install", "push-operator", str(CHART), "--namespace", SYSTEM, "--create-namespace",
-            "--set", f"natsImage={NATS},valkeyImage={VALKEY}", "--wait", "--timeout", "3m", *options,
+            "--set", f"natsImage={NATS},valkeyImage={VALKEY},cassandraImage={CASSANDRA}", "--wait", "--timeout", "3m",
+            *options,
         )  # fmt: skip
 
     def uninstall(self) -> None:

