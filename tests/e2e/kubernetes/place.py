@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import yaml
 from aiohttp import ClientSession
-from tests.e2e.running import PASSWORD, ROOT, Account, new_email
+from tests.e2e.running import ROOT, Account, registered
 from tests.support.cluster.images import CASSANDRA, NATS, VALKEY
 from tests.support.cluster.running import Cluster
 from tests.support.waiting import within
@@ -159,11 +159,7 @@ class Place:
         return f"http://{self.outside(component)}{path}"
 
     async def register(self, http: ClientSession) -> Account:
-        body = {"email": new_email(), "password": PASSWORD}
-        async with http.post(self.url("auth", "/auth/register"), json=body) as answer:
-            made = await answer.json()
-            assert answer.status == 201, made
-        return Account(made["user"]["id"], made["access_token"])
+        return await registered(http, self.url("auth", "/auth/register"))
 
 
 def _accepts(host: str, port: int) -> bool:
