@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator
 
 import pytest
+
 from tests.e2e.kubernetes.place import Operator, Place
 from tests.support.cluster.port import NoCluster
 from tests.support.cluster.running import Cluster, running_cluster
@@ -13,7 +14,7 @@ from tests.support.cluster.running import Cluster, running_cluster
 _numbers = itertools.count(1)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # ended before the next folder: other tests need the machine
 def cluster() -> Iterator[Cluster]:
     try:
         with running_cluster() as running:
@@ -24,7 +25,7 @@ def cluster() -> Iterator[Cluster]:
         pytest.skip(str(missing))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # ended before the next folder: other tests need the machine
 def operator(cluster: Cluster) -> Operator:
     """Installed as docs/kubernetes.md says, but for the images of the backing services."""
     installed = Operator(cluster)

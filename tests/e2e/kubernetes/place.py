@@ -10,15 +10,15 @@ from typing import Any, Final
 
 import yaml
 from aiohttp import ClientSession
+
+from push_operator.model import SERVICES
+from push_operator.plan.services import PUBLIC_PORTS
 from tests.e2e.running import ROOT, Account, registered
+from tests.support.chart import CHART
 from tests.support.cluster.images import CASSANDRA, NATS, VALKEY
 from tests.support.cluster.running import Cluster
 from tests.support.waiting import within
 
-from push_operator.model import SERVICES
-from push_operator.plan.services import PUBLIC_PORTS
-
-CHART: Final = ROOT / "charts" / "push-operator"
 SMALL: Final = ROOT / "examples" / "small.yaml"
 SYSTEM: Final = "push-system"
 READY_SECONDS: Final = 120.0

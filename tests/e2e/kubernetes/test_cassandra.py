@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 from aiohttp import ClientSession
+
 from tests.e2e.kubernetes.place import Place, small
 from tests.e2e.running import PASSWORD, new_email
 from tests.support.cassandra import NoCassandra

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.e2e.kubernetes.place import CHART, Operator, Place, small
+
+from tests.e2e.kubernetes.place import Operator, Place, small
+from tests.support.chart import CHART, KUBERNETES
 from tests.support.cluster.running import Cluster
 from tests.support.waiting import within
 
@@ -73,6 +75,8 @@ def test_an_upgrade_of_the_operator_changes_no_pod_and_neither_does_its_end(
     [("replica=3", "additional properties 'replica' not allowed"), ("logLevel=loud", "value must be one of 'debug'")],
 )
 def test_the_chart_refuses_what_it_does_not_know(cluster: Cluster, option: str, said: str) -> None:
-    done = cluster.attempt("helm", "template", "push-operator", str(CHART), "--kube-version", "1.35.0", "--set", option)
+    done = cluster.attempt(
+        "helm", "template", "push-operator", str(CHART), "--kube-version", KUBERNETES, "--set", option
+    )
     assert done.returncode != 0
     assert said in done.stderr

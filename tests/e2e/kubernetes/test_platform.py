@@ -7,12 +7,13 @@ import json
 from collections.abc import Awaitable, Callable
 
 from aiohttp import ClientSession
+from websockets.asyncio.client import connect
+
 from tests.e2e.kubernetes.chat import Sender
 from tests.e2e.kubernetes.place import SMALL, Place, small
 from tests.support.chat import Client
 from tests.support.cluster.images import NEXT_VERSION
 from tests.support.waiting import eventually, within
-from websockets.asyncio.client import connect
 
 COMPONENTS = ("nats", "valkey", "gateway", "auth", "message", "presence", "push")
 RETAINED = {f"chat-{one}-data" for one in ("auth", "message", "push")} | {"data-chat-nats-0", "data-chat-valkey-0"}

@@ -1,0 +1,1 @@
+"""On a whole Kubernetes; see docs/kubernetes.md and tests/support/cluster."""
