@@ -44,6 +44,12 @@ class Unreachable(Rejected):
     reason = "Unreachable"
 
 
+class Forbidden(Rejected):
+    """The operator may not do it here: a right, a quota or a policy is in the way."""
+
+    reason = "Forbidden"
+
+
 class NotFound(ClusterError):
     """There is no such object."""
 

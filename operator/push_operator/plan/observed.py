@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -25,7 +25,8 @@ class Observed:
     """The object as it stands and the units that belong to it. `body` None: the object is gone, or going.
 
     `selector` finds the gateways that serve, where there is a scale subresource that tells it. `url` is where clients
-    from outside open their socket, where there is such a way in.
+    from outside open their socket, where there is such a way in. `failures` says by component why units cannot even be
+    made.
     """
 
     body: Mapping[str, Any] | None
@@ -35,3 +36,4 @@ class Observed:
     ignored: tuple[str, ...] = ()
     selector: str = ""
     url: str = ""
+    failures: Mapping[str, str] = field(default_factory=dict)

@@ -75,6 +75,7 @@ def _complete(component: Mapping[str, Any]) -> bool:
 
 def _lack(component: Mapping[str, Any], observed: Observed) -> str:
     notes = [unit.note for unit in observed.units if unit.component == component["name"] and unit.note]
+    notes += [why for name, why in observed.failures.items() if name == component["name"]]
     text = f"{component['name']} {component['ready']}/{component['desired']}"
     return f"{text} ({notes[0]})" if notes else text
 

@@ -321,3 +321,24 @@ def test_deleted_means_gone_where_nothing_is_retained(namespace: Namespace, oper
     namespace.until(lambda: _ready(namespace))
     namespace.server.must("DELETE", namespace.push())
     within(30, lambda: not _children(namespace))
+
+
+def test_a_quota_in_the_way_is_told_and_mends_itself(namespace: Namespace, operator: OperatorProcess) -> None:
+    for name, hard in (("few", {"pods": "3"}), ("none", {"persistentvolumeclaims": "0"})):
+        quota = {"metadata": {"name": name}, "spec": {"hard": hard}}
+        namespace.server.must("POST", namespace.path("resourcequotas"), quota)
+        # A controller's part, which does not run here.
+        status = {"hard": hard, "used": dict.fromkeys(hard, "0")}
+        namespace.server.merge(namespace.path("resourcequotas", f"{name}/status"), {"status": status})
+    namespace.create(manifest())
+    namespace.until(lambda: namespace.condition("Stalled") == ("True", "Forbidden"))
+
+    def told() -> str:
+        return " ".join(one["message"] for one in namespace.server.get(namespace.push())["status"]["conditions"])
+
+    assert "persistentvolumeclaims" in told()
+    namespace.server.must("DELETE", namespace.path("resourcequotas", "none"))
+    namespace.until(lambda: "FailedCreate: " in told())
+    assert "exceeded quota: few" in told()
+    namespace.server.must("DELETE", namespace.path("resourcequotas", "few"))
+    namespace.until(lambda: _ready(namespace), seconds=90)  # the controllers try again in their own time

@@ -17,6 +17,7 @@ from push_operator.cluster.kubernetes.freeze import frozen
 from push_operator.cluster.kubernetes.hosts import names_from
 from push_operator.cluster.kubernetes.kinds import (
     CHILDREN,
+    DEPLOYMENTS,
     EVENTS,
     EXPOSING,
     LISTED,
@@ -30,7 +31,7 @@ from push_operator.cluster.kubernetes.kinds import (
 from push_operator.cluster.kubernetes.prune import is_going, obsolete
 from push_operator.cluster.kubernetes.secrets import ensure_generated, is_ours, read_given, revision_key
 from push_operator.cluster.kubernetes.snapshot import Snapshot, owner_key
-from push_operator.cluster.kubernetes.units import units_of
+from push_operator.cluster.kubernetes.units import failures_of, units_of
 from push_operator.cluster.reach import lost
 from push_operator.errors import ClusterError, NotFound, Rejected
 from push_operator.model import object_key
@@ -95,6 +96,7 @@ class KubernetesCluster:
             endpoints=endpoints_of(one for _, one in self._snapshot.of(key, (SERVICES,))),
             selector=text_of(serving_pods(owner, "gateway")),
             url=url_of(one for _, one in self._snapshot.of(key, EXPOSING)),
+            failures=failures_of(one for _, one in self._snapshot.of(key, (DEPLOYMENTS,))),
         )
 
     async def secrets(self, key: str, plan: Plan) -> Secrets:

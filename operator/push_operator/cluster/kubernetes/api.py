@@ -19,7 +19,7 @@ from kubernetes.aio.config import ConfigException, load_incluster_config, load_k
 from kubernetes.aio.dynamic import DynamicClient
 
 from push_operator.cluster.kubernetes.kinds import Kind
-from push_operator.errors import ClusterError, Conflict, NotFound, Rejected
+from push_operator.errors import ClusterError, Conflict, Forbidden, NotFound, Rejected
 from push_operator.render.objects import Object
 
 FIELD_MANAGER: Final = "push-operator"
@@ -122,7 +122,7 @@ def _translated(verb: str, kind: Kind, path: str, error: Any) -> ClusterError:
     status = int(error.status or 0)
     said = error.summary() if hasattr(error, "summary") else str(error.reason)
     if status in (401, 403):
-        return ClusterError(f"the operator may not {verb} {kind.plural}: {said}")
+        return Forbidden(f"the operator may not {verb} {kind.plural}: {said}")
     return _ERRORS.get(status, ClusterError)(said or f"{status} for {path}")
 
 

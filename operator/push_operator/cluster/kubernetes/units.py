@@ -14,6 +14,16 @@ def units_of(pods: Iterable[Object]) -> tuple[Unit, ...]:
     return tuple(sorted((_unit(pod) for pod in alive), key=lambda unit: unit.name))
 
 
+def failures_of(deployments: Iterable[Object]) -> dict[str, str]:
+    """By component, why the API server refuses its pods: a quota, a policy. There is no pod then that could tell."""
+    told = ((one, _condition(one.get("status", {}), "ReplicaFailure")) for one in deployments)
+    return {
+        one["metadata"].get("labels", {}).get(COMPONENT, ""): _joined(failed.get("reason"), failed.get("message"))
+        for one, failed in told
+        if failed.get("status") == "True"
+    }
+
+
 def _is_over(pod: Object) -> bool:
     phase = pod.get("status", {}).get("phase")
     return bool(pod["metadata"].get("deletionTimestamp")) or phase in ("Failed", "Succeeded")
