@@ -18,13 +18,18 @@ from nats.errors import Error as NatsError
 
 from push_workloads.common.bus import REQUEST_SECONDS, DirectClient, header_text
 from push_workloads.common.errors import Unavailable
+from push_workloads.common.sending import (
+    IN_PROCESS,
+    MAX_TRIES,
+    NOT_NOW,
+    RETRY_IN_PROCESS_SECONDS,
+    Publish,
+    Stored,
+    headers,
+)
 from push_workloads.common.subjects import log_subject, shard_of, stream_name
-from push_workloads.gateway.sending import Publish, Stored
 
-IN_PROCESS: Final = 10158  # the same Nats-Msg-Id is being stored right now: ask again shortly
 LOG_FULL: Final = 10077  # max bytes or age with discard: new
-RETRY_IN_PROCESS_SECONDS: Final = 0.05
-MAX_TRIES: Final = 10
 UNANSWERED_SECONDS: Final = 31.0  # beyond the session's own limit: then nobody waits any more
 MSG_ID: Final = b"\r\nNats-Msg-Id: "
 _log = logging.getLogger(__name__)
@@ -151,7 +156,7 @@ class Log:
                 _log.warning(
                     "the log refused a message", extra={"code": ack.error.code, "err_code": ack.error.err_code}
                 )
-            waiting.on_answer(Answer(0, False, "the log does not take messages now"))
+            waiting.on_answer(Answer(0, False, NOT_NOW))
 
     def lost(self) -> None:
         """After a lost connection no answer comes any more, and nothing that waits may go out later."""
@@ -212,7 +217,5 @@ class Log:
 
 
 def _headers(publication: Publish) -> bytes:
-    twin = f"Push-Twin: {publication.twin}\r\n".encode() if publication.twin is not None else b""
-    hint = b"Push-Hint: %b\r\n" % publication.hint if publication.hint is not None else b""
-    message_id = f"{publication.message_id}:{publication.subject}".encode()
-    return b"NATS/1.0\r\nNats-Msg-Id: %b\r\n%b%b\r\n" % (message_id, twin, hint)
+    fields = "".join(f"{name}: {value}\r\n" for name, value in headers(publication).items())
+    return f"NATS/1.0\r\n{fields}\r\n".encode()
