@@ -19,7 +19,9 @@ from nats.errors import Error as NatsError
 from push_workloads.common.bus import REQUEST_SECONDS, DirectClient, header_text
 from push_workloads.common.errors import Unavailable
 from push_workloads.common.sending import (
+    AWAY,
     IN_PROCESS,
+    LOG_FULL,
     MAX_TRIES,
     NOT_NOW,
     RETRY_IN_PROCESS_SECONDS,
@@ -29,7 +31,6 @@ from push_workloads.common.sending import (
 )
 from push_workloads.common.subjects import log_subject, shard_of, stream_name
 
-LOG_FULL: Final = 10077  # max bytes or age with discard: new
 UNANSWERED_SECONDS: Final = 31.0  # beyond the session's own limit: then nobody waits any more
 MSG_ID: Final = b"\r\nNats-Msg-Id: "
 _log = logging.getLogger(__name__)
@@ -132,7 +133,7 @@ class Log:
         subject = log_subject(publication.subject, self._shards)
         if not self._client.send(subject, reply, _headers(publication), publication.payload):
             call = asyncio.get_running_loop().call_soon
-            call(waiting.on_answer, Answer(0, False, "the log is away"))
+            call(waiting.on_answer, Answer(0, False, AWAY))
             return
         waiting.tries += 1
         self._waiting[self._number] = waiting

@@ -15,11 +15,13 @@ from msgspec import Struct
 from push_workloads.common.bucket import BYTES_PER_TOKEN, drawn
 from push_workloads.common.outgoing import unusable
 from push_workloads.common.sending import (
+    AWAY,
     CONFLICT,
     RETRY_AFTER_MS,
     SEND_SECONDS,
     TO_RECIPIENT,
     TO_SENDER,
+    UNANSWERED,
     Find,
     Publish,
     Send,
@@ -268,7 +270,7 @@ class Session:
     def bus_lost(self) -> Iterable[Action]:
         """Whether what is on its way arrived is unknown: the client hears at once, not after a time-out."""
         lost = tuple(self._sends or ())
-        return [action for message_id in lost for action in self.failed(message_id, "the log is away")]
+        return [action for message_id in lost for action in self.failed(message_id, AWAY)]
 
     def _next(self, send: Send, seq: int) -> Iterable[Action]:
         if send.stage == TO_RECIPIENT:
@@ -301,7 +303,7 @@ class Session:
             actions.append(Ping())
         if self._sends:
             for send in [send for send in self._sends.values() if send.deadline < now]:
-                actions += self.failed(send.message_id, "the log did not answer")
+                actions += self.failed(send.message_id, UNANSWERED)
         return actions
 
     def welcome_frame(self, wall_ms: int) -> bytes:

@@ -1,4 +1,4 @@
-"""History over HTTP."""
+"""Messages over HTTP: sending them, and their history."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from push_workloads.message.model import (
     format_cursor,
     parse_cursor,
 )
+from push_workloads.message.send_api import send_route
+from push_workloads.message.sender import Sender
 from push_workloads.message.store import HistoryStore
 
 
@@ -39,7 +41,7 @@ class HistoryPage(Struct):
     next: str | None
 
 
-def routes(store: HistoryStore) -> list[Route]:
+def routes(store: HistoryStore, sender: Sender, max_bytes: int) -> list[Route]:
     async def conversation(call: Call) -> HistoryPage:
         other = call.path["user_id"]
         limit = _limit(call.query.get("limit"))
@@ -56,6 +58,7 @@ def routes(store: HistoryStore) -> list[Route]:
         )
 
     return [
+        send_route(sender, max_bytes),
         Route(
             "GET",
             "/conversations/{user_id}/messages",
@@ -67,7 +70,7 @@ def routes(store: HistoryStore) -> list[Route]:
                 Query("limit", f"how many, 1 to {MAX_PAGE}; {DEFAULT_PAGE} when left out"),
             ),
             errors=(400,),
-        )
+        ),
     ]
 
 
