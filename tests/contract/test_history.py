@@ -12,9 +12,10 @@ import pytest
 from tests.support.cassandra import CassandraServer
 
 from push_workloads.common.cassandra_schema import opened
+from push_workloads.common.errors import Unavailable
 from push_workloads.message.buckets import DAY_MS, Buckets
 from push_workloads.message.cassandra import MIGRATIONS, CassandraStore, cassandra_store, prepared
-from push_workloads.message.model import Message, Position
+from push_workloads.message.model import Latest, Message, Position, conversation_key, format_cursor, position
 from push_workloads.message.sqlite import sqlite_store
 from push_workloads.message.store import HistoryStore, LogState, MemoryStore
 
@@ -105,6 +106,85 @@ async def test_a_page_begins_anywhere(store: HistoryStore) -> None:
     assert await store.page(TALK, Position(0, ""), 10) == []
 
 
+@pytest.mark.parametrize("size", [1, 7, 200])
+async def test_pages_forth_hold_the_same_as_pages_back(store: HistoryStore, size: int) -> None:
+    dice = random.Random(size)  # noqa: S311 - the same each time
+    days = [*range(5), 40, *range(100, 130, 3), 400]
+    sent = [message(at, NOW - dice.choice(days) * DAY_MS - dice.randrange(DAY_MS)) for at in range(120)]
+    await store.append(0, LogState("e", 120), sent)
+    read: list[Message] = []
+    while page := await store.page_after(TALK, position(read[-1]) if read else Position(0, ""), size):
+        read += page
+    assert read == newest_first(sent)[::-1]
+
+
+async def test_a_page_forth_begins_anywhere(store: HistoryStore) -> None:
+    midnight = NOW - NOW % DAY_MS
+    sent = [message(number, midnight + number) for number in range(-3, 3)]
+    await store.append(0, LogState("e", 6), sent)
+    assert await store.page_after(TALK, Position(midnight - 1, "m"), 10) == sent[2:]
+    assert await store.page_after(TALK, Position(midnight, "zzz"), 1) == [sent[4]]
+    assert await store.page_after(TALK, Position(midnight + 2, "zzz"), 10) == []
+
+
+def said(number: int, sent_at: int, sender: str, recipient: str) -> Message:
+    key = conversation_key(sender, recipient)
+    return Message(key, sent_at, f"m{number:04}", sender, recipient, "text", None, b"%d" % number)
+
+
+async def lists(store: HistoryStore, user_id: str, size: int) -> list[Latest]:
+    """The whole list as a client reads it."""
+    read: list[Latest] = []
+    while page := await store.conversations(user_id, read[-1].place if read else None, size):
+        read += page
+    return read
+
+
+async def test_the_list_has_each_conversation_once_by_its_last_message(store: HistoryStore) -> None:
+    sent = [said(1, NOW, "ann", "bob"), said(2, NOW + 1, "eve", "ann"), said(3, NOW + 2, "bob", "ann")]
+    await store.append(0, LogState("e", 3), sent)
+    assert await lists(store, "ann", 10) == [
+        Latest("bob", Position(NOW + 2, "m0003"), sent[2]),
+        Latest("eve", Position(NOW + 1, "m0002"), sent[1]),
+    ]
+    assert [line.other for line in await lists(store, "bob", 10)] == ["ann"]
+    assert await lists(store, "nobody", 10) == []
+
+
+async def test_a_note_to_oneself_is_a_conversation(store: HistoryStore) -> None:
+    note = said(1, NOW, "ann", "ann")
+    await store.append(0, LogState("e", 1), [note])
+    assert await lists(store, "ann", 10) == [Latest("ann", position(note), note)]
+
+
+async def test_of_two_messages_of_one_moment_the_later_id_is_the_last(store: HistoryStore) -> None:
+    for number in (2, 3, 1):
+        await store.append(0, LogState("e", 1), [said(number, NOW, "ann", "bob")])
+    assert [line.message.message_id for line in await lists(store, "ann", 10)] == ["m0003"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_the_list_hangs_on_no_order_and_no_repetition(store: HistoryStore, seed: int) -> None:
+    """Batches over many days, shuffled, some given twice: the list is that of the messages, whatever the page."""
+    dice = random.Random(seed)  # noqa: S311 - the same each time
+    people = [f"user {number}" for number in range(25)]
+    days = [*range(4), 30, 31, 90, 150, 260]
+    sent = [
+        said(number, NOW - dice.choice(days) * DAY_MS - dice.randrange(DAY_MS), *dice.sample(["ann", *people], 2))
+        for number in range(150)
+    ] + [said(200 + n, NOW - n * DAY_MS * 7, "ann", person) for n, person in enumerate(people)]
+    dice.shuffle(sent)
+    batches = [sent[at : at + 20] for at in range(0, len(sent), 20)]
+    for number, batch in enumerate([*batches, *dice.sample(batches, 4)]):
+        await store.append(0, LogState("e", number), batch)
+    truth = MemoryStore()
+    await truth.append(0, LogState("e", 1), sent)
+    for user_id in ("ann", *people[:3]):
+        expected = await truth.conversations(user_id, None, 1000)
+        for size in (1, 4, 200):
+            assert await lists(store, user_id, size) == expected
+
+
 async def test_how_far_a_log_is_written_only_grows(store: HistoryStore) -> None:
     for seq in (5, 9, 7, 1):
         await store.append(0, LogState("e", seq), [])
@@ -143,6 +223,54 @@ async def test_a_conversation_of_more_days_than_one_read_takes(cassandra_server:
         assert await pages(store, TALK, 90) == newest_first(sent)
 
 
+async def test_lines_that_others_stand_for_are_removed(cassandra_server: CassandraServer) -> None:
+    """By two writers in turn, day after day: one line is left, and the messages of old days bring none back."""
+    async with opened(await cassandra_server.emptied(KEYSPACE), "message", MIGRATIONS, {}) as cassandra:
+        statements = await prepared(cassandra)
+        writers = [CassandraStore(cassandra, statements, Buckets(lambda: 1)) for _ in range(2)]
+        sent = [said(number, NOW - (40 - number) * DAY_MS, "ann", "bob") for number in range(40)]
+        for number, one in enumerate(sent):
+            await writers[number % 2].append(0, LogState("e", number), [one])
+        await writers[0].append(0, LogState("e", 41), sent[10:20])
+        lines = await cassandra.rows("SELECT user_id, place FROM {ks}.conversation_lines")
+        last = format_cursor(position(sent[-1]))
+        assert sorted((line["user_id"], line["place"]) for line in lines) == [("ann", last), ("bob", last)]
+
+
+async def test_a_list_of_more_lines_than_one_read_takes(cassandra_server: CassandraServer) -> None:
+    """Of one day, and of others: a place in a day is only known when all of the day is."""
+    async with cassandra_store(await cassandra_server.emptied(KEYSPACE), {}) as store:
+        sent = [said(n, NOW - n % 7, "ann", f"u{n}") for n in range(2300)]
+        sent += [said(n, NOW - DAY_MS - n, "ann", f"u{n}") for n in range(2300, 2400)]
+        await store.append(0, LogState("e", 1), sent)
+        truth = MemoryStore()
+        await truth.append(0, LogState("e", 1), sent)
+        assert await lists(store, "ann", 800) == await truth.conversations("ann", None, 5000)
+
+
+async def test_a_line_without_its_message_yet_shows_the_one_before(
+    cassandra_server: CassandraServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A writer that died in between; another does the batch again."""
+    old, new = said(1, NOW - DAY_MS, "ann", "bob"), said(2, NOW, "ann", "bob")
+
+    async def dies(*_: object) -> None:
+        raise Unavailable("dead")
+
+    async with opened(await cassandra_server.emptied(KEYSPACE), "message", MIGRATIONS, {}) as cassandra:
+        statements = await prepared(cassandra)
+        store, other = [CassandraStore(cassandra, statements, Buckets(lambda: 1)) for _ in range(2)]
+        await store.append(0, LogState("e", 1), [old])
+        for step, shown in (("CassandraStore._write", old), ("ConversationList.settle", new)):
+            with monkeypatch.context() as patch, pytest.raises(Unavailable):
+                patch.setattr(f"push_workloads.message.cassandra.{step}", dies)
+                await store.append(0, LogState("e", 2), [new])
+            assert [line.message for line in await store.conversations("ann", None, 10)] == [shown]
+        await other.append(0, LogState("e", 2), [new])
+        assert await lists(store, "ann", 1) == [Latest("bob", position(new), new)]
+        assert len(await cassandra.rows("SELECT place FROM {ks}.conversation_lines")) == 2
+
+
 async def test_an_old_copy_does_not_bring_back_what_was_removed(cassandra_server: CassandraServer) -> None:
     async with opened(await cassandra_server.emptied(KEYSPACE), "message", MIGRATIONS, {}) as cassandra:
         store = CassandraStore(cassandra, await prepared(cassandra), Buckets(lambda: 1))
@@ -152,7 +280,7 @@ async def test_an_old_copy_does_not_bring_back_what_was_removed(cassandra_server
         assert await store.page(TALK, None, 10) == []
 
 
-async def test_sqlite_takes_over_the_state_that_an_older_version_wrote(tmp_path: Path) -> None:
+async def test_sqlite_takes_over_what_an_older_version_wrote(tmp_path: Path) -> None:
     path = tmp_path / "history.db"
     with sqlite3.connect(path) as old:
         old.executescript(
@@ -161,9 +289,23 @@ async def test_sqlite_takes_over_the_state_that_an_older_version_wrote(tmp_path:
               kind TEXT, ref TEXT, content BLOB, PRIMARY KEY (conversation, sent_at, message_id)) WITHOUT ROWID;
             CREATE TABLE log_state (shard INTEGER PRIMARY KEY, epoch TEXT NOT NULL, seq INTEGER NOT NULL);
             INSERT INTO log_state VALUES (0, 'e', 7);
+            INSERT INTO messages VALUES
+              ('ann|bob', 1, 'a', 'ann', 'bob', 'text', NULL, x'31'),
+              ('ann|bob', 3, 'b', 'ann', 'bob', 'text', NULL, x'31'),
+              ('ann|bob', 3, 'a', 'bob', 'ann', 'text', NULL, x'31'),
+              ('bob|eve', 4, 'd', 'eve', 'bob', 'text', NULL, x'31'),
+              ('ann|ann', 9, 'e', 'ann', 'ann', 'text', NULL, x'31');
             PRAGMA user_version = 1;
             """
         )
     old.close()
     async with sqlite_store(str(path)) as store:
         assert await store.log_state(0, "e") == LogState("e", 7)
+        assert [line[:2] for line in await lists(store, "bob", 10)] == [
+            ("eve", Position(4, "d")),
+            ("ann", Position(3, "b")),
+        ]
+        assert [line[:2] for line in await lists(store, "ann", 10)] == [
+            ("ann", Position(9, "e")),
+            ("bob", Position(3, "b")),
+        ]

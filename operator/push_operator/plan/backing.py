@@ -19,7 +19,7 @@ SYNC_INTERVAL_SECONDS = 1  # what an acknowledged message may wait for the disk;
 _RIGHTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     # service: what it may publish, what it may subscribe besides its own inbox
     "gateway": (("log.>", "$JS.API.STREAM.MSG.GET.*", "$JS.API.STREAM.INFO.*"), ("dlv.>",)),
-    "message": (("$JS.API.>", "$JS.ACK.>", "push.>"), ()),
+    "message": (("log.>", "$JS.API.>", "$JS.ACK.>", "push.>"), ()),
     "push": (("$JS.API.CONSUMER.INFO.PUSH.push", "$JS.API.CONSUMER.CREATE.PUSH.push.>",
               "$JS.API.CONSUMER.MSG.NEXT.PUSH.push", "$JS.ACK.PUSH.push.>"), ()),
 }  # fmt: skip

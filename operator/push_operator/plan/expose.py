@@ -30,6 +30,7 @@ RULES: Final = (
     Rule(SOCKET_PATH, "gateway", exact=True),
     Rule("/auth", "auth"),
     Rule("/conversations", "message"),
+    Rule("/messages", "message"),
     Rule("/presence", "presence"),
     Rule("/devices", "push"),
     # A gateway speaks no HTTP: it has no such document.

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from push_workloads.common.ids import message_id_of
-from push_workloads.gateway.frames import message_frame, message_head, too_deep
-from push_workloads.gateway.sending import Find, Publish, Stored
+from push_workloads.common.outgoing import too_deep
+from push_workloads.common.sending import SEND_SECONDS, Find, Publish, Stored
+from push_workloads.gateway.frames import message_frame, message_head
 from push_workloads.gateway.session import (
     FAULTS_TO_CLOSE,
     JOIN_SECONDS,
     MAX_EARLY_FRAMES,
     MAX_SENDS_IN_FLIGHT,
-    SEND_SECONDS,
     Action,
     Close,
     Cursor,

@@ -54,7 +54,8 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One line of the API. `body` and `answer` are msgspec types; `answer` None is an empty 204."""
+    """One line of the API. `body` and `answer` are msgspec types; `answer` None is an empty 204. `max_bytes`: of the
+    body, at most MAX_BODY_BYTES."""
 
     method: str
     path: str
@@ -66,6 +67,7 @@ class Route:
     auth: bool = True
     query: tuple[Query, ...] = ()
     errors: tuple[int, ...] = field(default=())
+    max_bytes: int = MAX_BODY_BYTES
 
 
 def application(service: str, routes: Sequence[Route], tokens: Tokens, origins: Sequence[str]) -> web.Application:
@@ -116,7 +118,7 @@ def _handle(route: Route, tokens: Tokens) -> Callable[[web.Request], Awaitable[w
 
     async def handle(request: web.Request) -> web.Response:
         identity = tokens.verify(bearer(request.headers.get("Authorization"))) if route.auth else None
-        body = _decode(decoder, await request.read()) if decoder is not None else None
+        body = _decode(decoder, await _read(request, route.max_bytes)) if decoder is not None else None
         call = Call(dict(request.match_info), dict(request.query), body, identity, request.remote or "")
         answer = await route.handler(call)
         if answer is None:
@@ -124,6 +126,13 @@ def _handle(route: Route, tokens: Tokens) -> Callable[[web.Request], Awaitable[w
         return web.Response(body=msgspec.json.encode(answer), status=route.status, content_type="application/json")
 
     return handle
+
+
+async def _read(request: web.Request, max_bytes: int) -> bytes:
+    raw = await request.read()
+    if len(raw) > max_bytes:
+        raise TooLarge(f"the body is over {max_bytes} bytes")
+    return raw
 
 
 def _decode(decoder: msgspec.json.Decoder[Any], raw: bytes) -> Any:
@@ -199,7 +208,7 @@ _REASONS = {
     400: "the request cannot be understood",
     401: "the token is missing or not valid",
     404: "not found",
-    409: "exists already",
+    409: "exists already, or exists with other content",
     413: "the body is too large",
     429: RateLimited.__doc__ or "",
     503: "a part of the platform is away",

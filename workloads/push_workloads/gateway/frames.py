@@ -2,45 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 import msgspec
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
+from push_workloads.common.outgoing import Direct, Id
 from push_workloads.gateway.codes import BAD_FRAME, UNKNOWN_TYPE
 
-Id = Annotated[str, Meta(min_length=1, max_length=64)]
-DedupId = Annotated[str, Meta(min_length=16, max_length=128)]
-UserId = Annotated[str, Meta(min_length=1, max_length=128)]
-MessageId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+\Z")]
-Kind = Literal["text", "edit", "delete", "reaction"]
 
-
-MAX_DEPTH: Final = 64  # of arrays and objects in `content`
-
-
-class PushHint(Struct, omit_defaults=True):
-    """How a notification for this message should look, if one is needed."""
-
-    title: Annotated[str, Meta(max_length=256)] | None = None
-    body: Annotated[str, Meta(max_length=1024)] | None = None
-    data: dict[str, str] | None = None
-    collapse_key: Annotated[str, Meta(max_length=64)] | None = None
-    ttl_s: Annotated[int, Meta(ge=0, le=2_419_200)] | None = None
-    silent: bool = False
-
-
-class SendMessage(Struct, tag_field="type", tag="send_message"):
-    recipient_id: UserId
-    content: Raw
-    id: Id | None = None
-    dedup_id: DedupId | None = None
-    kind: Kind = "text"
-    ref: MessageId | None = None
-    push: PushHint | None = None
-    retry: bool = False
+class SendMessage(Direct, tag_field="type", tag="send_message"):
+    """A Direct as a frame."""
 
 
 class Received(Struct, tag_field="type", tag="received"):
@@ -82,22 +55,6 @@ def decode(text: str) -> Frame | Refused:
         return _refuse(text, str(error))
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         return Refused(BAD_FRAME, f"a frame is one JSON object: {error}", None)
-
-
-_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|([\[{])|([\]}])')
-
-
-def too_deep(content: bytes) -> bool:
-    """Is JSON nested over MAX_DEPTH levels? Whatever is stored must be readable by everyone who reads it later, and
-    decoders give up at depths of their own."""
-    if content.count(b"[") + content.count(b"{") <= MAX_DEPTH:
-        return False
-    depth = 0
-    for found in _BRACKETS.finditer(content):
-        depth += 1 if found[1] else -1 if found[2] else 0
-        if depth > MAX_DEPTH:
-            return True
-    return False
 
 
 def id_of(text: str) -> str | None:

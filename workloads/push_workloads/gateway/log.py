@@ -18,13 +18,19 @@ from nats.errors import Error as NatsError
 
 from push_workloads.common.bus import REQUEST_SECONDS, DirectClient, header_text
 from push_workloads.common.errors import Unavailable
+from push_workloads.common.sending import (
+    AWAY,
+    IN_PROCESS,
+    LOG_FULL,
+    MAX_TRIES,
+    NOT_NOW,
+    RETRY_IN_PROCESS_SECONDS,
+    Publish,
+    Stored,
+    headers,
+)
 from push_workloads.common.subjects import log_subject, shard_of, stream_name
-from push_workloads.gateway.sending import Publish, Stored
 
-IN_PROCESS: Final = 10158  # the same Nats-Msg-Id is being stored right now: ask again shortly
-LOG_FULL: Final = 10077  # max bytes or age with discard: new
-RETRY_IN_PROCESS_SECONDS: Final = 0.05
-MAX_TRIES: Final = 10
 UNANSWERED_SECONDS: Final = 31.0  # beyond the session's own limit: then nobody waits any more
 MSG_ID: Final = b"\r\nNats-Msg-Id: "
 _log = logging.getLogger(__name__)
@@ -127,7 +133,7 @@ class Log:
         subject = log_subject(publication.subject, self._shards)
         if not self._client.send(subject, reply, _headers(publication), publication.payload):
             call = asyncio.get_running_loop().call_soon
-            call(waiting.on_answer, Answer(0, False, "the log is away"))
+            call(waiting.on_answer, Answer(0, False, AWAY))
             return
         waiting.tries += 1
         self._waiting[self._number] = waiting
@@ -151,7 +157,7 @@ class Log:
                 _log.warning(
                     "the log refused a message", extra={"code": ack.error.code, "err_code": ack.error.err_code}
                 )
-            waiting.on_answer(Answer(0, False, "the log does not take messages now"))
+            waiting.on_answer(Answer(0, False, NOT_NOW))
 
     def lost(self) -> None:
         """After a lost connection no answer comes any more, and nothing that waits may go out later."""
@@ -212,7 +218,5 @@ class Log:
 
 
 def _headers(publication: Publish) -> bytes:
-    twin = f"Push-Twin: {publication.twin}\r\n".encode() if publication.twin is not None else b""
-    hint = b"Push-Hint: %b\r\n" % publication.hint if publication.hint is not None else b""
-    message_id = f"{publication.message_id}:{publication.subject}".encode()
-    return b"NATS/1.0\r\nNats-Msg-Id: %b\r\n%b%b\r\n" % (message_id, twin, hint)
+    fields = "".join(f"{name}: {value}\r\n" for name, value in headers(publication).items())
+    return f"NATS/1.0\r\n{fields}\r\n".encode()

@@ -1,118 +1,9 @@
-"""One `send_message` on its way into the log. Pure: what was sent, what to publish, when it may be acknowledged.
-
-A direct message is two copies, one for each inbox. The recipient's goes first; the sender's names its twin; the ack
-follows both. So a crash between the two leaves a message that was never acknowledged, and sending it again completes
-it.
-"""
+"""The ack of a send. Pure; what leads up to it is `common/sending.py`."""
 
 from __future__ import annotations
 
-from typing import Final
-
-import msgspec
-from msgspec import Raw, Struct
-
-from push_workloads.common.ids import message_id_of, uuid7
-from push_workloads.common.subjects import inbox_subject
-from push_workloads.gateway.frames import SendMessage, encode
-
-TO_RECIPIENT: Final = 0
-TO_SENDER: Final = 1
-
-
-class Publish(Struct, gc=False):
-    """Put one copy into the log. `message_id` plus the channel is what the log drops repeats by."""
-
-    message_id: str
-    subject: str  # of the channel: u.<token>
-    payload: bytes
-    twin: str | None = None  # the subject of the other copy, said on the sender's copy
-    hint: bytes | None = None  # how a push for it should look
-
-
-class Find(Struct, gc=False):
-    """The log had this message id already: read what is stored under it, to compare."""
-
-    message_id: str
-    subject: str
-    seq: int
-
-
-class Stored(Struct):
-    """What must be compared of a copy in the log, and what a second ack repeats."""
-
-    content: Raw
-    sent_at: int
-    kind: str = "text"
-    ref: str | None = None
-
-
-class Send:
-    """A message between `send_message` and its ack."""
-
-    __slots__ = ("deadline", "duplicate", "frame", "message_id", "own", "recipient", "sent_at", "stage", "user_id")
-
-    def __init__(
-        self, user_id: str, own: str, recipient: str, frame: SendMessage, message_id: str, deadline: float, sent_at: int
-    ) -> None:
-        self.user_id = user_id
-        self.own = own
-        self.recipient = recipient
-        self.frame = frame
-        self.message_id = message_id
-        self.sent_at = sent_at
-        self.deadline = deadline
-        self.duplicate = False
-        self.stage = TO_SENDER if own == recipient else TO_RECIPIENT
-
-    def publication(self) -> Publish:
-        """The copy that is due at this stage."""
-        if self.stage == TO_RECIPIENT:
-            hint = encode(self.frame.push) if self.frame.push is not None else None
-            return Publish(self.message_id, self.recipient, self._payload(self.user_id, None), None, hint)
-        twin = None if self.own == self.recipient else self.recipient
-        payload = self._payload(self.frame.recipient_id, self.frame.dedup_id)
-        return Publish(self.message_id, self.own, payload, twin)
-
-    def same_as(self, stored: Stored) -> bool:
-        """Is what the log holds under this id the message that was sent now?"""
-        if (stored.kind, stored.ref) != (self.frame.kind, self.frame.ref):
-            return False
-        return bytes(stored.content) == bytes(self.frame.content) or _equal(stored.content, self.frame.content)
-
-    def _payload(self, conversation: str, dedup_id: str | None) -> bytes:
-        frame = self.frame
-        more = b""
-        if dedup_id is not None:
-            more += b'"dedup_id":%b,' % encode(dedup_id)
-        if frame.ref is not None:
-            more += b'"ref":%b,' % encode(frame.ref)
-        return (
-            b'{"message_id":"%b","from":%b,"recipient_id":%b,"conversation":%b,"kind":"%b",%b"content":%b,"sent_at":%d}'
-            % (
-                self.message_id.encode(),
-                encode(self.user_id),
-                encode(frame.recipient_id),
-                encode(conversation),
-                frame.kind.encode(),
-                more,
-                bytes(frame.content),
-                self.sent_at,
-            )
-        )
-
-
-def begin(user_id: str, own: str, frame: SendMessage, deadline: float, wall_ms: int, entropy: bytes) -> Send:
-    """A send from a frame; `deadline` is on the monotonic clock.
-
-    Raises BadId when the recipient is not a well-formed user id.
-    """
-    recipient = inbox_subject(frame.recipient_id)
-    if frame.dedup_id is None:
-        message_id = uuid7(wall_ms, entropy)
-    else:
-        message_id = message_id_of(user_id, recipient, frame.dedup_id)
-    return Send(user_id, own, recipient, frame, message_id, deadline, wall_ms)
+from push_workloads.common.sending import Send
+from push_workloads.gateway.frames import encode
 
 
 def ack_frame(send: Send, channel: str, epoch: str, seq: int) -> bytes:
@@ -126,10 +17,3 @@ def ack_frame(send: Send, channel: str, epoch: str, seq: int) -> bytes:
     if send.duplicate:
         frame["duplicate"] = True
     return encode(frame)
-
-
-def _equal(first: Raw, second: Raw) -> bool:
-    try:
-        return bool(msgspec.json.decode(first) == msgspec.json.decode(second))
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return False  # e.g. lone surrogates: then only the same bytes are the same

@@ -22,6 +22,7 @@ from push_workloads.common.config import Listen
 from push_workloads.common.errors import Unavailable
 from push_workloads.common.http import listening_socket
 from push_workloads.common.ids import uuid7
+from push_workloads.common.sending import Find, Publish
 from push_workloads.common.subjects import inbox, inbox_subject
 from push_workloads.common.tasks import Spawner
 from push_workloads.gateway import codes
@@ -32,7 +33,6 @@ from push_workloads.gateway.handshake import Door
 from push_workloads.gateway.hub import Channel, Hub
 from push_workloads.gateway.log import Answer, Log
 from push_workloads.gateway.presence import PresenceWriter
-from push_workloads.gateway.sending import Find, Publish
 from push_workloads.gateway.session import Action, Cursor, Delivered, Joining, Ping, Session, Who
 
 LISTEN_BACKLOG: Final = 4096

@@ -12,12 +12,27 @@ from typing import Final
 
 from msgspec import Struct
 
+from push_workloads.common.bucket import BYTES_PER_TOKEN, drawn
+from push_workloads.common.outgoing import unusable
+from push_workloads.common.sending import (
+    AWAY,
+    CONFLICT,
+    RETRY_AFTER_MS,
+    SEND_SECONDS,
+    TO_RECIPIENT,
+    TO_SENDER,
+    UNANSWERED,
+    Find,
+    Publish,
+    Send,
+    Stored,
+    begin,
+)
 from push_workloads.common.subjects import BadId, inbox, inbox_subject
 from push_workloads.gateway import codes, frames
-from push_workloads.gateway.frames import MAX_DEPTH, Received, Refused, SendMessage, encode, error_frame, too_deep
-from push_workloads.gateway.sending import TO_RECIPIENT, TO_SENDER, Find, Publish, Send, Stored, ack_frame, begin
+from push_workloads.gateway.frames import Received, Refused, SendMessage, encode, error_frame
+from push_workloads.gateway.sending import ack_frame
 
-SEND_SECONDS: Final = 30.0  # after it a send that the log did not answer is given up (rulings §15)
 JOIN_SECONDS: Final = 10.0
 HEARTBEATS_TO_LIVE: Final = 2.5
 MAX_EARLY_FRAMES: Final = 64
@@ -26,8 +41,6 @@ MAX_SENDS_IN_FLIGHT: Final = 256
 FAULTS_TO_CLOSE: Final = 20.0
 FAULTS_FORGIVEN_PER_SECOND: Final = 0.5
 TOO_FAST_WEIGHT: Final = 0.1  # of a fault: a client that waits as it is told is never closed
-BYTES_PER_TOKEN: Final = 4096
-RETRY_AFTER_MS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +200,7 @@ class Session:
         self._heard_at = now
 
     def _send_message(self, frame: SendMessage, now: float, wall_ms: int, entropy: bytes) -> Iterable[Action]:
-        refusal = _unusable(frame)
+        refusal = unusable(frame)
         if refusal:
             return self._fault(now, codes.BAD_FRAME, refusal, frame.id)
         # Conversations are ordered by time: two messages of one socket in the same millisecond keep their order.
@@ -241,7 +254,7 @@ class Session:
             return ()
         if stored is not None and not send.same_as(stored):
             self._forget(send)
-            return (error_frame(codes.CONFLICT, "this dedup_id was used for another message", send.frame.id),)
+            return (error_frame(codes.CONFLICT, CONFLICT, send.frame.id),)
         if stored is not None:
             send.sent_at = stored.sent_at  # the second ack equals the first
         return self._next(send, seq)
@@ -257,7 +270,7 @@ class Session:
     def bus_lost(self) -> Iterable[Action]:
         """Whether what is on its way arrived is unknown: the client hears at once, not after a time-out."""
         lost = tuple(self._sends or ())
-        return [action for message_id in lost for action in self.failed(message_id, "the log is away")]
+        return [action for message_id in lost for action in self.failed(message_id, AWAY)]
 
     def _next(self, send: Send, seq: int) -> Iterable[Action]:
         if send.stage == TO_RECIPIENT:
@@ -290,7 +303,7 @@ class Session:
             actions.append(Ping())
         if self._sends:
             for send in [send for send in self._sends.values() if send.deadline < now]:
-                actions += self.failed(send.message_id, "the log did not answer")
+                actions += self.failed(send.message_id, UNANSWERED)
         return actions
 
     def welcome_frame(self, wall_ms: int) -> bytes:
@@ -310,16 +323,13 @@ class Session:
     # Limits
 
     def _take_tokens(self, now: float, wanted: int) -> int:
-        """0 when the frame may pass, else the milliseconds until a quarter of the burst may (token bucket)."""
+        """0 when the frame may pass, else the milliseconds until a quarter of the burst may."""
         limits = self._limits
-        tokens = min(limits.burst, self._tokens + (now - self._tokens_at) * limits.frames_per_second)
+        self._tokens, wait = drawn(
+            self._tokens, now - self._tokens_at, wanted, rate=limits.frames_per_second, burst=limits.burst
+        )
         self._tokens_at = now
-        if tokens < min(wanted, limits.burst):
-            self._tokens = tokens
-            enough = max(wanted, limits.burst / 4)
-            return 1 + int((enough - tokens) * 1000 / limits.frames_per_second)
-        self._tokens = max(0.0, tokens - wanted)
-        return 0
+        return wait
 
     def _fault(
         self,
@@ -338,13 +348,3 @@ class Session:
         if self._faults > FAULTS_TO_CLOSE:
             return (error, Close(codes.ABUSE, "too many bad frames"))
         return (error,)
-
-
-def _unusable(frame: SendMessage) -> str | None:
-    if frame.kind != "text" and frame.ref is None:
-        return f"ref: required with kind {frame.kind}: the message_id that it is about"
-    if too_deep(bytes(frame.content)):
-        return f"content: nested over {MAX_DEPTH} levels"
-    if frame.retry:
-        return "retry: not known to this version; within 2 minutes the same dedup_id is enough"
-    return None

@@ -1,6 +1,9 @@
-"""History over HTTP."""
+"""Messages over HTTP: sending them, and their history."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
 
 from msgspec import Raw, Struct
 
@@ -15,7 +18,10 @@ from push_workloads.message.model import (
     conversation_key,
     format_cursor,
     parse_cursor,
+    position,
 )
+from push_workloads.message.send_api import send_route
+from push_workloads.message.sender import Sender
 from push_workloads.message.store import HistoryStore
 
 
@@ -33,41 +39,78 @@ class HistoryMessage(Struct, rename={"sender": "from"}, omit_defaults=True):
 
 
 class HistoryPage(Struct):
-    """Newest first. `next` goes into `before` for the page of older messages; null when there is none."""
+    """Newest first, or oldest first with `after`. `next` goes into the same parameter for the page that follows; null
+    when there is none now."""
 
     messages: list[HistoryMessage]
     next: str | None
 
 
-def routes(store: HistoryStore) -> list[Route]:
-    async def conversation(call: Call) -> HistoryPage:
+class ConversationView(Struct):
+    """`user_id`: with whom."""
+
+    user_id: str
+    last_message: HistoryMessage
+
+
+class ConversationPage(Struct):
+    """The newest last message first. `next` goes into `after` for the page that follows; null when there is none."""
+
+    conversations: list[ConversationView]
+    next: str | None
+
+
+_LIMIT: Final = Query("limit", f"how many, 1 to {MAX_PAGE}; {DEFAULT_PAGE} when left out")
+
+
+def routes(store: HistoryStore, sender: Sender, max_bytes: int) -> list[Route]:
+    async def messages(call: Call) -> HistoryPage:
         other = call.path["user_id"]
-        limit = _limit(call.query.get("limit"))
+        limit = _limit(call)
+        before, after = _position(call, "before"), _position(call, "after")
+        if before is not None and after is not None:
+            raise BadRequest("before, after: one of them")
         try:
             key = conversation_key(call.user_id, other)
         except BadId as error:
             raise BadRequest(f"user_id: {error}") from error
-        rows = await store.page(key, _before(call.query.get("before")), limit + 1)
+        if after is not None:
+            rows = await store.page_after(key, after, limit + 1)
+        else:
+            rows = await store.page(key, before, limit + 1)
         shown = rows[:limit]
-        more = len(rows) > limit
-        return HistoryPage(
-            messages=[_shown(row, other) for row in shown],
-            next=format_cursor(Position(shown[-1].sent_at, shown[-1].message_id)) if more else None,
-        )
+        return HistoryPage([_shown(row, other) for row in shown], _next([position(row) for row in rows], limit))
+
+    async def conversations(call: Call) -> ConversationPage:
+        limit = _limit(call)
+        lines = await store.conversations(call.user_id, _position(call, "after"), limit + 1)
+        shown = [ConversationView(line.other, _shown(line.message, line.other)) for line in lines[:limit]]
+        return ConversationPage(shown, _next([line.place for line in lines], limit))
 
     return [
+        send_route(sender, max_bytes),
+        Route(
+            "GET",
+            "/conversations",
+            conversations,
+            "The caller's conversations, the one with the newest last message first",
+            ConversationPage,
+            query=(Query("after", "a `next` of an earlier answer: what follows that page"), _LIMIT),
+            errors=(400,),
+        ),
         Route(
             "GET",
             "/conversations/{user_id}/messages",
-            conversation,
+            messages,
             "The messages between the caller and one other user, newest first",
             HistoryPage,
             query=(
-                Query("before", "a `next` of an earlier answer: older messages than that page"),
-                Query("limit", f"how many, 1 to {MAX_PAGE}; {DEFAULT_PAGE} when left out"),
+                Query("before", "a `next`, or `SENT_AT.MESSAGE_ID` of a message: those older, newest first"),
+                Query("after", "the same: those newer, oldest first. Not together with `before`"),
+                _LIMIT,
             ),
             errors=(400,),
-        )
+        ),
     ]
 
 
@@ -84,7 +127,8 @@ def _shown(row: Message, other: str) -> HistoryMessage:
     )
 
 
-def _limit(text: str | None) -> int:
+def _limit(call: Call) -> int:
+    text = call.query.get("limit")
     if text is None:
         return DEFAULT_PAGE
     number = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_PAGE)) else 0
@@ -93,10 +137,16 @@ def _limit(text: str | None) -> int:
     return number
 
 
-def _before(text: str | None) -> Position | None:
+def _position(call: Call, name: str) -> Position | None:
+    text = call.query.get(name)
     if text is None:
         return None
     try:
         return parse_cursor(text)
     except ValueError as error:
-        raise BadRequest("before: the `next` of an earlier answer") from error
+        raise BadRequest(f"{name}: the `next` of an earlier answer") from error
+
+
+def _next(read: Sequence[Position], limit: int) -> str | None:
+    """Where the page that follows begins, if more was found than was asked for."""
+    return format_cursor(read[limit - 1]) if len(read) > limit else None

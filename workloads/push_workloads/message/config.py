@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from push_workloads.common.config import Common, Env, NatsConfig, StoreConfig, TokenConfig, read_store
+from push_workloads.common.http import MAX_BODY_BYTES
 
 
 @dataclass(frozen=True, slots=True)
 class MessageConfig:
-    """`log_max_bytes` and `log_max_age_hours` bound the log; history is kept in the store."""
+    """`log_max_bytes` and `log_max_age_hours` bound the log; history is kept in the store. The last
+    three bound what one user sends over HTTP, as the gateway's bound a socket."""
 
     common: Common
     nats: NatsConfig
@@ -19,6 +21,9 @@ class MessageConfig:
     log_max_bytes: int
     log_max_age_hours: int
     log_replicas: int
+    max_frame_bytes: int
+    messages_per_second: int
+    messages_burst: int
 
     @classmethod
     def parse(cls, environ: Mapping[str, str]) -> MessageConfig:
@@ -32,6 +37,9 @@ class MessageConfig:
             log_max_bytes=env.integer("LOG_MAX_BYTES", 8 * 1024**3, 1024**2, 1024**5),
             log_max_age_hours=env.integer("LOG_MAX_AGE_HOURS", 72, 72, 24 * 365),
             log_replicas=env.integer("LOG_REPLICAS", 1, 1, 5),
+            max_frame_bytes=env.integer("MAX_FRAME_BYTES", 65_536, 1024, MAX_BODY_BYTES),
+            messages_per_second=env.integer("MESSAGES_PER_SECOND", 50, 1, 100_000),
+            messages_burst=env.integer("MESSAGES_BURST", 100, 1, 100_000),
         )
         env.check()
         return made

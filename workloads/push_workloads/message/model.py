@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 import msgspec
@@ -48,6 +49,14 @@ class Position(NamedTuple):
     message_id: str
 
 
+class Latest(NamedTuple):
+    """A line of a user's conversation list: with whom, its place in the list, and the last message."""
+
+    other: str
+    place: Position
+    message: Message
+
+
 _decode_payload = msgspec.json.Decoder(Payload).decode
 
 
@@ -76,6 +85,28 @@ def row_of(payload: Payload) -> Message:
         ref=payload.ref,
         content=bytes(payload.content),
     )
+
+
+def position(message: Message) -> Position:
+    return Position(message.sent_at, message.message_id)
+
+
+def listings(messages: Iterable[Message]) -> Iterator[tuple[str, str, Message]]:
+    """What a batch changes in conversation lists: whose, with whom, and the last message. Of many messages of one
+    conversation only the last counts, so a busy conversation costs a batch no more than a quiet one."""
+    last: dict[str, Message] = {}
+    for message in messages:
+        held = last.setdefault(message.conversation, message)
+        if position(message) > position(held):
+            last[message.conversation] = message
+    for message in last.values():
+        for user, other in sides(message):
+            yield user, other, message
+
+
+def sides(message: Message) -> set[tuple[str, str]]:
+    """The two lists that a message stands in, each with the other user; one for a note to oneself."""
+    return {(message.sender, message.recipient_id), (message.recipient_id, message.sender)}
 
 
 def format_cursor(position: Position) -> str:

@@ -8,7 +8,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from push_workloads.common.bus import Bus, connected
+from push_workloads.common.bus import Bus, DirectClient, connected
 from push_workloads.common.config import SqliteConfig, StoreConfig
 from push_workloads.common.consumer import Consumer, Source
 from push_workloads.common.errors import Unavailable
@@ -18,7 +18,10 @@ from push_workloads.common.subjects import stream_name
 from push_workloads.common.tasks import beside
 from push_workloads.common.tokens import Tokens
 from push_workloads.message.api import routes
+from push_workloads.message.callers import Callers
 from push_workloads.message.config import MessageConfig
+from push_workloads.message.log import Log
+from push_workloads.message.sender import Sender
 from push_workloads.message.sqlite import sqlite_store
 from push_workloads.message.store import HistoryStore
 from push_workloads.message.streams import ensure_log, ensure_push_queue
@@ -33,11 +36,16 @@ parse = MessageConfig.parse
 
 @asynccontextmanager
 async def serve(config: MessageConfig, process: Process) -> AsyncIterator[None]:
-    """Serves history at once, and writes it as soon as the bus is there."""
+    """Serves history at once; writes it, and takes messages, as soon as the bus is there."""
     async with _store(config.store, process) as store:
-        app = application("message", routes(store), Tokens(config.tokens), config.common.origins)
+        sender = Sender(Callers(config.messages_per_second, config.messages_burst), process.registry)
+        api = routes(store, sender, config.max_frame_bytes)
+        app = application("message", api, Tokens(config.tokens), config.common.origins)
+        client = DirectClient()  # for `drop_unsent` alone
         process.checks["nats"] = lambda: "not connected to NATS"
-        async with serving(app, config.common.public), connected(config.nats, "message") as bus:
+        async with serving(app, config.common.public), connected(config.nats, "message", client) as bus:
+            bus.on_lost(client.drop_unsent)
+            sender.open(Log(bus, config.nats.shards))
             process.checks["nats"] = bus.waiting
             metrics = HistoryMetrics(process.registry)
             writers = [HistoryWriter(bus, store, shard, metrics) for shard in range(config.nats.shards)]

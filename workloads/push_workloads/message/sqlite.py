@@ -12,7 +12,7 @@ import aiosqlite
 
 from push_workloads.common.errors import Unavailable
 from push_workloads.common.sqlite import opened
-from push_workloads.message.model import Message, Position
+from push_workloads.message.model import Latest, Message, Position, listings, position
 from push_workloads.message.store import LogState
 
 MIGRATIONS: Final = (
@@ -37,11 +37,41 @@ MIGRATIONS: Final = (
     INSERT INTO log_states SELECT shard, epoch, seq FROM log_state;
     DROP TABLE log_state;
     """,
+    # The list of each user, and in it what was written before there was one.
+    """
+    CREATE TABLE conversations (
+      user_id TEXT NOT NULL,
+      other TEXT NOT NULL,
+      sent_at INTEGER NOT NULL,
+      message_id TEXT NOT NULL,
+      conversation TEXT NOT NULL,
+      PRIMARY KEY (user_id, other)
+    ) WITHOUT ROWID;
+    CREATE INDEX conversations_by_place ON conversations (user_id, sent_at, message_id);
+    INSERT INTO conversations SELECT sender, recipient_id, sent_at, message_id, conversation FROM messages AS m
+    WHERE NOT EXISTS (SELECT 1 FROM messages AS n WHERE n.conversation = m.conversation
+      AND (n.sent_at, n.message_id) > (m.sent_at, m.message_id));
+    INSERT OR IGNORE INTO conversations SELECT other, user_id, sent_at, message_id, conversation FROM conversations;
+    """,
 )
 
 _INSERT = "INSERT OR IGNORE INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _STATE = """
 INSERT INTO log_states VALUES (?, ?, ?) ON CONFLICT (shard, epoch) DO UPDATE SET seq = max(seq, excluded.seq)
+"""
+_LIST = """
+INSERT INTO conversations VALUES (?, ?, ?, ?, ?) ON CONFLICT (user_id, other) DO UPDATE
+SET sent_at = excluded.sent_at, message_id = excluded.message_id
+WHERE (excluded.sent_at, excluded.message_id) > (sent_at, message_id)
+"""
+_CONVERSATIONS = """
+SELECT other, conversation, sent_at, message_id, sender, recipient_id, kind, ref, content
+FROM conversations JOIN messages USING (conversation, sent_at, message_id)
+WHERE user_id = ? AND (sent_at, message_id) < (?, ?) ORDER BY sent_at DESC, message_id DESC LIMIT ?
+"""
+_PAGE_AFTER = """
+SELECT conversation, sent_at, message_id, sender, recipient_id, kind, ref, content FROM messages
+WHERE conversation = ? AND (sent_at, message_id) > (?, ?) ORDER BY sent_at, message_id LIMIT ?
 """
 _PAGE = """
 SELECT conversation, sent_at, message_id, sender, recipient_id, kind, ref, content FROM messages
@@ -62,6 +92,7 @@ class SqliteStore:
         async with self._one_at_a_time:
             try:
                 await self._writer.executemany(_INSERT, messages)
+                await self._writer.executemany(_LIST, [_line(*listing) for listing in listings(messages)])
                 await self._writer.execute(_STATE, (shard, state.epoch, state.seq))
                 await self._writer.commit()
             except sqlite3.Error as error:
@@ -76,11 +107,24 @@ class SqliteStore:
         rows = await self._read(_PAGE, (conversation, *(before or _NEWEST), limit))
         return [Message(*row) for row in rows]
 
+    async def page_after(self, conversation: str, after: Position, limit: int) -> list[Message]:
+        rows = await self._read(_PAGE_AFTER, (conversation, *after, limit))
+        return [Message(*row) for row in rows]
+
+    async def conversations(self, user_id: str, after: Position | None, limit: int) -> list[Latest]:
+        rows = await self._read(_CONVERSATIONS, (user_id, *(after or _NEWEST), limit))
+        last = [(other, Message(*columns)) for other, *columns in rows]
+        return [Latest(other, position(message), message) for other, message in last]
+
     async def _read(self, query: str, values: tuple[object, ...]) -> list[sqlite3.Row]:
         try:
             return list(await self._reader.execute_fetchall(query, values))
         except sqlite3.Error as error:
             raise Unavailable(f"history cannot be read: {error}", retry_after_ms=1000) from error
+
+
+def _line(user_id: str, other: str, message: Message) -> tuple[str, str, int, str, str]:
+    return user_id, other, message.sent_at, message.message_id, message.conversation
 
 
 @asynccontextmanager

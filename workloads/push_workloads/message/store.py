@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from push_workloads.message.model import Message, Position
+from push_workloads.message.model import Latest, Message, Position, position, sides
 
 
 class LogState(NamedTuple):
@@ -28,6 +28,13 @@ class HistoryStore(Protocol):
     async def page(self, conversation: str, before: Position | None, limit: int) -> list[Message]:
         """Up to `limit` messages before a position, newest first."""
 
+    async def page_after(self, conversation: str, after: Position, limit: int) -> list[Message]:
+        """Up to `limit` messages after a position, oldest first."""
+
+    async def conversations(self, user_id: str, after: Position | None, limit: int) -> list[Latest]:
+        """Up to `limit` conversations of a user, the one with the newest last message first, each once; those whose
+        place comes after a position."""
+
 
 class MemoryStore:
     """For unit tests."""
@@ -48,4 +55,14 @@ class MemoryStore:
 
     async def page(self, conversation: str, before: Position | None, limit: int) -> list[Message]:
         rows = sorted(self._rows.get(conversation, {}).items(), reverse=True)
-        return [message for position, message in rows if before is None or position < before][:limit]
+        return [message for at, message in rows if before is None or at < before][:limit]
+
+    async def page_after(self, conversation: str, after: Position, limit: int) -> list[Message]:
+        rows = sorted(self._rows.get(conversation, {}).items())
+        return [message for at, message in rows if at > after][:limit]
+
+    async def conversations(self, user_id: str, after: Position | None, limit: int) -> list[Latest]:
+        last = [max(rows.items())[1] for rows in self._rows.values()]
+        found = [Latest(other, position(one), one) for one in last for user, other in sides(one) if user == user_id]
+        found.sort(key=lambda line: line.place, reverse=True)
+        return [line for line in found if after is None or line.place < after][:limit]

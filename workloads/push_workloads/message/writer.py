@@ -69,7 +69,7 @@ class HistoryWriter:
         try:
             return decode_payload(message.data)
         except (msgspec.DecodeError, BadId, UnicodeError, RecursionError) as error:
-            # Only gateways may write here; acknowledged all the same, or it would come for ever.
+            # Only gateways and this service may write here; acknowledged all the same, or it would come for ever.
             self._metrics.undecodable.inc()
             _log.error("a log message cannot be read: %s", error, extra={"subject": message.subject})
             return None

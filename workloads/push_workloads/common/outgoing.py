@@ -1,0 +1,72 @@
+"""What a client may send, through whichever door: a frame on a socket or a request over HTTP. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final, Literal
+
+from msgspec import Meta, Raw, Struct
+
+Id = Annotated[str, Meta(min_length=1, max_length=64)]
+DedupId = Annotated[str, Meta(min_length=16, max_length=128)]
+UserId = Annotated[str, Meta(min_length=1, max_length=128)]
+MessageId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+\Z")]
+Kind = Literal["text", "edit", "delete", "reaction"]
+
+MAX_DEPTH: Final = 64  # of arrays and objects in `content`
+
+
+class PushHint(Struct, omit_defaults=True):
+    """How a notification for this message should look, if one is needed."""
+
+    title: Annotated[str, Meta(max_length=256)] | None = None
+    body: Annotated[str, Meta(max_length=1024)] | None = None
+    data: dict[str, str] | None = None
+    collapse_key: Annotated[str, Meta(max_length=64)] | None = None
+    ttl_s: Annotated[int, Meta(ge=0, le=2_419_200)] | None = None
+    silent: bool = False
+
+
+class Options(Struct, kw_only=True):
+    """What may be said of a message beside its target and its content."""
+
+    id: Id | None = None
+    dedup_id: DedupId | None = None
+    kind: Kind = "text"
+    ref: MessageId | None = None
+    push: PushHint | None = None
+    retry: bool = False
+
+
+class Direct(Options, kw_only=True):
+    """A message to one user."""
+
+    recipient_id: UserId
+    content: Raw
+
+
+def unusable(message: Direct) -> str | None:
+    """In words why this message is not taken, beyond what the types say."""
+    if message.kind != "text" and message.ref is None:
+        return f"ref: required with kind {message.kind}: the message_id that it is about"
+    if too_deep(bytes(message.content)):
+        return f"content: nested over {MAX_DEPTH} levels"
+    if message.retry:
+        return "retry: not known to this version; within 2 minutes the same dedup_id is enough"
+    return None
+
+
+_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|([\[{])|([\]}])')
+
+
+def too_deep(content: bytes) -> bool:
+    """Is JSON nested over MAX_DEPTH levels? Whatever is stored must be readable by everyone who reads it later, and
+    decoders give up at depths of their own."""
+    if content.count(b"[") + content.count(b"{") <= MAX_DEPTH:
+        return False
+    depth = 0
+    for found in _BRACKETS.finditer(content):
+        depth += 1 if found[1] else -1 if found[2] else 0
+        if depth > MAX_DEPTH:
+            return True
+    return False

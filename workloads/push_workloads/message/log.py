@@ -1,0 +1,79 @@
+"""The log as this service writes to it for those who send over HTTP: every wait bounded, nothing kept for later."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+
+import msgspec
+from nats.errors import Error as NatsError
+from nats.js.api import PubAck
+from nats.js.errors import APIError, NotFoundError
+
+from push_workloads.common.bus import REQUEST_SECONDS, Bus
+from push_workloads.common.errors import Unavailable
+from push_workloads.common.sending import (
+    AWAY,
+    IN_PROCESS,
+    LOG_FULL,
+    MAX_TRIES,
+    NOT_NOW,
+    RETRY_AFTER_MS,
+    RETRY_IN_PROCESS_SECONDS,
+    UNANSWERED,
+    Publish,
+    Stored,
+    headers,
+)
+from push_workloads.common.subjects import log_subject, shard_of, stream_name
+
+PUBLISHES_AT_ONCE = 256
+_log = logging.getLogger(__name__)
+
+
+class Log:
+    """Each method raises Unavailable. A publish that was not answered may still have arrived: only the same message id
+    may be sent again."""
+
+    def __init__(self, bus: Bus, shards: int) -> None:
+        self._bus = bus
+        self._shards = shards
+        self._js = bus.client.jetstream(timeout=REQUEST_SECONDS)
+        self._slots = asyncio.Semaphore(PUBLISHES_AT_ONCE)
+
+    async def publish(self, publication: Publish) -> PubAck:
+        """Stored when this returns; `duplicate` when it was there before."""
+        for tries in range(1, MAX_TRIES + 1):
+            async with self._slots:
+                ack = await self._attempt(publication)
+            if ack is not None:
+                return ack
+            await asyncio.sleep(RETRY_IN_PROCESS_SECONDS * tries * random.uniform(0.5, 1.5))  # noqa: S311 - spreads
+        raise Unavailable(NOT_NOW, retry_after_ms=RETRY_AFTER_MS)
+
+    async def _attempt(self, publication: Publish) -> PubAck | None:
+        """None while the log says that the same id is being stored right now."""
+        if not self._bus.client.is_connected:
+            raise Unavailable(AWAY, retry_after_ms=RETRY_AFTER_MS)  # nats-py would keep it for later
+        subject = log_subject(publication.subject, self._shards)
+        try:
+            return await self._js.publish(subject, publication.payload, headers=headers(publication))
+        except APIError as error:
+            if error.err_code == IN_PROCESS:
+                return None
+            if error.err_code != LOG_FULL:
+                _log.warning("the log refused a message", extra={"code": error.code, "err_code": error.err_code})
+            raise Unavailable(NOT_NOW, retry_after_ms=RETRY_AFTER_MS) from error
+        except (NatsError, TimeoutError) as error:
+            raise Unavailable(UNANSWERED, retry_after_ms=RETRY_AFTER_MS) from error
+
+    async def stored(self, channel: str, seq: int) -> Stored | None:
+        """What is stored under `seq`, None when it is gone. Asks the leader: a follower may be behind."""
+        try:
+            message = await self._js.get_msg(stream_name(shard_of(channel, self._shards)), seq)
+        except NotFoundError:
+            return None
+        except (NatsError, TimeoutError) as error:
+            raise Unavailable(UNANSWERED, retry_after_ms=RETRY_AFTER_MS) from error
+        return msgspec.json.decode(message.data or b"", type=Stored)

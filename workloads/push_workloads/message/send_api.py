@@ -1,0 +1,98 @@
+"""Sending over HTTP: `POST /messages` takes what a `send_message` frame takes, and many recipients."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec.structs import asdict
+
+from push_workloads.common.errors import BadRequest, PushError, Unavailable
+from push_workloads.common.http import Call, Route
+from push_workloads.common.outgoing import Direct, Options, UserId
+from push_workloads.common.sending import Send
+from push_workloads.message.sender import Sender
+
+MAX_RECIPIENTS: Final = 100
+
+
+class NewMessage(Options, kw_only=True):
+    """The fields of a `send_message` frame. `recipients` instead of `recipient_id`: the same to each of them, each
+    once."""
+
+    recipient_id: UserId | UnsetType = UNSET
+    recipients: Annotated[list[UserId], Meta(min_length=1, max_length=MAX_RECIPIENTS)] | UnsetType = UNSET
+    content: Raw
+
+
+class Refusal(Struct, omit_defaults=True):
+    """As in an error answer."""
+
+    code: str
+    message: str
+    retry_after_ms: int | None = None
+
+
+class Outcome(Struct, omit_defaults=True):
+    """`message_id` and `sent_at` when the message is stored, with `duplicate` when it was already; else `error`."""
+
+    recipient_id: str
+    message_id: str | None = None
+    sent_at: int | None = None
+    duplicate: bool = False
+    error: Refusal | None = None
+
+
+class Outcomes(Struct, omit_defaults=True):
+    """One for each recipient, in the order asked for. `id` and `dedup_id` as they came."""
+
+    results: list[Outcome]
+    id: str | None = None
+    dedup_id: str | None = None
+
+
+def send_route(sender: Sender, max_bytes: int) -> Route:
+    async def send(call: Call) -> Outcomes:
+        asked: NewMessage = call.body
+        messages = directs(asked)
+        sent = await sender.send(call.user_id, messages)
+        refused = [one for one in sent if isinstance(one, PushError)]
+        if refused and (asked.recipients is UNSET or _nothing_answers(refused, len(sent))):
+            raise refused[0]
+        results = [_outcome(message.recipient_id, one) for message, one in zip(messages, sent, strict=True)]
+        return Outcomes(results, asked.id, asked.dedup_id)
+
+    return Route(
+        "POST",
+        "/messages",
+        send,
+        "Sends a message; it is stored when the answer comes",
+        Outcomes,
+        body=NewMessage,
+        max_bytes=max_bytes,
+        errors=(409, 429),
+    )
+
+
+def directs(asked: NewMessage) -> list[Direct]:
+    """One message for each recipient. Raises BadRequest."""
+    one = [] if isinstance(asked.recipient_id, UnsetType) else [asked.recipient_id]
+    many = [] if isinstance(asked.recipients, UnsetType) else asked.recipients
+    if bool(one) == bool(many):
+        raise BadRequest("one of the fields `recipient_id` and `recipients` is required")
+    recipients = one or many
+    if len(set(recipients)) < len(recipients):
+        raise BadRequest("recipients: each only once")
+    options = {name: value for name, value in asdict(asked).items() if name in Options.__struct_fields__}
+    return [Direct(recipient_id=recipient, content=asked.content, **options) for recipient in recipients]
+
+
+def _nothing_answers(refused: list[PushError], asked: int) -> bool:
+    """The log took nothing at all: that is no answer about recipients."""
+    return len(refused) == asked and all(isinstance(error, Unavailable) for error in refused)
+
+
+def _outcome(recipient_id: str, one: Send | PushError) -> Outcome:
+    if isinstance(one, PushError):
+        return Outcome(recipient_id, error=Refusal(one.code, one.message, one.retry_after_ms))
+    return Outcome(recipient_id, one.message_id, one.sent_at, one.duplicate)
