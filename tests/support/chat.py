@@ -113,10 +113,16 @@ class Plane:
         return made
 
     async def client(
-        self, gateway: InProcess | OwnProcess, user_id: str, *, device_id: str | None = None, **options: Any
+        self,
+        gateway: InProcess | OwnProcess,
+        user_id: str,
+        *,
+        device_id: str | None = None,
+        query: str = "",
+        **options: Any,
     ) -> Client:
         """A welcome client; its socket is closed at the end of the test."""
-        url = f"{gateway.url.replace('http', 'ws')}/ws?token={token_for(user_id)}"
+        url = f"{gateway.url.replace('http', 'ws')}/ws?token={token_for(user_id)}{query}"
         if device_id is not None:
             url += f"&device_id={device_id}"
         socket = await self._stack.enter_async_context(connect(url, compression=None, **options))

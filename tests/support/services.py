@@ -20,6 +20,7 @@ from aiohttp import ClientError, ClientSession
 from push_workloads.common.service import Process
 from tests.support.waiting import eventually
 
+PASSED_ON = ("PATH", "PYTHONPATH")  # the latter: the code under test need not be the one that is installed
 SECRET = "a secret for tests, long enough for HS256"
 
 
@@ -97,7 +98,7 @@ def launch(name: str, environ: Mapping[str, str], log: Path) -> OwnProcess:
         fds = {"FD": str(public.fileno()), "ADMIN_FD": str(admin.fileno())}
         child = subprocess.Popen(
             [sys.executable, "-m", "push_workloads", name],
-            env={"PATH": os.environ.get("PATH", ""), **environ, **fds},
+            env={**{name: os.environ[name] for name in PASSED_ON if name in os.environ}, **environ, **fds},
             pass_fds=(public.fileno(), admin.fileno()),
             stdout=out,
             stderr=out,

@@ -18,7 +18,8 @@ SYNC_INTERVAL_SECONDS = 1  # what an acknowledged message may wait for the disk;
 
 _RIGHTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     # service: what it may publish, what it may subscribe besides its own inbox
-    "gateway": (("log.>", "$JS.API.STREAM.MSG.GET.*", "$JS.API.STREAM.INFO.*"), ("dlv.>",)),
+    "gateway": (("log.>", "$JS.API.STREAM.MSG.GET.*", "$JS.API.DIRECT.GET.*", "$JS.API.STREAM.INFO.*",
+                 "ctl.gateway.*", "_INBOX_gateway.>"), ("dlv.>", "ctl.gateway.*")),
     "message": (("log.>", "$JS.API.>", "$JS.ACK.>", "push.>"), ()),
     "push": (("$JS.API.CONSUMER.INFO.PUSH.push", "$JS.API.CONSUMER.CREATE.PUSH.push.>",
               "$JS.API.CONSUMER.MSG.NEXT.PUSH.push", "$JS.ACK.PUSH.push.>"), ()),

@@ -216,12 +216,13 @@ async def test_a_rebuilt_log_has_another_epoch_and_everyone_is_sent_away(
     await eventually(lambda: message.metric("push_message_written_total") == 4)
 
 
-async def raw_socket(port: int, user_id: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def raw_socket(port: int, user_id: str, query: str = "") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """A socket that has shaken hands and speaks for itself from there on."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(
         (
-            f"GET /ws?token={token_for(user_id)} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"GET /ws?token={token_for(user_id)}{query} HTTP/1.1\r\nHost: x\r\n"
+            "Upgrade: websocket\r\nConnection: Upgrade\r\n"
             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
         ).encode()
     )

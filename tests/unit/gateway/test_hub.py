@@ -12,8 +12,7 @@ from push_workloads.common.errors import Unavailable
 from push_workloads.common.tasks import Spawner, beside
 from push_workloads.gateway import hub
 from push_workloads.gateway.hub import Channel, Hub
-from push_workloads.gateway.log import Entry
-from push_workloads.gateway.session import Delivered
+from push_workloads.gateway.recovery import Delivered, Entry
 
 
 class MemoryLog:
@@ -34,9 +33,9 @@ class MemoryLog:
         await self._answer()
         return self.entries[-1].seq if self.entries else 0
 
-    async def following(self, channel: str, seq: int) -> Entry | None:
+    async def after(self, channel: str, seq: int) -> list[Entry]:
         await self._answer()
-        return next((entry for entry in self.entries if entry.seq > seq), None)
+        return [entry for entry in self.entries if entry.seq > seq][:3]
 
     async def _answer(self) -> None:
         await asyncio.sleep(0)

@@ -15,6 +15,7 @@ from push_workloads.common.ids import message_id_of
 from push_workloads.common.outgoing import too_deep
 from push_workloads.common.sending import SEND_SECONDS, Find, Publish, Stored
 from push_workloads.gateway.frames import message_frame, message_head
+from push_workloads.gateway.recovery import Delivered
 from push_workloads.gateway.session import (
     FAULTS_TO_CLOSE,
     JOIN_SECONDS,
@@ -23,7 +24,6 @@ from push_workloads.gateway.session import (
     Action,
     Close,
     Cursor,
-    Delivered,
     Joining,
     Limits,
     Ping,
@@ -75,7 +75,7 @@ BAD = [
     ("null", "bad_frame", ""),
     ("{}", "bad_frame", "type"),
     ('{"type":1}', "bad_frame", "str"),
-    ('{"type":"subscribe","channel":"topic:x"}', "unknown_type", "subscribe"),
+    ('{"type":"watch","user_ids":[]}', "unknown_type", "watch"),
     ('{"type":"Ping"}', "unknown_type", "Ping"),
     ('{"type":"send_message"}', "bad_frame", "recipient_id"),
     ('{"type":"send_message","recipient_id":"bob"}', "bad_frame", "content"),

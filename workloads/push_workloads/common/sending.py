@@ -62,7 +62,18 @@ class Stored(Struct):
 class Send:
     """A message between its arrival and its ack."""
 
-    __slots__ = ("deadline", "duplicate", "frame", "message_id", "own", "recipient", "sent_at", "stage", "user_id")
+    __slots__ = (
+        "deadline",
+        "duplicate",
+        "frame",
+        "message_id",
+        "own",
+        "recipient",
+        "sent_at",
+        "seq",
+        "stage",
+        "user_id",
+    )
 
     def __init__(
         self, user_id: str, own: str, recipient: str, frame: Direct, message_id: str, deadline: float, sent_at: int
@@ -74,6 +85,7 @@ class Send:
         self.message_id = message_id
         self.sent_at = sent_at
         self.deadline = deadline
+        self.seq = 0  # of the sender's copy, once the log has told it
         self.duplicate = False
         self.stage = TO_SENDER if own == recipient else TO_RECIPIENT
 

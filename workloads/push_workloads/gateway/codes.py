@@ -10,6 +10,7 @@ UNKNOWN_TYPE: Final = "unknown_type"  # this server does not know the type: mend
 CONFLICT: Final = "conflict"  # the dedup_id was used for other content: take a new one
 TOO_LARGE: Final = "too_large"  # over max_frame_bytes: send less
 NOT_FOUND: Final = "not_found"  # no such channel on this socket
+FORBIDDEN: Final = "forbidden"  # the channel is somebody else's: tell the user
 RATE_LIMITED: Final = "rate_limited"  # send again after retry_after_ms
 UNAVAILABLE: Final = "unavailable"  # send again, with the same dedup_id, after retry_after_ms
 
@@ -23,4 +24,5 @@ OVERLOADED: Final = 1013  # come back with backoff and jitter
 ABUSE: Final = 4400  # too many bad frames: mend the client
 TOKEN_EXPIRED: Final = 4401  # get a new token first
 HEARTBEAT_MISSED: Final = 4408  # come back and resume
+DISPLACED: Final = 4409  # the same device connected elsewhere: do not come back, you would take turns for ever
 FELL_BEHIND: Final = 4410  # read too slowly: come back and resume

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from typing import Any, Final
 
 from redis.exceptions import RedisError
 
 from push_workloads.common.subjects import token
-from push_workloads.gateway.session import Cursor
+from push_workloads.gateway.frames import Place
+from push_workloads.gateway.session import Cursor, Who
 
 FLUSH_SECONDS: Final = 1.0
 KEEP_SECONDS: Final = 90 * 86_400
 BATCH: Final = 500
 MAX_WAITING: Final = 50_000
+_KEPT = re.compile(r"(.{0,64}) (\d{1,19})", re.ASCII)
 _log = logging.getLogger(__name__)
 
 # KEYS[1] the device, ARGV: channel, epoch, seq, seconds to keep. A new epoch replaces, within one the larger wins.
@@ -34,8 +37,14 @@ return 1
 
 
 def cursor_key(user_id: str, device_id: str) -> str:
-    """The hash of one device: channel → "epoch seq"."""
+    """The hash of one device: channel → "epoch seq"; and its newest connection and gateway (`devices.py`)."""
     return f"cursor:{token(user_id)}:{device_id}"
+
+
+def parse_cursor(kept: bytes) -> Place | None:
+    """None when it is none."""
+    found = _KEPT.fullmatch(kept.decode("utf-8", "replace"))
+    return Place(found[1], int(found[2])) if found else None
 
 
 class CursorWriter:
@@ -53,6 +62,15 @@ class CursorWriter:
         if len(self._waiting) > MAX_WAITING:
             del self._waiting[next(iter(self._waiting))]  # a lost cursor costs its device a longer replay, no message
 
+    def write(self, pipe: Any, who: Who, channel: str) -> None:
+        """Adds what waits of one device to a pipeline; `written` when that has gone through."""
+        cursor = self._waiting.get((who.user_id, who.device_id, channel))
+        if cursor is not None:
+            _set(pipe, who.user_id, who.device_id, cursor)
+
+    def written(self, who: Who, channel: str) -> None:
+        self._waiting.pop((who.user_id, who.device_id, channel), None)
+
     async def run(self) -> None:
         while True:
             await asyncio.sleep(FLUSH_SECONDS)
@@ -63,9 +81,8 @@ class CursorWriter:
         while self._waiting:
             batch = [(key, self._waiting[key]) for key in list(self._waiting)[:BATCH]]
             pipe = self._cache.pipeline(transaction=False)
-            for (user_id, device_id, channel), cursor in batch:
-                key = cursor_key(user_id, device_id)
-                pipe.eval(SET_LUA, 1, key, channel, cursor.epoch, cursor.seq, KEEP_SECONDS)
+            for (user_id, device_id, _), cursor in batch:
+                _set(pipe, user_id, device_id, cursor)
             try:
                 await pipe.execute()
             except (RedisError, OSError, TimeoutError) as error:
@@ -74,3 +91,8 @@ class CursorWriter:
             for waiting, cursor in batch:
                 if self._waiting.get(waiting) is cursor:
                     del self._waiting[waiting]
+
+
+def _set(pipe: Any, user_id: str, device_id: str, cursor: Cursor) -> None:
+    key = cursor_key(user_id, device_id)
+    pipe.eval(SET_LUA, 1, key, cursor.channel, cursor.epoch, cursor.seq, KEEP_SECONDS)

@@ -11,6 +11,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from push_workloads.common.outgoing import Direct, Id
 from push_workloads.gateway.codes import BAD_FRAME, UNKNOWN_TYPE
 
+MAX_CHANNELS: Final = 512  # of one `resume`
+
 
 class SendMessage(Direct, tag_field="type", tag="send_message"):
     """A Direct as a frame."""
@@ -22,11 +24,34 @@ class Received(Struct, tag_field="type", tag="received"):
     id: Id | None = None
 
 
+class Place(Struct, frozen=True, gc=False):
+    """A cursor: everything up to and including `seq` has been seen."""
+
+    epoch: Annotated[str, Meta(max_length=64)]
+    seq: Annotated[int, Meta(ge=0)]
+
+
+class Subscribe(Struct, tag_field="type", tag="subscribe"):
+    channel: str
+    since: Place | None = None
+    id: Id | None = None
+
+
+class Unsubscribe(Struct, tag_field="type", tag="unsubscribe"):
+    channel: str
+    id: Id | None = None
+
+
+class Resume(Struct, tag_field="type", tag="resume"):
+    channels: Annotated[dict[str, Place], Meta(min_length=1, max_length=MAX_CHANNELS)]
+    id: Id | None = None
+
+
 class Ping(Struct, tag_field="type", tag="ping"):
     id: Id | None = None
 
 
-Frame = SendMessage | Received | Ping
+Frame = SendMessage | Received | Subscribe | Unsubscribe | Resume | Ping
 
 
 class Refused(Struct):
@@ -44,7 +69,7 @@ class _Loose(Struct):
 
 _decode: Final[Callable[[str], Frame]] = msgspec.json.Decoder(Frame).decode
 _decode_loose = msgspec.json.Decoder(_Loose).decode
-_KNOWN: Final = frozenset({"send_message", "received", "ping"})
+_KNOWN: Final = frozenset({"send_message", "received", "subscribe", "unsubscribe", "resume", "ping"})
 
 
 def decode(text: str) -> Frame | Refused:
@@ -84,10 +109,14 @@ def _refuse(text: str, reason: str) -> Refused:
 encode: Final = msgspec.json.Encoder().encode
 
 
-def error_frame(code: str, message: str, identifier: str | None, retry_after_ms: int | None = None) -> bytes:
+def error_frame(
+    code: str, message: str, identifier: str | None, retry_after_ms: int | None = None, channel: str | None = None
+) -> bytes:
     frame: dict[str, object] = {"type": "error", "code": code, "message": message}
     if identifier is not None:
         frame["id"] = identifier
+    if channel is not None:
+        frame["channel"] = channel
     if retry_after_ms is not None:
         frame["retry_after_ms"] = retry_after_ms
     return encode(frame)
@@ -103,6 +132,22 @@ def reconnect_frame(after_ms: int, reason: str) -> bytes:
     return encode({"type": "reconnect", "after_ms": after_ms, "reason": reason})
 
 
+def subscribed_frame(channel: str, epoch: str, head: int, reason: str | None, identifier: str | None) -> bytes:
+    """`reason`: why not all that was missed follows; None when it does."""
+    frame: dict[str, object] = {"type": "subscribed", "channel": channel, "epoch": epoch, "seq": head}
+    frame["recovered"] = reason is None
+    if reason is not None:
+        frame["reason"] = reason
+    if identifier is not None:
+        frame["id"] = identifier
+    return encode(frame)
+
+
+def unsubscribed_frame(channel: str, identifier: str | None) -> bytes:
+    frame = {"type": "unsubscribed", "channel": channel}
+    return encode(frame if identifier is None else frame | {"id": identifier})
+
+
 def message_head(channel: str, epoch: str) -> bytes:
     """The part of a `message` frame that is the same for all messages of a channel; see `message_frame`."""
     return b'{"type":"message","channel":%b,"epoch":%b,"seq":' % (encode(channel), encode(epoch))
@@ -114,3 +159,8 @@ def message_frame(head: bytes, seq: int, prev: int, payload: bytes) -> bytes:
     Joining bytes instead of decoding and encoding: the content is never parsed on its way through.
     """
     return b'%b%d,"prev":%d,%b' % (head, seq, prev, payload[1:])
+
+
+def replayed_frame(head: bytes, seq: int, prev: int, payload: bytes) -> bytes:
+    """The same for a message that its reader missed."""
+    return b'%b%d,"prev":%d,"replayed":true,%b' % (head, seq, prev, payload[1:])

@@ -24,8 +24,8 @@ PATH: Final = "/ws"
 SUBPROTOCOL: Final = "push.v1"
 RETRY_AFTER_SECONDS: Final = "2"
 _DEVICE = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
-NewWho = Callable[[str, str | None, int], Who]
-"""user id, device id or None, token expiry in Unix seconds"""
+NewWho = Callable[[str, str | None, int, bool], Who]
+"""user id, device id or None, token expiry in Unix seconds, whether the device resumes"""
 
 
 class Door:
@@ -64,10 +64,13 @@ class Door:
         device = asked.get("device_id")
         if device is not None and not _DEVICE.fullmatch(device):
             raise BadRequest("device_id is 1 to 64 of A-Z a-z 0-9 _ -")
+        resume = asked.get("resume")
+        if resume not in (None, "client"):
+            raise BadRequest("resume is `client`, or not given")
         reason = self._full()
         if reason:
             raise Unavailable(reason)
-        return self._new_who(identity.user_id, device, identity.expires_at)
+        return self._new_who(identity.user_id, device, identity.expires_at, device is not None and resume is None)
 
     def _identity(self, in_query: str | None, header: str | None) -> Identity:
         return self._tokens.verify(in_query if in_query is not None else bearer(header))

@@ -18,13 +18,11 @@ from push_workloads.common.errors import Unavailable
 from push_workloads.common.subjects import delivery_subject
 from push_workloads.common.tasks import Spawner
 from push_workloads.gateway.frames import message_frame, message_head
-from push_workloads.gateway.log import MSG_ID, Entry
-from push_workloads.gateway.session import Delivered
+from push_workloads.gateway.log import LAST_SEQ, MSG_ID, SEQ
+from push_workloads.gateway.recovery import Delivered, Entry
 
-SEQ: Final = b"\r\nNats-Sequence: "
-LAST_SEQ: Final = b"\r\nNats-Last-Sequence: "
 MAX_HELD: Final = 1000
-MAX_FILL: Final = 1000  # messages read to close one gap; more is the client's recovery
+MAX_FILL: Final = 10  # pages read to close one gap; more is the client's recovery
 FILL_TRIES: Final = 5
 FILL_PAUSE_SECONDS = 0.2
 RECHECKS_AT_ONCE: Final = 32
@@ -46,7 +44,7 @@ class Reader(Protocol):
 
     async def head(self, channel: str) -> int: ...
 
-    async def following(self, channel: str, seq: int) -> Entry | None: ...
+    async def after(self, channel: str, seq: int) -> list[Entry]: ...
 
 
 class Interests(Protocol):
@@ -83,6 +81,7 @@ class Hub:
         self._spawner = spawner
         self._channels: dict[bytes, Channel] = {}
         self._epoch = ""
+        self.floor = 0  # nothing below it is in the log
         self.delivered = 0
         self.gaps = 0
 
@@ -119,6 +118,11 @@ class Hub:
         if not channel.members and self._channels.get(channel.key) is channel:
             del self._channels[channel.key]
             self._interests.unwatch(channel.sid)
+
+    def members(self, subject: str) -> tuple[Member, ...]:
+        """The sockets that are on a channel now."""
+        channel = self._channels.get(delivery_subject(subject).encode())
+        return tuple(channel.members) if channel is not None else ()
 
     def known_head(self, channel: Channel) -> int | None:
         """Where a socket that joins now starts, when that is known without asking.
@@ -193,12 +197,12 @@ class Hub:
             if not channel.held and channel.last >= channel.end:
                 channel.held = None
                 return True
-            entry = await self._log.following(channel.subject, channel.last)
+            page = await self._log.after(channel.subject, channel.last)
             if channel.held is None:
                 return True  # given up meanwhile
-            if entry is not None:
+            for entry in page:
                 self._pass(channel, entry, channel.last)
-            else:  # the log has no more: what is held says so little of its place as it can
+            if not page:  # the log has no more: what is held says so little of its place as it can
                 channel.end = channel.last
                 self._pass_held(channel, lambda _: True)
         return False

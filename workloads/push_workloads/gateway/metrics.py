@@ -26,8 +26,14 @@ class GatewayCollector(Collector):
         yield CounterMetricFamily("push_gateway_frames_out", "Messages to clients", value=gateway.frames_out)
         yield CounterMetricFamily("push_gateway_delivered", "Log messages passed on", value=gateway.hub.delivered)
         yield CounterMetricFamily("push_gateway_gaps", "Gaps filled from the log", value=gateway.hub.gaps)
+        yield CounterMetricFamily("push_gateway_replayed", "Messages read for sockets", value=gateway.catchup.replayed)
+        yield CounterMetricFamily("push_gateway_displaced", "Sockets closed with 4409", value=gateway.displaced)
         yield CounterMetricFamily("push_gateway_fell_behind", "Sockets closed with 4410", value=gateway.shed)
         refused = CounterMetricFamily("push_gateway_refused", "Handshakes refused", labels=["status"])
         for status, count in self._door.refused.items():
             refused.add_metric([str(status)], count)
         yield refused
+        lost = CounterMetricFamily("push_gateway_not_recovered", "Cursors of no use", labels=["reason"])
+        for reason, count in gateway.catchup.refused.items():
+            lost.add_metric([reason], count)
+        yield lost

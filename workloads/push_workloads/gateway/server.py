@@ -26,23 +26,28 @@ from push_workloads.common.sending import Find, Publish
 from push_workloads.common.subjects import inbox, inbox_subject
 from push_workloads.common.tasks import Spawner
 from push_workloads.gateway import codes
+from push_workloads.gateway.catchup import CatchUp
 from push_workloads.gateway.config import GatewayConfig
 from push_workloads.gateway.cursors import CursorWriter
+from push_workloads.gateway.devices import Devices, Entered, Notice
 from push_workloads.gateway.frames import reconnect_frame
 from push_workloads.gateway.handshake import Door
 from push_workloads.gateway.hub import Channel, Hub
 from push_workloads.gateway.log import Answer, Log
 from push_workloads.gateway.presence import PresenceWriter
-from push_workloads.gateway.session import Action, Cursor, Delivered, Joining, Ping, Session, Who
+from push_workloads.gateway.recovery import Delivered
+from push_workloads.gateway.session import Action, Cursor, Joining, Ping, Recover, Session, Start, Who
 
 LISTEN_BACKLOG: Final = 4096
 FIRST_READ_BYTES: Final = 512  # grows with the frames that come; 16 KiB each would be most of an idle socket's memory
 CLOSE_WAIT_SECONDS: Final = 2.0
+STALL_SECONDS: Final = 30.0  # a replay waits so long for a client that does not read
 TICK_SECONDS: Final = 1.0
 TICK_SLICE: Final = 500
 JOIN_RETRY_SECONDS: Final = 0.5
 MAX_AFTER_MS: Final = 1000
 MAX_FRAGMENTS: Final = 256
+ENTERING: Final = -1
 _log = logging.getLogger(__name__)
 
 
@@ -56,6 +61,7 @@ class Gateway:
         log: Log,
         presence: PresenceWriter,
         cursors: CursorWriter,
+        devices: Devices,
         spawner: Spawner,
     ) -> None:
         self.config = config
@@ -63,15 +69,26 @@ class Gateway:
         self.log = log
         self.presence = presence
         self.cursors = cursors
+        self.devices = devices
+        self.catchup = CatchUp(hub, log)
         self.spawner = spawner
         self.sockets: set[Socket] = set()
         self.draining = False
-        self.frames_in = self.frames_out = self.shed = self.accepted = 0
+        self.frames_in = self.frames_out = self.shed = self.displaced = self.accepted = 0
         self.joins = asyncio.Semaphore(64)
         self.left = asyncio.Event()  # some socket went
 
     def sessions(self) -> Iterable[tuple[str, str]]:
         return [(socket.who.user_id, socket.who.session_id) for socket in self.sockets]
+
+    def connections(self) -> Iterable[tuple[Who, int]]:
+        return [(socket.who, socket.number) for socket in self.sockets]
+
+    def displace(self, notice: Notice) -> None:
+        """Closes the older connections of a device."""
+        for member in self.hub.members(inbox_subject(notice.user_id)):
+            if isinstance(member, Socket) and member.who.device_id == notice.device_id:
+                member.compare(notice.number)
 
     async def tick(self) -> None:
         """Once a second, every session in slices, so that no slice holds the loop long."""
@@ -116,8 +133,8 @@ class Socket(WSListener):
     """One connection: feeds its session and does what that says."""
 
     __slots__ = (
-        "_channel", "_closing", "_fragments", "_fragments_size", "_gateway", "_paused", "_transport",
-        "state", "who",
+        "_catching_up", "_channel", "_closing", "_fragments", "_fragments_size", "_gateway", "_paused", "_transport",
+        "_writable", "number", "state", "who",
     )  # fmt: skip
 
     def __init__(self, gateway: Gateway, who: Who) -> None:
@@ -131,6 +148,9 @@ class Socket(WSListener):
         self._fragments_size = 0
         self._paused = False
         self._closing = False
+        self._catching_up: asyncio.Task[None] | None = None
+        self._writable: asyncio.Event | None = None  # for a replay that waits
+        self.number = ENTERING  # of this connection among those of its device, 0 when it has none
 
     # picows calls these
 
@@ -143,11 +163,16 @@ class Socket(WSListener):
         gateway.accepted += 1
         gateway.presence.connected(self.who.user_id, self.who.session_id)
         self._channel = gateway.hub.join(self, inbox(self.who.user_id), inbox_subject(self.who.user_id))
+        for member in gateway.hub.members(inbox_subject(self.who.user_id)):
+            if isinstance(member, Socket) and member is not self and member.who.device_id == self.who.device_id:
+                member.give_way()  # at once, also without Redis: here the order is known
+        entered = gateway.devices.enter(self.who, gateway.hub.epoch)
+        entered.add_done_callback(self._entered)
         head = gateway.hub.known_head(self._channel)
-        if head is not None:
-            self._welcome(head)
+        if head is not None and not self.who.resumes:
+            self._welcome(head, None)
         else:
-            gateway.spawner.spawn(self._join(self._channel))
+            gateway.spawner.spawn(self._join(self._channel, entered))
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         try:
@@ -163,6 +188,10 @@ class Socket(WSListener):
         gateway.left.set()
         if self._channel is not None:
             gateway.hub.leave(self, self._channel)
+            if self.number != ENTERING:
+                gateway.devices.leave(self.who, self.number)
+            if self._catching_up is not None:
+                self._catching_up.cancel()
             gateway.presence.disconnected(self.who.user_id, self.who.session_id)
 
     def pause_writing(self) -> None:
@@ -170,6 +199,8 @@ class Socket(WSListener):
 
     def resume_writing(self) -> None:
         self._paused = False
+        if self._writable is not None:
+            self._writable.set()
 
     # Frames in
 
@@ -249,6 +280,8 @@ class Socket(WSListener):
             self._gateway.log.publish(action, partial(self._published, action.message_id))
         elif isinstance(action, Find):
             self._gateway.spawner.spawn(self._find(action))
+        elif isinstance(action, Recover):
+            self._catch_up(action)
         elif isinstance(action, Cursor):
             self._gateway.cursors.moved(self.who.user_id, self.who.device_id, action)
         elif isinstance(action, Ping):
@@ -275,6 +308,58 @@ class Socket(WSListener):
         else:
             self.perform(self.state.found(question.message_id, question.seq, stored))
 
+    # Catching up
+
+    def _catch_up(self, request: Recover) -> None:
+        if self._catching_up is not None:
+            self._catching_up.cancel()
+        if isinstance(self.state, Session) and self._channel is not None and not self._closing:
+            work = self._gateway.catchup.run(self, self.state, self._channel, request)
+            self._catching_up = self._gateway.spawner.spawn(work)
+
+    def perform_paced(self, actions: Iterable[Action]) -> None:
+        """For who waits until it is `drained`: what then stands in the queue is no reason to close."""
+        for action in actions:
+            if isinstance(action, bytes):
+                self._write(action)
+            else:
+                self._do(action)
+
+    async def drained(self) -> bool:
+        """Waits until the client has read most of what it was sent; False when it is gone, or does not read."""
+        if self._paused and not self._closing:
+            self._writable = asyncio.Event()
+            try:
+                async with asyncio.timeout(STALL_SECONDS):
+                    await self._writable.wait()
+            except TimeoutError:
+                self._fell_behind()
+            finally:
+                self._writable = None
+        return not self._closing
+
+    # The same device elsewhere
+
+    def _entered(self, entered: asyncio.Future[Entered]) -> None:
+        if entered.cancelled():
+            return
+        self.number = entered.result().number
+        if self.number < 0:
+            self.number = 0
+            self.give_way()
+        if self not in self._gateway.sockets:  # it went in the meantime
+            self._gateway.devices.leave(self.who, self.number)
+
+    def compare(self, number: int) -> None:
+        """A connection of this device has that number."""
+        if self.number != ENTERING and self.number < number:
+            self.give_way()
+
+    def give_way(self) -> None:
+        if not self._closing:
+            self._gateway.displaced += 1
+            self.close(codes.DISPLACED, "the same device connected elsewhere")
+
     # The hub calls these
 
     def deliver(self, message: Delivered) -> None:
@@ -300,20 +385,26 @@ class Socket(WSListener):
             self._transport.disconnect(False)
 
     def send(self, frame: bytes) -> None:
+        self._write(frame)
+        if self._paused:
+            self._check_backlog()
+
+    def _write(self, frame: bytes) -> None:
         if self._closing or self._transport is None:
             return
         self._gateway.frames_out += 1
         self._transport.send(WSMsgType.TEXT, frame)
-        if self._paused:
-            self._check_backlog()
 
     def _check_backlog(self) -> None:
         transport = cast(WSTransport, self._transport).underlying_transport
         if transport.get_write_buffer_size() > self._gateway.config.max_outbound_bytes:
-            # A close frame would wait behind what the client does not read.
-            self._gateway.shed += 1
-            self.close(codes.FELL_BEHIND, "read too slowly")
-            self.abort()
+            self._fell_behind()
+
+    def _fell_behind(self) -> None:
+        # A close frame would wait behind what the client does not read.
+        self._gateway.shed += 1
+        self.close(codes.FELL_BEHIND, "read too slowly")
+        self.abort()
 
     # Time
 
@@ -321,22 +412,29 @@ class Socket(WSListener):
         if not self._closing:
             self.perform(self.state.tick(now))
 
-    async def _join(self, channel: Channel) -> None:
-        """Asks the log where the inbox stands, until it answers or the session's tick gives up."""
+    async def _join(self, channel: Channel, entered: asyncio.Future[Entered]) -> None:
+        """Asks where the device goes on and where the inbox ends, until the log answers or the session's tick gives
+        up."""
+        start = (await entered).start if self.who.resumes else None
         while not self._closing:
             try:
-                async with self._gateway.joins:
-                    head = await self._gateway.hub.ask_head(channel)
+                head = self._gateway.hub.known_head(channel)
+                if head is None:
+                    async with self._gateway.joins:
+                        head = await self._gateway.hub.ask_head(channel)
             except Unavailable:
                 await asyncio.sleep(JOIN_RETRY_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - spreads retries
             else:
-                self._welcome(head)
+                self._welcome(head, start)
                 return
 
-    def _welcome(self, head: int) -> None:
+    def _welcome(self, head: int, start: Start) -> None:
         if isinstance(self.state, Joining):
             hub = self._gateway.hub
-            self.state, actions = self.state.welcome(hub.epoch, head, time.monotonic(), _wall_ms(), os.urandom(10))
+            # What is below the floor is gone: to begin there keeps the cursor of an empty inbox from growing too old.
+            head = max(head, hub.floor - 1)
+            now, wall_ms = time.monotonic(), _wall_ms()
+            self.state, actions = self.state.welcome(hub.epoch, head, now, wall_ms, os.urandom(10), start)
             self.perform(actions)
 
 
@@ -370,12 +468,12 @@ async def accepting(gateway: Gateway, door: Door, listen: Listen) -> AsyncIterat
         server.close()
 
 
-def new_who(user_id: str, device_id: str | None, expires_at: int) -> Who:
+def new_who(user_id: str, device_id: str | None, expires_at: int, resumes: bool) -> Who:
     """A session of its own, on a device that is named or new. `expires_at` is Unix seconds."""
     wall_ms = _wall_ms()
     ends_at = time.monotonic() + expires_at - wall_ms / 1000
     session_id = uuid7(wall_ms, os.urandom(10))
-    return Who(user_id, device_id or uuid7(wall_ms, os.urandom(10)), session_id, ends_at)
+    return Who(user_id, device_id or uuid7(wall_ms, os.urandom(10)), session_id, ends_at, resumes)
 
 
 def _wall_ms() -> int:

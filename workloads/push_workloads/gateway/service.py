@@ -17,6 +17,7 @@ from push_workloads.common.tasks import Spawner, beside, wait
 from push_workloads.common.tokens import Tokens
 from push_workloads.gateway.config import GatewayConfig
 from push_workloads.gateway.cursors import CursorWriter
+from push_workloads.gateway.devices import Devices
 from push_workloads.gateway.handshake import Door
 from push_workloads.gateway.hub import Hub
 from push_workloads.gateway.log import Log
@@ -35,10 +36,12 @@ async def serve(config: GatewayConfig, process: Process) -> AsyncIterator[None]:
     """Connects to the log and to Redis, then accepts; on the way out stops accepting, sends everyone away, closes."""
     async with cache(config.redis) as redis:
         client, spawner = DirectClient(), Spawner()
-        log = Log(client, config.nats.shards, secrets.token_hex(8))
+        instance = secrets.token_hex(8)
+        log = Log(client, config.nats.shards, instance)
         hub = Hub(client, log, spawner)
         presence, cursors = PresenceWriter(redis, config.common.instance), CursorWriter(redis)
-        gateway = Gateway(config, hub, log, presence, cursors, spawner)
+        devices = Devices(redis, cursors, client, spawner, instance)
+        gateway = Gateway(config, hub, log, presence, cursors, devices, spawner)
         door = Door(Tokens(config.tokens), config.common.origins, _full(gateway, process), new_who)
         process.registry.register(GatewayCollector(gateway, door))
         process.checks |= {"nats": lambda: None if client.is_connected else "not connected to NATS"}
@@ -46,15 +49,16 @@ async def serve(config: GatewayConfig, process: Process) -> AsyncIterator[None]:
         client.deliver = _dispatch(hub, log)
         async with connected(config.nats, "gateway", client) as bus:
             log.open()
+            await devices.listen(gateway.displace)
+            work = (presence.run(gateway.sessions), cursors.run(), devices.run(), gateway.tick(), hub.patrol())
             try:
-                async with beside(
-                    presence.run(gateway.sessions), cursors.run(), gateway.tick(), hub.patrol(), _follow(bus, gateway)
-                ):
+                async with beside(*work, _follow(bus, gateway)):
                     async with accepting(gateway, door, config.common.public):
                         yield
                     await gateway.drain()
             finally:
                 await spawner.close()
+                await devices.flush()
                 await cursors.flush()
                 await presence.close()
 
@@ -66,7 +70,7 @@ def _dispatch(hub: Hub, log: Log) -> Callable[[bytes, bytes, bytes], None]:
         if subject[:1] == b"d":
             hub.arrived(subject, payload, headers)
         else:
-            log.answered(subject, payload)
+            log.answered(subject, payload, headers)
 
     return arrived
 
@@ -104,14 +108,17 @@ async def _follow(bus: Bus, gateway: Gateway) -> None:
 
 
 async def _look(gateway: Gateway, missed: bool) -> float:
-    """Reads the epoch, and every channel's head when something may have been missed. Seconds until the next look."""
+    """Reads the log's state, and every channel's head and every device's newest connection when something may have been
+    missed. Seconds until the next look."""
     try:
-        epoch = await gateway.log.epoch()
-        if epoch is None:
+        state = await gateway.log.state()
+        if state is None:
             return NO_LOG_SECONDS
-        gateway.hub.set_epoch(epoch)
+        gateway.hub.set_epoch(state.epoch)
+        gateway.hub.floor, gateway.devices.log_end = state.first, state.last
         if missed:
             await gateway.hub.recheck()
+            await gateway.devices.verify(gateway.connections(), gateway.displace)
     except Unavailable:
         return random.uniform(NO_LOG_SECONDS, 1.0)  # noqa: S311 - spreads retries
     return EPOCH_CHECK_SECONDS

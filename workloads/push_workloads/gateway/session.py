@@ -1,7 +1,8 @@
 """One client's session as a state machine. Pure: events in, actions out; the shell performs them.
 
-`Joining` is a socket whose inbox position is not known yet: it keeps what arrives. `Session` is one that is welcome.
-An action is a frame to send (bytes), or Publish, Find, Cursor, Ping, Close.
+`Joining` is a socket whose inbox position is not known yet: it keeps what arrives. `Session` is one that is welcome;
+its inbox is live, or being caught up with (`recovery.py`), or not read at all.
+An action is a frame to send (bytes), or Publish, Find, Recover, Cursor, Ping, Close.
 """
 
 from __future__ import annotations
@@ -30,7 +31,20 @@ from push_workloads.common.sending import (
 )
 from push_workloads.common.subjects import BadId, inbox, inbox_subject
 from push_workloads.gateway import codes, frames
-from push_workloads.gateway.frames import Received, Refused, SendMessage, encode, error_frame
+from push_workloads.gateway.frames import (
+    Place,
+    Received,
+    Refused,
+    Resume,
+    SendMessage,
+    Subscribe,
+    Unsubscribe,
+    encode,
+    error_frame,
+    subscribed_frame,
+    unsubscribed_frame,
+)
+from push_workloads.gateway.recovery import Behind, Delivered
 from push_workloads.gateway.sending import ack_frame
 
 JOIN_SECONDS: Final = 10.0
@@ -55,12 +69,14 @@ class Limits:
 
 
 class Who(Struct, gc=False):
-    """Whose session it is. `ends_at` is on the monotonic clock: when the token expires."""
+    """Whose session it is. `ends_at` is on the monotonic clock: when the token expires. `resumes`: it goes on from the
+    device's cursor without asking."""
 
     user_id: str
     device_id: str
     session_id: str
     ends_at: float
+    resumes: bool = False
 
 
 class Close(Struct, gc=False):
@@ -80,15 +96,24 @@ class Cursor(Struct, gc=False):
     seq: int
 
 
-class Delivered(Struct, gc=False):
-    """A message of the log as it goes to the sockets: encoded once for all of them."""
+class Recover(Struct, gc=False):
+    """Find out what a cursor is worth (`positioned`), then read the log from it on (`replayed`). `place` None: only
+    where the inbox ends now."""
 
-    message_id: str
-    seq: int
-    frame: bytes
+    behind: Behind
+    place: Place | None
 
 
-Action = bytes | Publish | Find | Cursor | Ping | Close
+class Unsubscribed:
+    """The client wants nothing of its inbox."""
+
+    __slots__ = ()
+
+
+UNSUBSCRIBED: Final = Unsubscribed()
+Action = bytes | Publish | Find | Recover | Cursor | Ping | Close
+Start = Place | str | None
+"""Where a session begins: at a cursor; at the head, for a reason that it is told; at the head as a new device."""
 
 
 class Joining:
@@ -124,10 +149,14 @@ class Joining:
     def bus_lost(self) -> Iterable[Action]:
         return ()  # the head is asked for again when the bus is back, within the deadline
 
-    def welcome(self, epoch: str, head: int, now: float, wall_ms: int, entropy: bytes) -> tuple[Session, list[Action]]:
+    def welcome(
+        self, epoch: str, head: int, now: float, wall_ms: int, entropy: bytes, start: Start = None
+    ) -> tuple[Session, list[Action]]:
         """The session that this becomes, and what it starts with: the welcome, then what came meanwhile, in order."""
         session = Session(self.who, self._limits, epoch, head, now)
         actions: list[Action] = [session.welcome_frame(wall_ms)]
+        if not (self._frames and isinstance(frames.decode(self._frames[0]), Resume)):
+            actions += session.start(start)
         for message in self._messages:
             action = session.deliver(message)
             if action is not None:
@@ -139,9 +168,10 @@ class Joining:
 
 
 class Session:
-    """A welcome client. `delivered` is the seq of the last message of its inbox that it was sent."""
+    """A welcome client. `delivered`: the seq up to which it was sent its inbox."""
 
     __slots__ = (
+        "_aside",
         "_channel",
         "_epoch",
         "_faults",
@@ -165,6 +195,7 @@ class Session:
         self._limits = limits
         self._channel = inbox(who.user_id)
         self._own = inbox_subject(who.user_id)
+        self._aside: Behind | Unsubscribed | None = None  # None: what arrives is passed on
         self._sends: dict[str, Send] | None = None  # made when first needed: most sockets only listen
         self._sent_at = 0
         self._tokens = float(limits.burst)
@@ -190,6 +221,10 @@ class Session:
             return self._received(frame, now)
         if isinstance(frame, Refused):
             return self._fault(now, frame.code, frame.message, frame.id)
+        if isinstance(frame, Resume):
+            return self._resume(frame, now)
+        if isinstance(frame, Subscribe | Unsubscribe):
+            return self._subscription(frame, now)
         return (frames.pong_frame(frame.id, wall_ms),)
 
     def not_text(self, now: float) -> Iterable[Action]:
@@ -224,10 +259,98 @@ class Session:
         # A client cannot hold what it was not sent: a cursor ahead of that would skip messages for ever.
         return (Cursor(self._channel, self._epoch, min(frame.seq, self.delivered)),)
 
+    def _resume(self, frame: Resume, now: float) -> Iterable[Action]:
+        refused = [self._refuse(channel, frame.id) for channel in frame.channels if channel != self._channel]
+        actions = self._blame(refused, now) if refused else []
+        if self._channel in frame.channels:
+            actions += self._begin(frame.channels[self._channel], frame.id)
+        return actions
+
+    def _subscription(self, frame: Subscribe | Unsubscribe, now: float) -> Iterable[Action]:
+        if frame.channel != self._channel:
+            return self._blame([self._refuse(frame.channel, frame.id)], now)
+        if isinstance(frame, Unsubscribe):
+            self._aside = UNSUBSCRIBED
+            return [unsubscribed_frame(self._channel, frame.id), *self._overdue()]
+        if frame.since is None and not isinstance(self._aside, Unsubscribed):
+            return (self._subscribed(self.delivered, None, frame.id),)  # it reads it, and goes on as it did
+        return self._begin(frame.since, frame.id)
+
+    def _refuse(self, channel: str, identifier: str | None) -> bytes:
+        if channel.startswith("user:"):
+            return error_frame(codes.FORBIDDEN, "channel: another user's inbox", identifier, channel=channel)
+        unknown = "channel: groups and topics are not known to this version"
+        return error_frame(codes.NOT_FOUND, unknown, identifier, channel=channel)
+
+    # Catching up
+
+    def start(self, start: Start) -> Iterable[Action]:
+        """At the welcome: resumes, or says why it does not; a new device has nothing to resume."""
+        if start is None:
+            return ()
+        if isinstance(start, Place):
+            return self._begin(start, None, asked=False)
+        return (self._subscribed(self.delivered, start, None),)
+
+    def _begin(self, place: Place | None, identifier: str | None, *, asked: bool = True) -> list[Action]:
+        """Goes on from `place`, wherever it is now. What comes live is held until that is decided."""
+        if isinstance(self._aside, Behind) and self._aside.asked and not self._aside.told:
+            busy = "a resume of this channel is on its way: wait for its `subscribed`"
+            return [error_frame(codes.UNAVAILABLE, busy, identifier, RETRY_AFTER_MS, self._channel)]
+        if self._aside is None and place == Place(self._epoch, self.delivered):
+            return [self._subscribed(self.delivered, None, identifier)]
+        self._aside = Behind(asked=asked, identifier=identifier)
+        return [Recover(self._aside, place)]
+
+    def positioned(self, behind: Behind, head: int, place: Place | None, reason: str | None) -> list[Action]:
+        """The inbox ends at `head`; what follows `place` can be had from the log, or there is a `reason` why not."""
+        if self._aside is not behind:
+            return []
+        self.delivered = head if place is None or reason is not None else min(place.seq, head)
+        behind.reach(head)
+        behind.told = True
+        return [self._subscribed(head, reason, behind.identifier), *self._overdue(), *self._settle(behind)]
+
+    def wanted(self, behind: Behind) -> int | None:
+        """The seq after which to read on; None when nothing is to be read any more."""
+        return self.delivered if self._aside is behind and behind.told else None
+
+    def replayed(self, behind: Behind, page: Iterable[Delivered]) -> list[Action]:
+        """The next messages of the log."""
+        if self._aside is not behind:
+            return []
+        actions = [action for message in page if (action := self._pass(message)) is not None]
+        return actions + self._settle(behind)
+
+    def gave_up(self, behind: Behind, reason: str | None) -> list[Action]:
+        """The log has no more of what is missing: forgotten meanwhile, for a `reason`, or there was nothing more."""
+        if self._aside is not behind:
+            return []
+        self.delivered = max(self.delivered, behind.goal)
+        told = [self._subscribed(self.delivered, reason, None)] if reason is not None else []
+        return [*told, *self._overdue(), *self._settle(behind)]
+
+    def _settle(self, behind: Behind) -> list[Action]:
+        """Live again once the goal is reached: what was held follows without a hole."""
+        if self.delivered < behind.goal:
+            return []
+        self._aside = None
+        return [action for message in behind.held if (action := self._pass(message)) is not None]
+
+    def _subscribed(self, head: int, reason: str | None, identifier: str | None) -> bytes:
+        return subscribed_frame(self._channel, self._epoch, head, reason, identifier)
+
     # Events from the log
 
     def deliver(self, message: Delivered) -> Action | None:
         """The next message of the inbox: its frame, the ack in its place when it is our own, None for a repeat."""
+        if self._aside is None:
+            return self._pass(message)
+        if isinstance(self._aside, Behind):
+            self._aside.hold(message)
+        return None
+
+    def _pass(self, message: Delivered) -> Action | None:
         if message.seq <= self.delivered:
             return None
         self.delivered = message.seq
@@ -276,9 +399,16 @@ class Session:
         if send.stage == TO_RECIPIENT:
             send.stage = TO_SENDER
             return (send.publication(),)
-        if seq <= self.delivered:
+        if seq <= self.delivered or self._aside is UNSUBSCRIBED:
             return (self._acknowledge(send, seq),)
+        send.seq = seq
         return ()  # the ack stands in its message's place: it goes out when that is delivered, after all lower seqs
+
+    def _overdue(self) -> list[Action]:
+        """The acks whose place will not come any more, because the reader went on elsewhere."""
+        gone = self._aside is UNSUBSCRIBED
+        sends = [send for send in (self._sends or {}).values() if send.seq and (gone or send.seq <= self.delivered)]
+        return [self._acknowledge(send, send.seq) for send in sends]
 
     def _acknowledge(self, send: Send, seq: int) -> bytes:
         self._forget(send)
@@ -340,11 +470,13 @@ class Session:
         retry_after_ms: int | None = None,
         weight: float = 1.0,
     ) -> Iterable[Action]:
+        return self._blame([error_frame(code, message, identifier, retry_after_ms)], now, weight)
+
+    def _blame(self, errors: list[bytes], now: float, weight: float = 1.0) -> list[Action]:
         """Answers a bad frame; a client that goes on sending them is closed."""
         forgiven = (now - self._faults_at) * FAULTS_FORGIVEN_PER_SECOND
         self._faults = max(0.0, self._faults - forgiven) + weight
         self._faults_at = now
-        error = error_frame(code, message, identifier, retry_after_ms)
         if self._faults > FAULTS_TO_CLOSE:
-            return (error, Close(codes.ABUSE, "too many bad frames"))
-        return (error,)
+            return [*errors, Close(codes.ABUSE, "too many bad frames")]
+        return [*errors]
