@@ -9,7 +9,7 @@ import logging
 import math
 import re
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,11 +45,12 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One query parameter, for the document; handlers parse the text."""
+    """One query parameter, for the document; handlers parse the text. `schema` is what it says in JSON Schema."""
 
     name: str
     description: str
     required: bool = False
+    schema: Mapping[str, object] = field(default_factory=lambda: {"type": "string"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +172,8 @@ async def _answer(request: web.Request, handler: Any) -> web.StreamResponse:
         return error_response(TooLarge(f"the body is over {MAX_BODY_BYTES} bytes"))
     except web.HTTPException as error:
         code = {404: "not_found", 405: "method_not_allowed"}.get(error.status, "bad_request")
-        return _error(error.status, code, error.reason, {})
+        allowed = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}  # RFC 9110 §15.5.6
+        return _error(error.status, code, error.reason, allowed)
     except (ConnectionError, TimeoutError) as error:
         _log.warning("a peer failed", extra={"path": request.path, "cause": repr(error)})
         return error_response(Unavailable("a part of the platform is away; try again", retry_after_ms=1000))
@@ -253,7 +255,7 @@ def _operation(route: Route) -> dict[str, Any]:
             "in": "query",
             "required": q.required,
             "description": q.description,
-            "schema": {"type": "string"},
+            "schema": dict(q.schema),
         }
         for q in route.query
     ]

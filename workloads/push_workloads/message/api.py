@@ -11,6 +11,7 @@ from push_workloads.common.errors import BadRequest
 from push_workloads.common.http import Call, Query, Route
 from push_workloads.common.subjects import BadId
 from push_workloads.message.model import (
+    CURSOR,
     DEFAULT_PAGE,
     MAX_PAGE,
     Message,
@@ -60,7 +61,12 @@ class ConversationPage(Struct):
     next: str | None
 
 
-_LIMIT: Final = Query("limit", f"how many, 1 to {MAX_PAGE}; {DEFAULT_PAGE} when left out")
+_LIMIT: Final = Query(
+    "limit",
+    f"how many, 1 to {MAX_PAGE}; {DEFAULT_PAGE} when left out",
+    schema={"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": DEFAULT_PAGE},
+)
+_PLACE: Final = {"type": "string", "pattern": f"^{CURSOR}$"}
 
 
 def routes(store: HistoryStore, sender: Sender, max_bytes: int) -> list[Route]:
@@ -95,7 +101,7 @@ def routes(store: HistoryStore, sender: Sender, max_bytes: int) -> list[Route]:
             conversations,
             "The caller's conversations, the one with the newest last message first",
             ConversationPage,
-            query=(Query("after", "a `next` of an earlier answer: what follows that page"), _LIMIT),
+            query=(Query("after", "a `next` of an earlier answer: what follows that page", schema=_PLACE), _LIMIT),
             errors=(400,),
         ),
         Route(
@@ -105,8 +111,10 @@ def routes(store: HistoryStore, sender: Sender, max_bytes: int) -> list[Route]:
             "The messages between the caller and one other user, newest first",
             HistoryPage,
             query=(
-                Query("before", "a `next`, or `SENT_AT.MESSAGE_ID` of a message: those older, newest first"),
-                Query("after", "the same: those newer, oldest first. Not together with `before`"),
+                Query(
+                    "before", "a `next`, or `SENT_AT.MESSAGE_ID` of a message: those older, newest first", schema=_PLACE
+                ),
+                Query("after", "the same: those newer, oldest first. Not together with `before`", schema=_PLACE),
                 _LIMIT,
             ),
             errors=(400,),

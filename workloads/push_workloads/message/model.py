@@ -13,7 +13,8 @@ from push_workloads.common.subjects import token
 
 MAX_PAGE: Final = 200
 DEFAULT_PAGE: Final = 50
-_CURSOR = re.compile(r"(\d{1,15})\.([A-Za-z0-9_-]{1,64})", re.ASCII)
+CURSOR: Final = r"([0-9]{1,15})\.([A-Za-z0-9_-]{1,64})"
+_CURSOR = re.compile(CURSOR)
 
 
 class Payload(Struct, rename={"sender": "from"}):
