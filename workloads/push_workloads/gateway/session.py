@@ -256,6 +256,8 @@ class Session:
     def _received(self, frame: Received, now: float) -> Iterable[Action]:
         if frame.channel != self._channel:
             return self._fault(now, codes.NOT_FOUND, "channel: not one that this socket reads", frame.id)
+        if self._undecided:
+            return ()  # from where on it will be sent what it misses is not known yet
         # A client cannot hold what it was not sent: a cursor ahead of that would skip messages for ever.
         return (Cursor(self._channel, self._epoch, min(frame.seq, self.delivered)),)
 
@@ -294,7 +296,7 @@ class Session:
 
     def _begin(self, place: Place | None, identifier: str | None, *, asked: bool = True) -> list[Action]:
         """Goes on from `place`, wherever it is now. What comes live is held until that is decided."""
-        if isinstance(self._aside, Behind) and self._aside.asked and not self._aside.told:
+        if isinstance(self._aside, Behind) and self._aside.asked and self._undecided:
             busy = "a resume of this channel is on its way: wait for its `subscribed`"
             return [error_frame(codes.UNAVAILABLE, busy, identifier, RETRY_AFTER_MS, self._channel)]
         if self._aside is None and place == Place(self._epoch, self.delivered):
@@ -337,8 +339,12 @@ class Session:
         self._aside = None
         return [action for message in behind.held if (action := self._pass(message)) is not None]
 
+    @property
+    def _undecided(self) -> bool:
+        return isinstance(self._aside, Behind) and not self._aside.told
+
     def _subscribed(self, head: int, reason: str | None, identifier: str | None) -> bytes:
-        return subscribed_frame(self._channel, self._epoch, head, reason, identifier)
+        return subscribed_frame(self._channel, self._epoch, head, self.delivered, reason, identifier)
 
     # Events from the log
 
@@ -399,7 +405,7 @@ class Session:
         if send.stage == TO_RECIPIENT:
             send.stage = TO_SENDER
             return (send.publication(),)
-        if seq <= self.delivered or self._aside is UNSUBSCRIBED:
+        if self._aside is UNSUBSCRIBED or (seq <= self.delivered and not self._undecided):
             return (self._acknowledge(send, seq),)
         send.seq = seq
         return ()  # the ack stands in its message's place: it goes out when that is delivered, after all lower seqs

@@ -66,7 +66,8 @@ export class Chat {
     const checkToken = () => this.#api.checkToken(this.#token);
     const client = new PushClient({ gateway: this.#api.gateway, token: this.#token, deviceId, checkToken });
     client.on("state", (state) => this.#connectionChanged(state));
-    client.on("welcome", (_, again, missed) => this.#welcomed(again, missed));
+    client.on("welcome", (_, again) => again || this.#reload(false));
+    client.on("gap", () => this.#missed());
     client.on("message", (frame) => this.#received(frame));
     client.on("send", (entry) => this.#tracked(entry));
     client.on("error", ({ message }) => view.showBanner(`The platform refused something: ${message}.`));
@@ -108,8 +109,11 @@ export class Chat {
     if (!this.#conversation(id).add(frame)) return;
     const text = textOf(frame.content);
     const mine = frame.from === this.#me.id; // written on another device of mine
+    // A replay may repeat what was shown, or counted, before the page was loaded again.
+    const person = this.#people.get(id);
+    const repeated = frame.replayed === true && Boolean(person?.last) && frame.sent_at <= person.at;
     this.#people.preview(id, { text, mine, sentAt: frame.sent_at });
-    if (!mine) this.#notify(id, text);
+    if (!mine && !repeated) this.#notify(id, text);
     this.#draw(id);
   }
 
@@ -134,13 +138,14 @@ export class Chat {
 
   // History
 
-  #welcomed(again, missed) {
-    this.#reload(again);
-    // History is written a moment after the log: what came last during the cut may not be in it yet.
-    if (missed) setTimeout(() => this.#live && this.#reload(true), SECOND_LOOK_MS);
+  /** What the server could not send again is in the history. */
+  #missed() {
+    this.#reload(true);
+    // It is written a moment after the log: what came last may not be in it yet.
+    setTimeout(() => this.#live && this.#reload(true), SECOND_LOOK_MS);
   }
 
-  /** At the start and after a cut: first what is on the screen, then what the others wrote in the meantime. */
+  /** At the start and after a gap: first what is on the screen, then what the others wrote in the meantime. */
   async #reload(again) {
     for (const conversation of this.#conversations.values()) conversation.stale ||= again;
     if (this.#openId !== null && this.#conversation(this.#openId).stale) await this.#catchUp(this.#openId);

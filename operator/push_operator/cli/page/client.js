@@ -5,7 +5,8 @@
  * in a browser and in Node. It tells what happens through `on(name, listener)`:
  *
  *   state    {name, reason, retryAt}   "connecting" | "connected" | "waiting" | "stopped"
- *   welcome  (frame, again, missed)    `again`: after a reconnect; `missed`: the inbox went on in the meantime
+ *   welcome  (frame, again)            `again`: after a reconnect
+ *   gap      (reason)                  what was missed cannot all be sent again: read the history
  *   message  (frame)                   each message once, also when the server had to repeat it
  *   send     (entry)                   a send changed: entry.state is "pending" | "sent" | "failed" | "withdrawn"
  *   error    (frame)                   an error that answers no send
@@ -24,6 +25,7 @@ const MAX_TRIES = 5;
 const DEDUP_WINDOW_MS = 110_000; // the server knows a dedup_id for 2 minutes; later the same frame would count twice
 const REMEMBERED_IDS = 5_000;
 const UNCONFIRMED = "unconfirmed";
+const RESUME = "resume"; // the id of that frame
 const TRY_AGAIN = new Set(["rate_limited", "unavailable"]);
 
 /** Full jitter between 0.5 s and a ceiling that doubles with every attempt, up to 30 s. */
@@ -63,6 +65,7 @@ export class PushClient {
   #cursors = new Map(); // channel -> {epoch, seq, told}
   #receivedTimer = null;
   #inbox = null; // {channel, epoch, seq}: how far the inbox is known
+  #early = null; // messages that came before the answer to `resume`: they come again, unless it says otherwise
 
   /**
    * @param {object} options
@@ -132,6 +135,7 @@ export class PushClient {
     const url = new URL(this.#gateway);
     url.searchParams.set("token", this.#token);
     url.searchParams.set("device_id", this.#deviceId);
+    if (this.#inbox !== null) url.searchParams.set("resume", "client"); // it knows better than the server where it was
     const socket = new this.#WebSocket(url.href);
     let opened = false;
     this.#socket = socket;
@@ -146,7 +150,7 @@ export class PushClient {
   /** Lets go of the socket and of every timer that belongs to it. What it still says is not heard any more. */
   #detach() {
     for (const timer of [this.#retryTimer, this.#deadTimer, this.#pingTimer, this.#receivedTimer]) clearTimeout(timer);
-    this.#deadTimer = this.#receivedTimer = null;
+    this.#deadTimer = this.#receivedTimer = this.#early = null;
     for (const entry of this.#outbox.values()) clearTimeout(entry.timer);
     const socket = this.#socket;
     this.#socket = null;
@@ -209,6 +213,7 @@ export class PushClient {
     if (frame.type === "welcome") this.#welcomed(frame);
     else if (frame.type === "message") this.#message(frame);
     else if (frame.type === "ack") this.#acknowledged(frame);
+    else if (frame.type === "subscribed") this.#subscribed(frame);
     else if (frame.type === "error") this.#refused(frame);
     else if (frame.type === "reconnect") this.#drain(frame);
     // Frames of kinds that this client does not know are ignored: the protocol grows.
@@ -216,22 +221,59 @@ export class PushClient {
 
   #welcomed(frame) {
     const again = this.#inbox !== null;
-    const missed = again && (this.#inbox.epoch !== frame.inbox.epoch || this.#inbox.seq < frame.inbox.seq);
-    this.#inbox = { channel: `user:${frame.user_id}`, ...frame.inbox };
     this.#connectedAt = Date.now();
     this.#heartbeatMs = frame.heartbeat_s * 1000;
     this.#maxFrameBytes = frame.max_frame_bytes;
     this.#setState("connected");
     this.#pingTimer = setTimeout(() => this.#ping(), this.#heartbeatMs);
+    if (again) this.#resume();
+    else this.#goOnFrom(`user:${frame.user_id}`, frame.inbox);
     for (const entry of this.#outbox.values()) if (entry.state === "pending") this.#transmit(entry);
-    this.#emit("welcome", frame, again, missed);
+    this.#emit("welcome", frame, again);
+  }
+
+  #resume() {
+    const { channel, epoch, seq } = this.#inbox;
+    this.#early = [];
+    this.#expectAnswer();
+    this.#write({ type: "resume", id: RESUME, channels: { [channel]: { epoch, seq } } });
+  }
+
+  /** The answer to a resume, also to one that the server made by itself: what follows is what comes after `since`. */
+  #subscribed({ channel, epoch, seq, since = seq, recovered, reason }) {
+    if (channel !== this.#inbox?.channel) return;
+    this.#goOnFrom(channel, { epoch, seq: since });
+    this.#resumed(recovered ? null : reason);
+  }
+
+  #resumed(reason) {
+    const early = this.#early ?? [];
+    this.#early = null;
+    if (reason === null) return;
+    this.#emit("gap", reason);
+    for (const frame of early) this.#message(frame);
+  }
+
+  /** From here on the cursor follows what comes; told to the server even when nothing does, so that it knows us. */
+  #goOnFrom(channel, { epoch, seq }) {
+    this.#inbox = { channel, epoch, seq };
+    this.#cursors.set(channel, { epoch, seq, told: false });
+    this.#receivedTimer ??= setTimeout(() => this.#tellReceived(), RECEIVED_EVERY_MS);
   }
 
   #message(frame) {
+    if (this.#early !== null && frame.channel === this.#inbox.channel) return void this.#early.push(frame);
+    const repeated = this.#knows(frame);
     this.#note(frame);
     const own = frame.dedup_id === undefined ? undefined : this.#outbox.get(frame.dedup_id);
-    if (own !== undefined) this.#settle(own, frame); // sent before a cut, and this is the proof
-    else if (this.#firstTime(frame.message_id)) this.#emit("message", frame);
+    if (own !== undefined) return this.#settle(own, frame); // sent before a cut, and this is the proof
+    if (!repeated && this.#firstTime(frame.message_id)) this.#emit("message", frame);
+    return undefined;
+  }
+
+  #knows({ channel, epoch, seq }) {
+    const known = this.#cursors.get(channel);
+    return known?.epoch === epoch && known.seq >= seq;
   }
 
   #firstTime(messageId) {
@@ -242,10 +284,10 @@ export class PushClient {
   }
 
   /** Moves the channel's cursor; an ack stands in its message's place and counts too. */
-  #note({ channel, epoch, seq }) {
-    if (channel === this.#inbox.channel) this.#inbox = { channel, epoch, seq: Math.max(seq, this.#inbox.seq) };
-    const known = this.#cursors.get(channel);
-    if (known?.epoch === epoch && known.seq >= seq) return;
+  #note(frame) {
+    if (this.#knows(frame)) return;
+    const { channel, epoch, seq } = frame;
+    if (channel === this.#inbox.channel) this.#inbox = { channel, epoch, seq };
     this.#cursors.set(channel, { epoch, seq, told: false });
     this.#receivedTimer ??= setTimeout(() => this.#tellReceived(), RECEIVED_EVERY_MS);
   }
@@ -328,7 +370,7 @@ export class PushClient {
   }
 
   #acknowledged(frame) {
-    this.#note(frame);
+    if (this.#early === null) this.#note(frame); // else its place comes again
     const entry = this.#outbox.get(frame.dedup_id ?? frame.id);
     if (entry !== undefined) this.#settle(entry, frame);
   }
@@ -342,6 +384,7 @@ export class PushClient {
 
   #refused(frame) {
     const again = TRY_AGAIN.has(frame.code);
+    if (frame.id === RESUME) return this.#resumed(frame.code); // a gateway that cannot: the history can
     const entry = this.#outbox.get(frame.id);
     // An error that names no frame may be about any that is unanswered.
     const unanswered = entry ? [entry] : this.unsettled.filter(({ state, tries }) => state === "pending" && tries > 0);
