@@ -14,12 +14,7 @@ from push_workloads.common.sending import Publish
 from push_workloads.gateway.cursors import parse_cursor
 from push_workloads.gateway.frames import Place, message_head
 from push_workloads.gateway.recovery import MAX_HELD, MAX_HELD_BYTES, Behind, Delivered, Entry, LogState, judge, replay
-<<<<<<< HEAD
-from push_workloads.gateway.session import Action, Close, Joining, Recover, Session
-=======
-from push_workloads.gateway.sending import Publish
 from push_workloads.gateway.session import Action, Close, Cursor, Joining, Recover, Session
->>>>>>> recovery
 
 HEAD = message_head("user:ann", "e1")
 
