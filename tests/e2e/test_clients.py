@@ -207,18 +207,28 @@ def _person(account: Account) -> dict[str, str]:
     return {"id": account.user_id, "token": account.token}
 
 
+SAID_IN_PYTHON: Final = (
+    ["Bob received: Hello!", "The same message: True True", "In the history: ['Hello!']"],
+    [
+        "Sent twice, two messages: True [True, True]",
+        "Alice's conversations: True",
+        "New for Bob: ['And you?']",
+    ],
+)
+
+
 async def test_the_guides_examples_run(platform: Running, tmp_path: Path) -> None:
     """The programs in docs/clients.md, as they stand there but for the ports."""
     guide = (ROOT / "docs" / "clients.md").read_text()
     moved = re.sub(r"localhost:(\d+)", lambda port: f"localhost:{int(port[1]) + platform.offset}", guide)
-    programs = dict(re.findall(r"^```(js|python)\n(.*?)^```", moved, re.DOTALL | re.MULTILINE))
-    (tmp_path / "example.mjs").write_text(programs["js"])
-    (tmp_path / "example.py").write_text(programs["python"])
-    code, out = await _output(sys.executable, "-W", "error", str(tmp_path / "example.py"))
-    assert (code, out.splitlines()) == (
-        0,
-        ["Bob received: Hello!", "The same message: True True", "In the history: ['Hello!']"],
-    )
+    programs = re.findall(r"^```(js|python)\n(.*?)^```", moved, re.DOTALL | re.MULTILINE)
+    (script,) = [text for language, text in programs if language == "js"]
+    in_python = [text for language, text in programs if language == "python"]
+    for text, said in zip(in_python, SAID_IN_PYTHON, strict=True):
+        (tmp_path / "example.py").write_text(text)
+        code, out = await _output(sys.executable, "-W", "error", str(tmp_path / "example.py"))
+        assert (code, out.splitlines()) == (0, said)
+    (tmp_path / "example.mjs").write_text(script)
     code, out = await _node(str(tmp_path / "example.mjs"))
     assert (code, sorted(out.splitlines())) == (0, ["Alice's message is safe: yes", "Bob received: Hello!"])
 
