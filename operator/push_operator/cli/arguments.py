@@ -11,7 +11,7 @@ from push_operator.cli.output import FORMATS
 from push_operator.model import SERVICES
 
 PUSH, PLUGIN = "push", "kubectl push"
-LOGGED: Final = (*SERVICES, "nats", "valkey")
+LOGGED: Final = (*SERVICES, "nats", "valkey", "cassandra")
 _HERE: Final = """\
 on this machine:
   push up examples/quickstart.yaml      run it here, in the foreground; Ctrl-C stops everything

@@ -342,3 +342,29 @@ def test_a_quota_in_the_way_is_told_and_mends_itself(namespace: Namespace, opera
     assert "exceeded quota: few" in told()
     namespace.server.must("DELETE", namespace.path("resourcequotas", "few"))
     namespace.until(lambda: _ready(namespace), seconds=90)  # the controllers try again in their own time
+
+
+def test_somebody_elses_object_of_the_name_is_told_and_mends_itself(
+    namespace: Namespace, operator: OperatorProcess
+) -> None:
+    mine = {"metadata": {"name": "chat-auth"}, "spec": {"ports": [{"port": 1}]}}
+    namespace.server.must("POST", namespace.path("services"), mine)
+    namespace.create(manifest())
+    within(15, lambda: namespace.condition("Stalled") == ("True", "Rejected"))
+    namespace.server.must("DELETE", namespace.path("services", "chat-auth"))
+    namespace.until(lambda: _ready(namespace))
+
+
+def test_a_label_more_in_a_selector_or_less_on_our_object_is_mended(
+    namespace: Namespace, operator: OperatorProcess
+) -> None:
+    namespace.create(manifest())
+    namespace.until(lambda: _ready(namespace))
+    service = namespace.path("services", "chat-gateway")
+    wanted = namespace.server.get(service)
+    namespace.server.merge(service, {"spec": {"selector": {"foo": "bar"}}})
+    within(15, lambda: namespace.server.get(service)["spec"]["selector"] == wanted["spec"]["selector"])
+    namespace.server.merge(service, {"metadata": {"labels": {"app.kubernetes.io/managed-by": None}}})
+    within(15, lambda: namespace.server.get(service)["metadata"]["labels"] == wanted["metadata"]["labels"])
+    assert namespace.server.get(service)["metadata"]["uid"] == wanted["metadata"]["uid"]
+    namespace.until(lambda: _ready(namespace))

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from push_operator.cluster.kubernetes.compare import APPLIED, holds, stamped
 from push_operator.cluster.kubernetes.events import event_object
-from push_operator.cluster.kubernetes.kinds import DEPLOYMENTS, PODS, SERVICES
+from push_operator.cluster.kubernetes.freeze import frozen
+from push_operator.cluster.kubernetes.kinds import DEPLOYMENTS, PODS, SERVICES, VOLUME_CLAIMS
 from push_operator.cluster.kubernetes.prune import obsolete
 from push_operator.cluster.kubernetes.snapshot import Snapshot
 from push_operator.cluster.kubernetes.units import units_of
@@ -37,6 +38,9 @@ def _live(name: str = "one", version: int = 1, instance: str = "chat", **more: A
     [
         ({"a": 1, "default": 2}, {"a": 1}, True),
         ({"a": 1}, {"a": 2}, False),
+        ({"selector": {"a": "1", "b": "2"}}, {"selector": {"a": "1"}}, False),
+        ({"podSelector": {"matchLabels": {"a": "1", "b": "2"}}}, {"podSelector": {"matchLabels": {"a": "1"}}}, False),
+        ({"selector": {"a": "1"}, "more": 2}, {"selector": {"a": "1"}}, True),
         ({}, {"a": 1}, False),
         ({}, {"a": {}, "b": [], "c": ""}, True),
         ({"a": [1]}, {"a": []}, False),
@@ -141,6 +145,20 @@ def test_only_what_is_owned_and_not_wanted_goes() -> None:
     going = _gateway("going", 1)
     going["metadata"]["deletionTimestamp"] = "now"
     assert _pruned([_gateway("new", 1), _gateway("old", 1), retained, others, going], [_wanted("new", 1)]) == ["old"]
+
+
+def test_an_edit_erases_no_data() -> None:
+    claim = _live("data", metadata={"ownerReferences": [OWNER.reference()]})
+    assert obsolete(OWNER, [(VOLUME_CLAIMS, claim)], []) == []
+
+
+def test_a_volume_that_has_grown_stays_so() -> None:
+    def claim(size: str) -> dict[str, Any]:
+        spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": size}}}
+        return {"kind": "PersistentVolumeClaim", "metadata": {"name": "data"}, "spec": spec}
+
+    assert frozen(claim("5Gi"), claim("8Gi")) == claim("8Gi")
+    assert frozen(claim("5Gi"), None) == claim("5Gi")
 
 
 def test_old_gateways_stay_until_the_new_ones_are_ready() -> None:

@@ -60,6 +60,9 @@ class CatchUp:
                 await self._next(reader, session, channel, request.behind, seq)
         except Unavailable:
             reader.send_away()
+        except Exception:
+            reader.send_away()  # else it would stay behind for ever, without a word
+            raise
 
     async def _position(self, reader: Reader, session: Session, channel: Channel, request: Recover) -> None:
         head = self._hub.known_head(channel)

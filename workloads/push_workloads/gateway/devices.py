@@ -33,6 +33,8 @@ BATCH: Final = 500
 TELL_SECONDS: Final = 2.0
 TELL_TRIES: Final = 3
 TELLS_AT_ONCE: Final = 32
+VERIFY_TRIES: Final = 7
+VERIFY_PAUSE_SECONDS: Final = 0.5
 KEEP_UNUSED_SECONDS: Final = 3600  # of a device without a cursor: its connection number
 _log = logging.getLogger(__name__)
 
@@ -42,9 +44,8 @@ redis.call('SET', KEYS[2], ARGV[3], 'NX')
 local number = redis.call('HINCRBY', KEYS[1], 'connection', 1)
 local before = redis.call('HGET', KEYS[1], 'gateway')
 redis.call('HSET', KEYS[1], 'gateway', ARGV[2])
-local cursor = redis.call('HGET', KEYS[1], ARGV[1])
-if cursor or number == 1 then redis.call('EXPIRE', KEYS[1], ARGV[4]) end
-return {number, before, cursor, redis.call('GET', KEYS[2])}
+redis.call('EXPIRE', KEYS[1], ARGV[4])
+return {number, before, redis.call('HGET', KEYS[1], ARGV[1]), redis.call('GET', KEYS[2])}
 """
 
 # KEYS[1] the device, ARGV: its connection's number, channel, seconds to keep what has no cursor.
@@ -87,6 +88,7 @@ class Notice(msgspec.Struct, array_like=True):
 
 
 Displace = Callable[[Notice], None]
+Connections = Callable[[], Iterable[tuple[Who, int]]]
 
 
 class Devices:
@@ -147,8 +149,17 @@ class Devices:
                 self._give_up([*batch, *self._queue])
                 self._queue.clear()
 
-    async def verify(self, connections: Iterable[tuple[Who, int]], displace: Displace) -> None:
-        """After a time without the bus: finds the devices that connected elsewhere meanwhile. Raises Unavailable."""
+    async def verify(self, connections: Connections, displace: Displace) -> None:
+        """After a time without the bus: finds the devices that connected elsewhere meanwhile."""
+        for attempt in range(VERIFY_TRIES):
+            try:
+                return await self._verify(connections(), displace)
+            except Unavailable:
+                await asyncio.sleep(VERIFY_PAUSE_SECONDS * 2**attempt)
+        _log.warning("whether devices went elsewhere is not known: Redis does not answer")
+        return None
+
+    async def _verify(self, connections: Iterable[tuple[Who, int]], displace: Displace) -> None:
         known = [(who, number) for who, number in connections if number > 0]
         for start in range(0, len(known), BATCH):
             batch = known[start : start + BATCH]

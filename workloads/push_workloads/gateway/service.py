@@ -118,7 +118,7 @@ async def _look(gateway: Gateway, missed: bool) -> float:
         gateway.hub.floor, gateway.devices.log_end = state.first, state.last
         if missed:
             await gateway.hub.recheck()
-            await gateway.devices.verify(gateway.connections(), gateway.displace)
+            gateway.spawner.spawn(gateway.devices.verify(gateway.connections, gateway.displace))
     except Unavailable:
         return random.uniform(NO_LOG_SECONDS, 1.0)  # noqa: S311 - spreads retries
     return EPOCH_CHECK_SECONDS

@@ -216,9 +216,9 @@ class KubernetesCluster:
         live = self._snapshot.get(kind, place)
         if live is None:
             live = await self._api.get(kind, *place)  # not known is not the same as not there
-            if live is not None:
+            if live is not None and is_ours(owner, live):  # of others' objects no watch would tell that they are gone
                 self._snapshot.see(kind, live)
-            elif kind in OPTIONAL and not await self._api.served(kind):
+            elif live is None and kind in OPTIONAL and not await self._api.served(kind):
                 raise Rejected(f"this cluster has no {kind.kind} ({kind.api_version}): {OPTIONAL[kind]}")
         if live is not None and not is_ours(owner, live):
             raise Rejected(f"{kind.kind} {place[1]} is not this PushCluster's: remove it or rename the PushCluster")

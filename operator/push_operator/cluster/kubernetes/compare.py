@@ -10,6 +10,7 @@ from typing import Any, Final
 from push_operator.quantities import amount
 from push_operator.render.objects import Object
 
+_WHOLE: Final = frozenset({"selector", "podSelector", "matchLabels"})  # one label more finds other pods
 APPLIED: Final = "pushcluster.io/applied"  # annotation: the hash of what was applied last
 
 
@@ -25,7 +26,9 @@ def holds(live: Any, wanted: Any) -> bool:
     """Everything that is wanted is there; what others have added, and the API server's defaults, may be there too."""
     if isinstance(wanted, Mapping):
         return isinstance(live, Mapping) and all(
-            holds(live.get(key), value) for key, value in wanted.items() if not _is_default(live, key, value)
+            live.get(key) == value if key in _WHOLE else holds(live.get(key), value)
+            for key, value in wanted.items()
+            if not _is_default(live, key, value)
         )
     if isinstance(wanted, list):
         return isinstance(live, list) and _list_holds(live, wanted)

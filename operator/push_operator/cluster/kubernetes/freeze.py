@@ -1,8 +1,8 @@
-"""Gateways of one revision are what they were started as. Pure."""
+"""What stays as it is once it is there: gateways of one revision, and a volume that has grown. Pure."""
 
 from __future__ import annotations
 
-from push_operator.cluster.kubernetes.kinds import DEPLOYMENTS
+from push_operator.cluster.kubernetes.kinds import DEPLOYMENTS, VOLUME_CLAIMS
 from push_operator.render.objects import BY_REVISION, COMPONENT, Object
 
 _HAS_REPLICA_SET = "deployment.kubernetes.io/revision"  # annotation of the deployment controller
@@ -11,6 +11,9 @@ _HAS_REPLICA_SET = "deployment.kubernetes.io/revision"  # annotation of the depl
 def frozen(wanted: Object, live: Object | None) -> Object:
     """Paused as soon as the ReplicaSet is there: a paused Deployment still scales, and a stray `kubectl set image`, or
     another rendering by a newer operator, replaces no pod and cuts no socket."""
+    if wanted["kind"] == VOLUME_CLAIMS.kind and live is not None:
+        # Its size can only grow, by hand: to ask for less than there is would be refused.
+        return {**wanted, "spec": {**wanted["spec"], "resources": {"requests": live["spec"]["resources"]["requests"]}}}
     if wanted["kind"] != DEPLOYMENTS.kind or wanted["metadata"]["labels"].get(COMPONENT) not in BY_REVISION:
         return wanted
     if live is None or _HAS_REPLICA_SET not in live["metadata"].get("annotations", {}):

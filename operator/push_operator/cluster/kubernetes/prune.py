@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from push_operator.cluster.kubernetes.kinds import DEPLOYMENTS, Kind
+from push_operator.cluster.kubernetes.kinds import DEPLOYMENTS, VOLUME_CLAIMS, Kind
 from push_operator.render.objects import BY_REVISION, COMPONENT, Object, Owner
 
 
@@ -17,7 +17,10 @@ def obsolete(owner: Owner, live: Iterable[tuple[Kind, Object]], wanted: Iterable
     left = [
         (kind, one)
         for kind, one in live
-        if (kind.kind, one["metadata"]["name"]) not in planned and is_owned(owner, one) and not is_going(one)
+        if (kind.kind, one["metadata"]["name"]) not in planned
+        and is_owned(owner, one)
+        and not is_going(one)
+        and kind is not VOLUME_CLAIMS  # an edit erases no data: what is not retained goes with the PushCluster itself
     ]
     waiting = _components_not_ready(live, wanted)
     return [(kind, one) for kind, one in left if not (kind is DEPLOYMENTS and _component(one) in waiting)]

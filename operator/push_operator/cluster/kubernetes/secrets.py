@@ -65,10 +65,12 @@ def is_ours(owner: Owner, live: Object) -> bool:
     Raises ClusterError while the garbage collector has not yet taken away what belonged to an earlier one.
     """
     labels = live["metadata"].get("labels") or {}
+    owners = [one["uid"] for one in live["metadata"].get("ownerReferences") or ()]
+    if owner.uid in owners:
+        return True  # whatever has become of its labels
     if (labels.get(MANAGED_BY), labels.get(INSTANCE)) != (OPERATOR, owner.name):
         return False
-    owners = [one["uid"] for one in live["metadata"].get("ownerReferences") or ()]
-    if owners and owner.uid not in owners:
+    if owners:
         raise ClusterError(f"{live['kind']} {live['metadata']['name']} of the deleted {owner.name} is still there")
     return True
 

@@ -1,0 +1,199 @@
+"""What it takes when many devices come back at once, and what live messages feel of it.
+
+Every device comes back twice to the same gateway: once with nothing missed, once with some messages missed. The
+difference is what reading the log costs. Meanwhile one user writes to another, and the time to arrival is taken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+from statistics import quantiles
+
+import nats
+import uvloop
+from picows import WSFrame, WSHandshakeError, WSListener, WSMsgType, WSTransport, ws_connect
+from redis.asyncio import Redis
+from tests.support.chat import token_for
+from tests.support.servers import PLAIN_NATS, Nats, Valkey, free_port, running
+from tests.support.services import environ_for, in_process
+
+from bench.gateway import cpu, started
+from push_workloads.gateway.cursors import cursor_key
+
+SOURCES = 4  # loopback addresses: one has ports for about 28,000 connections
+LIVE_EVERY_SECONDS = 0.02
+
+
+class Returning(WSListener):
+    """A device that waits until it has `missed` messages, or for nothing but the word that nothing was missed."""
+
+    def __init__(self, missed: int) -> None:
+        super().__init__()
+        self.missing = missed
+        self.began = time.monotonic()
+        self.done: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        self.transport: WSTransport | None = None
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self.transport = transport
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        head = bytes(frame.get_payload_as_memoryview()[:20])
+        self.missing -= b'"message"' in head
+        if self.missing <= 0 and b'"welcome"' not in head and not self.done.done():
+            self.done.set_result(time.monotonic() - self.began)
+
+
+class Live(WSListener):
+    """Two sockets of this make a conversation; the time to arrival is taken by the receiving one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.times: list[float] = []
+        self.transport: WSTransport | None = None
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self.transport = transport
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        decoded = json.loads(frame.get_payload_as_bytes())
+        if decoded["type"] == "message":
+            self.times.append(time.monotonic() - decoded["content"])
+
+    def say(self) -> None:
+        if self.transport is not None:
+            frame = {"type": "send_message", "recipient_id": "live-b", "content": time.monotonic()}
+            self.transport.send(WSMsgType.TEXT, json.dumps(frame).encode())
+
+
+async def connected(make: Callable[[], WSListener], url: str, number: int) -> None:
+    while True:
+        try:
+            address = (f"127.0.0.{1 + number % SOURCES}", 0)
+            await ws_connect(make, url, local_addr=address, use_aiofastnet=False, read_buffer_init_size=1024)
+        except (WSHandshakeError, ConnectionError):
+            await asyncio.sleep(0.2)
+        else:
+            return
+
+
+async def come_back(url: str, devices: int, missed: int) -> list[float]:
+    """Seconds until each has caught up."""
+    all_of_them = [Returning(missed) for _ in range(devices)]
+
+    def with_query(number: int) -> str:
+        return f"{url}?token={token_for(f'user{number}')}&device_id=phone"
+
+    urls = [with_query(number) for number in range(devices)]  # signing is no part of what is measured
+    for one in all_of_them:
+        one.began = time.monotonic()
+    makers = [partial(_itself, one) for one in all_of_them]
+    await asyncio.gather(*(connected(make, urls[number], number) for number, make in enumerate(makers)))
+    took = await asyncio.gather(*(one.done for one in all_of_them))
+    for one in all_of_them:
+        if one.transport is not None:
+            one.transport.disconnect(False)
+    await asyncio.sleep(2.0)
+    return took
+
+
+def _itself(one: Returning) -> Returning:
+    return one
+
+
+class Inboxes:
+    """The devices' inboxes, and where each ends."""
+
+    def __init__(self, server: Nats, valkey: Valkey, devices: int) -> None:
+        self._server = server
+        self._valkey = valkey
+        self._heads = [0] * devices
+        self._round = 0
+
+    async def miss(self, missed: int) -> None:
+        """Each device's cursor is set to the end of its inbox, then messages are added."""
+        bus = await nats.connect(self._server.url)
+        info = json.loads((await bus.request("$JS.API.STREAM.INFO.LOG_0")).data)
+        await self._set_cursors(info["config"]["metadata"]["epoch"])
+        js = bus.jetstream(publish_async_max_pending=1000)
+        body = {"message_id": "m", "from": "x", "recipient_id": "y", "conversation": "x", "kind": "text"}
+        payload = json.dumps(body | {"content": {"text": "Hello!"}, "sent_at": 1}).encode()
+        self._round += 1
+        for number in range(missed):
+            acks = []
+            for user in range(len(self._heads)):
+                headers = {"Nats-Msg-Id": f"{self._round}.{number}.{user}:u"}
+                acks.append(await js.publish_async(f"log.0.u.user{user}", payload, headers=headers))
+            self._heads = [ack.seq for ack in await asyncio.gather(*acks)]
+        await bus.close()
+
+    async def _set_cursors(self, epoch: str) -> None:
+        async with Redis.from_url(self._valkey.url) as redis:
+            pipe = redis.pipeline(transaction=False)
+            for user, head in enumerate(self._heads):
+                pipe.hset(cursor_key(f"user{user}", "phone"), f"user:user{user}", f"{epoch} {head}")
+            await pipe.execute()
+
+
+async def main(devices: int, missed: int) -> None:
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        server, valkey = Nats(folder / "nats", PLAIN_NATS), Valkey(folder / "valkey")
+        await stack.enter_async_context(running(server))
+        await stack.enter_async_context(running(valkey))
+        environ = environ_for(
+            NATS_URL=server.url, REDIS_URL=valkey.url, SQLITE_PATH=str(folder / "history.db"),
+            LOG_MAX_BYTES=str(2 * 1024**3), FRAMES_PER_SECOND="1000",
+        )  # fmt: skip
+        async with in_process("message", environ) as message:  # makes the log
+            await message.ready()
+        port = free_port()
+        given = environ | {"PORT": str(port), "ADMIN_PORT": str(free_port()), "PYTHONPATH": "."}
+        gateway = await stack.enter_async_context(started([sys.executable, "-m", "push_workloads", "gateway"], given))
+        url = f"ws://127.0.0.1:{port}/ws"
+        sender, receiver = Live(), Live()
+        await connected(lambda: sender, f"{url}?token={token_for('live-a')}", 0)
+        await connected(lambda: receiver, f"{url}?token={token_for('live-b')}", 0)
+        await asyncio.sleep(1.0)
+
+        async def talk() -> None:
+            while True:
+                sender.say()
+                await asyncio.sleep(LIVE_EVERY_SECONDS)
+
+        talking = asyncio.create_task(talk())
+        await asyncio.sleep(3.0)
+        show("quiet", [0.0, 0.0], receiver, 0.0)
+        inboxes = Inboxes(server, valkey, devices)
+        for name, count in (("nothing missed", 0), (f"{missed} missed each", missed), ("nothing missed", 0)):
+            await inboxes.miss(count)
+            receiver.times.clear()
+            before = cpu(gateway)
+            took = await come_back(url, devices, count)
+            show(name, took, receiver, cpu(gateway) - before)
+        talking.cancel()
+
+
+def show(name: str, took: list[float], receiver: Live, seconds: float) -> None:
+    cuts, live = quantiles(took, n=20), quantiles(receiver.times, n=100)
+    print(
+        f"{name:20} caught up p50 {cuts[9]:6.2f} s  p95 {cuts[18]:6.2f} s   gateway CPU {seconds:6.2f} s   "
+        f"live p50 {live[49] * 1000:7.1f} ms  p99 {live[98] * 1000:7.1f} ms  ({len(receiver.times)} messages)"
+    )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--devices", type=int, default=5000)
+    parser.add_argument("--missed", type=int, default=10)
+    chosen = parser.parse_args()
+    uvloop.run(main(chosen.devices, chosen.missed))
