@@ -168,6 +168,7 @@ def test_nobody_may_publish_deliveries_and_only_the_message_service_manages_stre
         publish = line.split("publish: [")[1].split("]")[0]
         assert "dlv" not in publish
         assert ("$JS.API.>" in publish) == (name == "message")
+        assert ('"log.>"' in publish) == (name in ("gateway", "message"))
         assert f"password: $NATS_PASSWORD_{name.upper()}" in line
         assert f'"_INBOX_{name}.>"' in line
 

@@ -7,14 +7,16 @@ that the highest wins whatever the order of arrival: a compare-and-max without a
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
-from push_workloads.common.cassandra import Cassandra, Statement, together
+from push_workloads.common.cassandra import RETRY_MS, Cassandra, Statement, together
 from push_workloads.common.cassandra_schema import Checks, opened
 from push_workloads.common.config import CassandraConfig
+from push_workloads.common.errors import Unavailable
 from push_workloads.message import cassandra_list, cassandra_pages
 from push_workloads.message.buckets import Bucket, Buckets
 from push_workloads.message.cassandra_list import ConversationList
@@ -39,6 +41,7 @@ MIGRATIONS: Final = (
     "CREATE TABLE IF NOT EXISTS {ks}.log_states (shard int, epoch text, seq bigint, PRIMARY KEY (shard, epoch))",
     *cassandra_list.MIGRATIONS,
 )
+LIST_SECONDS: Final = 8.0  # for all its reads: how many there are hangs on how the user talks
 _STATEMENTS: Final = {
     "message": """
         INSERT INTO {ks}.messages
@@ -87,7 +90,11 @@ class CassandraStore:
         return await self._pages.after(conversation, after, limit)
 
     async def conversations(self, user_id: str, after: Position | None, limit: int) -> list[Latest]:
-        return await self._conversations.page(user_id, after, limit)
+        try:
+            async with asyncio.timeout(LIST_SECONDS):
+                return await self._conversations.page(user_id, after, limit)
+        except TimeoutError as error:
+            raise Unavailable("the list takes too long now; try again", retry_after_ms=RETRY_MS) from error
 
     async def _write(self, bucket: Bucket, message: Message) -> None:
         _, *columns = message
