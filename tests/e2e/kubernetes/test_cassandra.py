@@ -48,4 +48,4 @@ async def test_replicas_share_a_managed_cassandra_which_may_move(place: Place, h
     after = place.get("pod", "chat-cassandra-0")
     assert after["metadata"]["uid"] != before["metadata"]["uid"]
     assert after["status"]["podIP"] != before["status"]["podIP"]
-    await eventually(logged_in)
+    await eventually(logged_in, within=60)

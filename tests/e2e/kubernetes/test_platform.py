@@ -21,7 +21,7 @@ RETAINED = {f"chat-{one}-data" for one in ("auth", "message", "push")} | {"data-
 
 async def test_clients_talk_to_each_other_through_the_services(place: Place, http: ClientSession) -> None:
     place.apply(SMALL)
-    place.kubectl("wait", "pcl/chat", "--for=condition=Ready", "--timeout=120s")
+    place.kubectl("wait", "pcl/chat", "--for=condition=Ready", "--timeout=240s")
     row = place.kubectl("get", "pcl").splitlines()[1].split()
     assert row[:5] == ["chat", "True", "2/2", "AllReady", "0.1.0"]
 
@@ -85,14 +85,14 @@ async def test_a_new_version_rolls_out_and_no_acknowledged_message_is_lost(place
     stop = asyncio.Event()
     sending = asyncio.create_task(sender.run(stop))
     try:
-        await eventually(lambda: len(sender.acked) > 20)
+        await eventually(lambda: len(sender.acked) > 20, within=60)
         place.change({"version": NEXT_VERSION})
         await asyncio.to_thread(place.until_ready)
         begun = len(sender.acked)
-        await eventually(lambda: len(sender.acked) > begun + 20)
+        await eventually(lambda: len(sender.acked) > begun + 20, within=60)
     finally:
         stop.set()
-        await asyncio.wait_for(sending, 30)
+        await asyncio.wait_for(sending, 60)
     after = {name for component in COMPONENTS for name in place.pods(component)}
     assert {name for name in before & after if "nats" not in name and "valkey" not in name} == set()
     images = {pod["spec"]["containers"][0]["image"] for pod in place.pods("gateway").values()}
@@ -112,7 +112,7 @@ async def test_a_new_version_rolls_out_and_no_acknowledged_message_is_lost(place
                 return found
             query = f"?limit=100&before={page['next']}"
 
-    await eventually(lambda: _holds(kept, sender.acked))
+    await eventually(lambda: _holds(kept, sender.acked), within=60)
 
 
 async def _holds(kept: Callable[[], Awaitable[list[tuple[str, str]]]], acked: dict[str, str]) -> bool:
