@@ -64,6 +64,9 @@ class CatchUp:
             reader.send_away()  # else it would stay behind for ever, without a word
             raise
 
+    def count(self, reason: str) -> None:
+        self.refused[reason] = self.refused.get(reason, 0) + 1
+
     async def _position(self, reader: Reader, session: Session, channel: Channel, request: Recover) -> None:
         head = self._hub.known_head(channel)
         if head is None:
@@ -73,7 +76,7 @@ class CatchUp:
         if place is not None and (place.epoch != self._hub.epoch or place.seq != head):
             page, reason = await self._patiently(lambda: self._look(channel, place, place.seq < head))
         if reason is not None:
-            self.refused[reason] = self.refused.get(reason, 0) + 1
+            self.count(reason)
         reader.perform_paced(session.positioned(request.behind, head, place, reason))
         if reason is None:
             await self._pass(reader, session, channel, request.behind, 0, page)

@@ -29,7 +29,9 @@ from push_workloads.gateway.frames import Place
 from push_workloads.gateway.recovery import NO_CURSOR
 from push_workloads.gateway.session import Start, Who
 
-BATCH: Final = 500
+BATCH: Final = 100
+DOWN_SECONDS: Final = 4.0  # Redis fails for so long: devices are served without
+RETRY_SECONDS: Final = 0.05
 TELL_SECONDS: Final = 2.0
 TELL_TRIES: Final = 3
 TELLS_AT_ONCE: Final = 32
@@ -103,6 +105,7 @@ class Devices:
         self._instance = instance
         self._queue: deque[_Entry | _Leave] = deque()
         self._wake = asyncio.Event()
+        self._failing_since: float | None = None
         self._entering: dict[tuple[str, str], int] = {}  # with the highest number that was told meanwhile
         self._tells = asyncio.Semaphore(TELLS_AT_ONCE)
         self.log_end = 0
@@ -144,10 +147,21 @@ class Devices:
             batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
             try:
                 await self._exchange(batch)
+                self._failing_since = None
             except Unavailable:
-                _log.warning("devices cannot be looked up: Redis does not answer")
-                self._give_up([*batch, *self._queue])
-                self._queue.clear()
+                self._queue.extendleft(reversed(batch))
+                await self._failed()
+
+    async def _failed(self) -> None:
+        """One failure may be this process's own: thousands of handshakes at once make any answer late."""
+        now = asyncio.get_running_loop().time()
+        if self._failing_since is None:
+            self._failing_since = now
+        if now - self._failing_since < DOWN_SECONDS:
+            return await asyncio.sleep(RETRY_SECONDS)
+        _log.warning("devices cannot be looked up: Redis does not answer")
+        self._give_up()
+        return None
 
     async def verify(self, connections: Connections, displace: Displace) -> None:
         """After a time without the bus: finds the devices that connected elsewhere meanwhile."""
@@ -199,12 +213,13 @@ class Devices:
         if not entry.done.done():
             entry.done.set_result(Entered(-1 if newest > number else number, _start(cursor, since)))
 
-    def _give_up(self, batch: Iterable[_Entry | _Leave]) -> None:
-        for one in batch:
+    def _give_up(self) -> None:
+        for one in self._queue:
             if isinstance(one, _Entry):
                 self._entering.pop((one.who.user_id, one.who.device_id), None)
                 if not one.done.done():
                     one.done.set_result(NOT_KNOWN)
+        self._queue.clear()
 
     async def _tell(self, gateway: str, notice: Notice) -> None:
         """A gateway that is cut off from the bus looks for itself when it is back (`verify`)."""

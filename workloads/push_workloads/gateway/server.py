@@ -416,6 +416,8 @@ class Socket(WSListener):
         """Asks where the device goes on and where the inbox ends, until the log answers or the session's tick gives
         up."""
         start = (await entered).start if self.who.resumes else None
+        if isinstance(start, str):
+            self._gateway.catchup.count(start)
         while not self._closing:
             try:
                 head = self._gateway.hub.known_head(channel)
