@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+from contextlib import suppress
 from typing import Any
 
 from websockets.asyncio.client import connect
-from websockets.exceptions import WebSocketException
+from websockets.exceptions import ConnectionClosed, WebSocketException
 
 RETRY_SECONDS = 0.2
 
@@ -36,9 +37,13 @@ class Sender:
                                 "type": "send_message", "id": str(number), "recipient_id": self._recipient,
                                 "content": f"message {number}", "dedup_id": secrets.token_hex(12),
                             }  # fmt: skip
-                        await socket.send(json.dumps(pending))
-                        if await self._acknowledged(socket, pending):
-                            pending = None
+                        try:
+                            await socket.send(json.dumps(pending))
+                            if await self._acknowledged(socket, pending):
+                                pending = None
+                        except ConnectionClosed:
+                            await self._rest(socket)  # what came before the close is still to be read
+                            raise
             except (OSError, WebSocketException, TimeoutError) as error:
                 self.closes.append(getattr(getattr(error, "rcvd", None), "code", 0))
                 await asyncio.sleep(RETRY_SECONDS)
@@ -47,9 +52,17 @@ class Sender:
         async with asyncio.timeout(10):
             while True:
                 frame = json.loads(await socket.recv())
-                if frame["type"] == "reconnect":
-                    self.told.append(frame["reason"])
+                self._note(frame)
                 if frame.get("id") == sent["id"]:
                     if frame["type"] == "ack":
                         self.acked[sent["content"]] = frame["message_id"]
                     return bool(frame["type"] == "ack")
+
+    async def _rest(self, socket: Any) -> None:
+        with suppress(ConnectionClosed):
+            while True:
+                self._note(json.loads(await socket.recv()))
+
+    def _note(self, frame: dict[str, Any]) -> None:
+        if frame["type"] == "reconnect":
+            self.told.append(frame["reason"])
