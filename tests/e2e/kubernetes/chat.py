@@ -56,7 +56,9 @@ class Sender:
                 if frame.get("id") == sent["id"]:
                     if frame["type"] == "ack":
                         self.acked[sent["content"]] = frame["message_id"]
-                    return bool(frame["type"] == "ack")
+                        return True
+                    await asyncio.sleep(frame.get("retry_after_ms", 0) / 1000)  # or it is closed for abuse, 4400
+                    return False
 
     async def _rest(self, socket: Any) -> None:
         with suppress(ConnectionClosed):
