@@ -69,6 +69,10 @@ class BareCluster:
         within(READY_SECONDS, lambda: " Ready" in self._kubectl("get", "nodes"))
         self._kubectl("-n", "kube-system", "rollout", "status", "deployment/coredns", f"--timeout={READY_SECONDS:.0f}s")
 
+    def share(self) -> None:
+        """For whoever starts one now, as long as this one runs."""
+        self._shared.touch()
+
     def load(self, image: str, archive: Path) -> None:
         self._ctr("images", "import", str(archive))
 
@@ -81,10 +85,6 @@ class BareCluster:
         self._lock.close()
 
     # ------------------------------------------------------------------------------------------------------------------
-
-    def share(self) -> None:
-        """For whoever starts one now, as long as this one runs."""
-        self._shared.touch()
 
     def _only_one(self) -> bool:
         """Waits for another run to end. False when there is one to be shared."""

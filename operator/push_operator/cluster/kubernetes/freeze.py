@@ -9,10 +9,10 @@ _HAS_REPLICA_SET = "deployment.kubernetes.io/revision"  # annotation of the depl
 
 
 def frozen(wanted: Object, live: Object | None) -> Object:
-    """Paused as soon as the ReplicaSet is there: a paused Deployment still scales, and a stray `kubectl set image`, or
-    another rendering by a newer operator, replaces no pod and cuts no socket."""
+    """Gateways are paused as soon as their ReplicaSet is there: a paused Deployment still scales, and a stray `kubectl set
+    image`, or another rendering by a newer operator, replaces no pod and cuts no socket. A claim keeps its size: it can
+    only grow, by hand, and to ask for less than there is would be refused."""
     if wanted["kind"] == VOLUME_CLAIMS.kind and live is not None:
-        # Its size can only grow, by hand: to ask for less than there is would be refused.
         return {**wanted, "spec": {**wanted["spec"], "resources": {"requests": live["spec"]["resources"]["requests"]}}}
     if wanted["kind"] != DEPLOYMENTS.kind or wanted["metadata"]["labels"].get(COMPONENT) not in BY_REVISION:
         return wanted
