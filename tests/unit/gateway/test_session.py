@@ -77,7 +77,7 @@ BAD = [
     ('{"type":1}', "bad_frame", "str"),
     ('{"type":"watch","user_ids":[]}', "unknown_type", "watch"),
     ('{"type":"Ping"}', "unknown_type", "Ping"),
-    ('{"type":"send_message"}', "bad_frame", "recipient_id"),
+    ('{"type":"send_message","content":1}', "bad_frame", "recipient_id"),
     ('{"type":"send_message","recipient_id":"bob"}', "bad_frame", "content"),
     ('{"type":"send_message","recipient_id":7,"content":1}', "bad_frame", "$.recipient_id"),
     ('{"type":"send_message","recipient_id":"","content":1}', "bad_frame", "$.recipient_id"),

@@ -10,6 +10,7 @@ from msgspec import Meta, Raw, Struct
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
 DedupId = Annotated[str, Meta(min_length=16, max_length=128)]
 UserId = Annotated[str, Meta(min_length=1, max_length=128)]
+Channel = Annotated[str, Meta(min_length=1, max_length=160)]
 MessageId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+\Z")]
 Kind = Literal["text", "edit", "delete", "reaction"]
 
@@ -38,15 +39,20 @@ class Options(Struct, kw_only=True):
     retry: bool = False
 
 
-class Direct(Options, kw_only=True):
-    """A message to one user."""
+class Outgoing(Options, kw_only=True):
+    """A message to one user, or to a group or topic."""
 
-    recipient_id: UserId
+    recipient_id: UserId | None = None
+    channel: Channel | None = None
     content: Raw
 
 
-def unusable(message: Direct) -> str | None:
+def unusable(message: Outgoing) -> str | None:
     """In words why this message is not taken, beyond what the types say."""
+    if (message.recipient_id is None) == (message.channel is None):
+        return "one of the fields `recipient_id` and `channel` is required"
+    if message.channel is not None and message.channel.startswith("user:"):
+        return "channel: a group or a topic; for a user, say `recipient_id`"
     if message.kind != "text" and message.ref is None:
         return f"ref: required with kind {message.kind}: the message_id that it is about"
     if too_deep(bytes(message.content)):

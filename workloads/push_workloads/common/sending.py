@@ -3,7 +3,7 @@ whether what the log has under the same id is the same.
 
 A direct message is two copies, one for each inbox. The recipient's goes first; the sender's names its twin; the ack
 follows both. So a crash between the two leaves a message that was never acknowledged, and sending it again completes
-it.
+it. A message to a group or topic is one copy, in that channel: everything of the second step, without a first.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import msgspec
 from msgspec import Raw, Struct
 
 from push_workloads.common.ids import message_id_of, uuid7
-from push_workloads.common.outgoing import Direct
-from push_workloads.common.subjects import inbox_subject
+from push_workloads.common.outgoing import Outgoing
+from push_workloads.common.subjects import channel_subject, inbox_subject
 
 TO_RECIPIENT: Final = 0
 TO_SENDER: Final = 1
@@ -76,7 +76,7 @@ class Send:
     )
 
     def __init__(
-        self, user_id: str, own: str, recipient: str, frame: Direct, message_id: str, deadline: float, sent_at: int
+        self, user_id: str, own: str, recipient: str, frame: Outgoing, message_id: str, deadline: float, sent_at: int
     ) -> None:
         self.user_id = user_id
         self.own = own
@@ -91,9 +91,13 @@ class Send:
 
     def publication(self) -> Publish:
         """The copy that is due at this stage."""
+        hint = _encode(self.frame.push) if self.frame.push is not None else None
         if self.stage == TO_RECIPIENT:
-            hint = _encode(self.frame.push) if self.frame.push is not None else None
             return Publish(self.message_id, self.recipient, self._payload(self.user_id, None), None, hint)
+        if self.frame.channel is not None:
+            # All members see the dedup_id: it is no secret, it counts for its sender alone.
+            payload = self._payload(self.frame.channel, self.frame.dedup_id)
+            return Publish(self.message_id, self.own, payload, None, hint)
         twin = None if self.own == self.recipient else self.recipient
         payload = self._payload(self.frame.recipient_id, self.frame.dedup_id)
         return Publish(self.message_id, self.own, payload, twin)
@@ -104,39 +108,38 @@ class Send:
             return False
         return bytes(stored.content) == bytes(self.frame.content) or _equal(stored.content, self.frame.content)
 
-    def _payload(self, conversation: str, dedup_id: str | None) -> bytes:
+    def _payload(self, conversation: str | None, dedup_id: str | None) -> bytes:
         frame = self.frame
         more = b""
+        if frame.recipient_id is not None:
+            more += b'"recipient_id":%b,' % _encode(frame.recipient_id)
         if dedup_id is not None:
             more += b'"dedup_id":%b,' % _encode(dedup_id)
         if frame.ref is not None:
             more += b'"ref":%b,' % _encode(frame.ref)
-        return (
-            b'{"message_id":"%b","from":%b,"recipient_id":%b,"conversation":%b,"kind":"%b",%b"content":%b,"sent_at":%d}'
-            % (
-                self.message_id.encode(),
-                _encode(self.user_id),
-                _encode(frame.recipient_id),
-                _encode(conversation),
-                frame.kind.encode(),
-                more,
-                bytes(frame.content),
-                self.sent_at,
-            )
+        return b'{"message_id":"%b","from":%b,"conversation":%b,"kind":"%b",%b"content":%b,"sent_at":%d}' % (
+            self.message_id.encode(),
+            _encode(self.user_id),
+            _encode(conversation),
+            frame.kind.encode(),
+            more,
+            bytes(frame.content),
+            self.sent_at,
         )
 
 
-def begin(user_id: str, own: str, frame: Direct, deadline: float, wall_ms: int, entropy: bytes) -> Send:
-    """A send from a frame; `deadline` is on the monotonic clock.
+def begin(user_id: str, own: str, frame: Outgoing, deadline: float, wall_ms: int, entropy: bytes) -> Send:
+    """A send from a frame that is not `unusable`; `own`: the subject of the sender's inbox; `deadline` is on the
+    monotonic clock.
 
-    Raises BadId when the recipient is not a well-formed user id.
+    Raises BadId when its target is not well-formed.
     """
-    recipient = inbox_subject(frame.recipient_id)
-    if frame.dedup_id is None:
-        message_id = uuid7(wall_ms, entropy)
-    else:
-        message_id = message_id_of(user_id, recipient, frame.dedup_id)
-    return Send(user_id, own, recipient, frame, message_id, deadline, wall_ms)
+    target = channel_subject(frame.channel) if frame.channel is not None else inbox_subject(frame.recipient_id or "")
+    if frame.channel is not None:
+        own = target
+    dedup_id = frame.dedup_id
+    message_id = uuid7(wall_ms, entropy) if dedup_id is None else message_id_of(user_id, target, dedup_id)
+    return Send(user_id, own, target, frame, message_id, deadline, wall_ms)
 
 
 def _equal(first: Raw, second: Raw) -> bool:

@@ -13,6 +13,8 @@ MAX_ID_BYTES = 128
 _PLAIN = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
 _ESCAPE = re.compile(rb"[^A-Za-z0-9_-]")
 _UNESCAPE = re.compile(rb"=([0-9A-F]{2})")
+_LETTERS = {"user": "u.", "group": "g.", "topic": "t."}
+_KINDS = {letter: f"{kind}:" for kind, letter in _LETTERS.items()}
 
 
 class BadId(ValueError):
@@ -49,6 +51,27 @@ def inbox_subject(user_id: str) -> str:
     return "u." + token(user_id)
 
 
+def group(group_id: str) -> str:
+    """The channel of a group, as clients see it."""
+    return f"group:{group_id}"
+
+
+def channel_subject(channel: str) -> str:
+    """The subject of a channel by the name that clients use: `user:<id>`, `group:<id>` or `topic:<name>`.
+
+    Raises BadId when it is none of these, or the id is not well-formed.
+    """
+    kind, colon, identifier = channel.partition(":")
+    if not colon or kind not in _LETTERS:
+        raise BadId("a channel is user:ID, group:ID or topic:NAME")
+    return _LETTERS[kind] + token(identifier)
+
+
+def channel_name(subject: str) -> str:
+    """The channel that `channel_subject` made this of."""
+    return _KINDS[subject[:2]] + identifier(subject[2:])
+
+
 def shard_of(channel_subject: str, shards: int) -> int:
     """Which log a channel lives in. The count is fixed for the life of a cluster: changing it would move channels."""
     return zlib.crc32(channel_subject.encode("ascii")) % shards if shards > 1 else 0
@@ -64,3 +87,14 @@ def log_subject(channel_subject: str, shards: int) -> str:
 
 def delivery_subject(channel_subject: str) -> str:
     return "dlv." + channel_subject
+
+
+def ephemeral_subject(channel_subject: str) -> str:
+    """Where what is not stored is told to the readers of a channel: typing, receipts, presence. Each message there is a
+    whole frame. Whoever reads a channel watches `*.<channel subject>`: one interest for what is logged and what is not.
+    """
+    return "eph." + channel_subject
+
+
+def reading_subject(channel_subject: str) -> str:
+    return "*." + channel_subject

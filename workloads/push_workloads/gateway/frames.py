@@ -8,14 +8,14 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from push_workloads.common.outgoing import Direct, Id
+from push_workloads.common.outgoing import Id, Outgoing
 from push_workloads.gateway.codes import BAD_FRAME, UNKNOWN_TYPE
 
 MAX_CHANNELS: Final = 512  # of one `resume`
 
 
-class SendMessage(Direct, tag_field="type", tag="send_message"):
-    """A Direct as a frame."""
+class SendMessage(Outgoing, tag_field="type", tag="send_message"):
+    """An Outgoing as a frame."""
 
 
 class Received(Struct, tag_field="type", tag="received"):

@@ -238,6 +238,8 @@ class Session:
         refusal = unusable(frame)
         if refusal:
             return self._fault(now, codes.BAD_FRAME, refusal, frame.id)
+        if frame.channel is not None:
+            return self._blame([self._refuse(frame.channel, frame.id)], now)
         # Conversations are ordered by time: two messages of one socket in the same millisecond keep their order.
         self._sent_at = max(self._sent_at + 1, wall_ms)
         try:

@@ -9,7 +9,7 @@ from msgspec.structs import asdict
 
 from push_workloads.common.errors import BadRequest, PushError, Unavailable
 from push_workloads.common.http import Call, Route
-from push_workloads.common.outgoing import Direct, Options, UserId
+from push_workloads.common.outgoing import Options, Outgoing, UserId
 from push_workloads.common.sending import Send
 from push_workloads.message.sender import Sender
 
@@ -59,7 +59,7 @@ def send_route(sender: Sender, max_bytes: int) -> Route:
         refused = [one for one in sent if isinstance(one, PushError)]
         if refused and (asked.recipients is UNSET or _nothing_answers(refused, len(sent))):
             raise refused[0]
-        results = [_outcome(message.recipient_id, one) for message, one in zip(messages, sent, strict=True)]
+        results = [_outcome(message.recipient_id or "", one) for message, one in zip(messages, sent, strict=True)]
         return Outcomes(results, asked.id, asked.dedup_id)
 
     return Route(
@@ -74,7 +74,7 @@ def send_route(sender: Sender, max_bytes: int) -> Route:
     )
 
 
-def directs(asked: NewMessage) -> list[Direct]:
+def directs(asked: NewMessage) -> list[Outgoing]:
     """One message for each recipient. Raises BadRequest."""
     one = [] if isinstance(asked.recipient_id, UnsetType) else [asked.recipient_id]
     many = [] if isinstance(asked.recipients, UnsetType) else asked.recipients
@@ -84,7 +84,7 @@ def directs(asked: NewMessage) -> list[Direct]:
     if len(set(recipients)) < len(recipients):
         raise BadRequest("recipients: each only once")
     options = {name: value for name, value in asdict(asked).items() if name in Options.__struct_fields__}
-    return [Direct(recipient_id=recipient, content=asked.content, **options) for recipient in recipients]
+    return [Outgoing(recipient_id=recipient, content=asked.content, **options) for recipient in recipients]
 
 
 def _nothing_answers(refused: list[PushError], asked: int) -> bool:

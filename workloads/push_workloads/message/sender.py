@@ -11,7 +11,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter
 
 from push_workloads.common.errors import BadRequest, Conflict, PushError, RateLimited, Unavailable
-from push_workloads.common.outgoing import Direct, unusable
+from push_workloads.common.outgoing import Outgoing, unusable
 from push_workloads.common.sending import (
     AWAY,
     CONFLICT,
@@ -42,7 +42,7 @@ class Sender:
     def open(self, log: Log) -> None:
         self._log = log
 
-    async def send(self, user_id: str, messages: Sequence[Direct]) -> list[Send | PushError]:
+    async def send(self, user_id: str, messages: Sequence[Outgoing]) -> list[Send | PushError]:
         """Sends the same content to each recipient; what became of each, in their order.
 
         Raises BadRequest, RateLimited or Unavailable when nothing was sent to anyone.
@@ -56,7 +56,7 @@ class Sender:
         finally:
             self._running -= 1
 
-    def _admit(self, user_id: str, messages: Sequence[Direct]) -> Log:
+    def _admit(self, user_id: str, messages: Sequence[Outgoing]) -> Log:
         first = messages[0]
         refusal = unusable(first)
         if refusal:
@@ -71,13 +71,13 @@ class Sender:
             raise RateLimited("too many messages", retry_after_ms=wait)
         return self._log
 
-    async def _one(self, log: Log, user_id: str, message: Direct, sent_at: int) -> Send | PushError:
+    async def _one(self, log: Log, user_id: str, message: Outgoing, sent_at: int) -> Send | PushError:
         outcome = await _sent(log, user_id, message, sent_at)
         self._outcomes.labels(outcome.code if isinstance(outcome, PushError) else "ok").inc()
         return outcome
 
 
-async def _sent(log: Log, user_id: str, message: Direct, sent_at: int) -> Send | PushError:
+async def _sent(log: Log, user_id: str, message: Outgoing, sent_at: int) -> Send | PushError:
     try:
         send = begin(user_id, inbox_subject(user_id), message, 0.0, sent_at, os.urandom(10))
         async with asyncio.timeout(ANSWER_SECONDS):

@@ -1,0 +1,93 @@
+"""What gateways ask the message service over the bus, and its answers: JSON both ways. Pure.
+
+The message service answers in a queue group, so any replica does. It may be away: then gateways go on with what they
+know, or wait; messages flow without it. An answer is the struct named here, or a `Failure`.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from msgspec import Struct
+
+from push_workloads.common.changes import Role
+
+QUEUE: Final = "message"
+MEMBERSHIPS: Final = "svc.message.memberships"  # UserAsked → Memberships
+TOPIC: Final = "svc.message.topic"  # TopicAsked → TopicRights
+BLOCKS: Final = "svc.message.blocks"  # UserAsked → Blocks
+RECEIPTS: Final = "svc.message.receipts"  # Reports → Done, once all of them are stored
+
+# Told by the message service to all gateways: what they keep of these answers is void.
+BLOCKS_CHANGED: Final = "ctl.blocks."  # + token of the user who blocks
+TOPICS_CHANGED: Final = "ctl.topics"
+
+MAX_REPORTS: Final = 500
+
+
+class Failure(Struct, tag_field="answer", tag="failure"):
+    """As in an error answer over HTTP."""
+
+    code: str
+    message: str
+    retry_after_ms: int | None = None
+
+
+class UserAsked(Struct):
+    user_id: str
+
+
+class Membership(Struct):
+    """A group that a user is in: since the message `seq` of its log, under that epoch of its shard."""
+
+    group_id: str
+    role: Role
+    epoch: str
+    seq: int
+    members: int
+
+
+class Memberships(Struct, tag_field="answer", tag="memberships"):
+    groups: list[Membership]
+
+
+class TopicAsked(Struct):
+    user_id: str
+    topic: str  # the name alone, without "topic:"
+
+
+class TopicRights(Struct, tag_field="answer", tag="topic"):
+    """`for_everyone`: the same for all users, so it may be kept for the topic."""
+
+    read: bool
+    write: bool
+    for_everyone: bool
+
+
+class Blocks(Struct, tag_field="answer", tag="blocks"):
+    """The users from whom this one takes no direct messages."""
+
+    user_ids: list[str]
+
+
+class Report(Struct, omit_defaults=True):
+    """This user's device holds, or the user has read, everything on the channel up to `seq`. `conversation`: with which
+    other user, on an inbox; a `delivered` on an inbox names each sender it concerns."""
+
+    kind: Literal["delivered", "read"]
+    user_id: str
+    channel: str
+    epoch: str
+    seq: int
+    conversation: str | None = None
+
+
+class Reports(Struct):
+    reports: list[Report]
+
+
+class Done(Struct, tag_field="answer", tag="done"):
+    """It is stored."""
+
+
+Answer = Failure | Memberships | TopicRights | Blocks | Done
