@@ -1,7 +1,8 @@
 """NATS and Valkey, when the operator runs them: their configuration and the rights of each workload on the bus.
 
-Nobody publishes to `dlv.>`: only the log does, by republishing what it stored. Only the message service manages
-streams. Each has its own inbox prefix, so that no workload can read another's answers.
+Nobody publishes to `dlv.>`: only the log does, by republishing what it stored. Gateways watch `*.<channel>`: what is
+logged (`dlv.`) and what is only told (`eph.`). Only the message service manages streams, and answers questions. Each has
+its own inbox prefix, so that no workload can read another's answers.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ SYNC_INTERVAL_SECONDS = 1  # what an acknowledged message may wait for the disk;
 _RIGHTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     # service: what it may publish, what it may subscribe besides its own inbox
     "gateway": (("log.>", "$JS.API.STREAM.MSG.GET.*", "$JS.API.DIRECT.GET.*", "$JS.API.STREAM.INFO.*",
-                 "ctl.gateway.*", "_INBOX_gateway.>"), ("dlv.>", "ctl.gateway.*")),
-    "message": (("log.>", "$JS.API.>", "$JS.ACK.>", "push.>"), ()),
+                 "svc.message.*", "eph.>", "ctl.gateway.*", "_INBOX_gateway.>"),
+                ("*.u.*", "*.g.*", "*.t.*", "ctl.blocks.*", "ctl.topics", "ctl.gateway.*")),
+    "message": (("log.>", "$JS.API.>", "$JS.ACK.>", "push.>", "eph.>", "ctl.blocks.*", "ctl.topics",
+                 "_INBOX_gateway.>"), ("svc.message.*",)),
     "push": (("$JS.API.CONSUMER.INFO.PUSH.push", "$JS.API.CONSUMER.CREATE.PUSH.push.>",
               "$JS.API.CONSUMER.MSG.NEXT.PUSH.push", "$JS.ACK.PUSH.push.>"), ()),
 }  # fmt: skip

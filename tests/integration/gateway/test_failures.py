@@ -19,8 +19,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from push_workloads.common.presence_keys import gid_of
+from push_workloads.gateway.actions import Cursor
 from push_workloads.gateway.cursors import CursorWriter
-from push_workloads.gateway.session import Cursor
 
 
 @pytest.fixture

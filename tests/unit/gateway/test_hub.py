@@ -12,7 +12,7 @@ from push_workloads.common.errors import Unavailable
 from push_workloads.common.tasks import Spawner, beside
 from push_workloads.gateway import hub
 from push_workloads.gateway.hub import Channel, Hub
-from push_workloads.gateway.recovery import Delivered, Entry
+from push_workloads.gateway.recovery import Delivered, Entry, LogState, Told
 
 
 class MemoryLog:
@@ -62,8 +62,13 @@ class Member:
         self.seqs: list[int] = []
         self.closed: int | None = None
 
-    def deliver(self, message: Delivered) -> None:
+        self.heard: list[bytes] = []
+
+    def deliver(self, channel: str, message: Delivered) -> None:
         self.seqs.append(message.seq)
+
+    def told(self, channel: str, told: Told) -> None:
+        self.heard.append(told.frame)
 
     def send_away(self) -> None:
         self.closed = 1012
@@ -75,7 +80,7 @@ class Bench:
         self.interests = Interests()
         self.spawner = Spawner()
         self.hub = Hub(self.interests, self.log, self.spawner)
-        self.hub.set_epoch("e1")
+        self.hub.set_state(0, LogState("e1", 1, 1))
 
     def join(self, member: Member) -> Channel:
         return self.hub.join(member, "user:ann", "u.ann")
@@ -163,7 +168,7 @@ async def test_a_reset_while_a_gap_is_read_ends_the_reading() -> None:
     bench.log.append(6)
     bench.hub.arrived(*bench.log.append(7))
     await asyncio.sleep(0)
-    bench.hub.set_epoch("e2")
+    bench.hub.set_state(0, LogState("e2", 1, 1))
     await bench.settle()
     assert (member.seqs, member.closed, bench.hub.known_head(channel)) == ([], 1012, None)
 
@@ -181,9 +186,9 @@ async def test_a_log_that_is_behind_what_was_delivered_sends_the_clients_away() 
 async def test_another_epoch_sends_everyone_away_and_names_itself_from_then_on() -> None:
     bench, member = Bench(), Member()
     channel = bench.join(member)
-    bench.hub.set_epoch("e1")
+    bench.hub.set_state(0, LogState("e1", 1, 1))
     assert member.closed is None
-    bench.hub.set_epoch("e2")
+    bench.hub.set_state(0, LogState("e2", 1, 1))
     assert member.closed == 1012
     assert b'"epoch":"e2"' in channel.head
 
@@ -192,7 +197,7 @@ async def test_a_channel_is_watched_once_and_until_the_last_leaves() -> None:
     bench, first, second = Bench(), Member(), Member()
     channel = bench.join(first)
     assert bench.join(second) is channel
-    assert list(bench.interests.watched.values()) == ["dlv.u.ann"]
+    assert list(bench.interests.watched.values()) == ["*.u.ann"]
     bench.hub.leave(first, channel)
     bench.hub.leave(first, channel)
     assert bench.hub.channels == 1
@@ -207,3 +212,12 @@ async def test_where_a_second_socket_starts_is_known_from_the_first() -> None:
     await bench.hub.ask_head(channel)
     bench.hub.arrived(*bench.log.append(7))
     assert bench.hub.known_head(bench.join(Member())) == 7
+
+
+async def test_what_is_not_stored_passes_by_also_while_a_gap_is_filled() -> None:
+    bench, member = Bench(), Member()
+    bench.join(member)
+    for payload in (b'{"type":"typing","from":"bob","state":"start"}', b"[]", b'{"from":"bob"}', b"nonsense"):
+        bench.hub.passed_by(b"eph.u.ann", payload)
+        bench.hub.passed_by(b"eph.u.nobody", payload)
+    assert member.heard == [b'{"type":"typing","from":"bob","state":"start"}']

@@ -14,23 +14,15 @@ from msgspec import Raw
 from push_workloads.common.ids import message_id_of
 from push_workloads.common.outgoing import too_deep
 from push_workloads.common.sending import SEND_SECONDS, Find, Publish, Stored
-from push_workloads.gateway.frames import message_frame, message_head
+from push_workloads.gateway.actions import Action, AskBlocks, AskGroups, Close, Cursor, Limits, Ping, Start, Who
+from push_workloads.gateway.frames import logged_frame, message_head
+from push_workloads.gateway.joining import JOIN_SECONDS, MAX_EARLY_FRAMES, Joining
+from push_workloads.gateway.manners import FAULTS_TO_CLOSE
+from push_workloads.gateway.outbox import MAX_SENDS_IN_FLIGHT
 from push_workloads.gateway.recovery import Delivered
-from push_workloads.gateway.session import (
-    FAULTS_TO_CLOSE,
-    JOIN_SECONDS,
-    MAX_EARLY_FRAMES,
-    MAX_SENDS_IN_FLIGHT,
-    Action,
-    Close,
-    Cursor,
-    Joining,
-    Limits,
-    Ping,
-    Session,
-    Who,
-)
+from push_workloads.gateway.session import At, Session
 
+INBOX = "user:ann"
 WALL = 1_700_000_000_000
 KEY = "a-random-dedup-id"
 GENEROUS = Limits(heartbeat_s=25, max_frame_bytes=4096, frames_per_second=1000, burst=10_000)
@@ -41,14 +33,39 @@ def who(ends_at: float = 1e9) -> Who:
 
 
 def opened(limits: Limits = GENEROUS, *, head: int = 10, ends_at: float = 1e9) -> Session:
-    session, actions = Joining(who(ends_at), limits, 0.0).welcome("e1", head, 0.0, WALL, bytes(10))
+    session, actions = Joining(who(ends_at), limits, 0.0).welcome("e1", head, at(0.0))
     assert [decoded["type"] for decoded in sent(actions)] == ["welcome"]
+    assert isinstance(one(actions, AskGroups), AskGroups)
     return session
 
 
+def at(now: float = 1.0, wall_ms: int = WALL, entropy: bytes = bytes(range(10))) -> At:
+    return At(now, wall_ms, entropy)
+
+
 def says(session: Session | Joining, frame: Any, now: float = 1.0) -> list[Action]:
+    """The actions; whether a recipient blocks the user is answered at once: no."""
     text = frame if isinstance(frame, str) else json.dumps(frame)
-    return list(session.on_frame(text, now, WALL, bytes(range(10))))
+    return allowing(session, session.on_frame(text, at(now)))
+
+
+def allowing(session: Session | Joining, actions: Iterable[Action]) -> list[Action]:
+    made: list[Action] = []
+    for action in actions:
+        if isinstance(action, AskBlocks) and isinstance(session, Session):
+            made += session.allowed(action.message_id)
+        else:
+            made.append(action)
+    return made
+
+
+def passed(session: Session, message: Delivered, channel: str = INBOX) -> list[Action]:
+    return list(session.deliver(channel, message))
+
+
+def welcomed(joining: Joining, head: int = 10, now: float = 1.0, start: Start = None) -> tuple[Session, list[Action]]:
+    session, actions = joining.welcome("e1", head, at(now), start)
+    return session, allowing(session, actions)
 
 
 def sent(actions: Iterable[Action]) -> list[dict[str, Any]]:
@@ -199,13 +216,13 @@ def test_a_direct_message_is_the_recipients_copy_then_ours_then_the_ack_in_its_p
         "content": {"a": 1},
         "sent_at": WALL,
     }
-    ours = one(session.published(theirs.message_id, 40, duplicate=False), Publish)
+    ours = one(session.published(theirs.message_id, "e1", 40, duplicate=False), Publish)
     assert (ours.subject, ours.twin) == ("u.ann", "u.bob")
     assert json.loads(ours.payload) == json.loads(theirs.payload) | {"conversation": "bob", "dedup_id": KEY}
 
-    assert list(session.published(ours.message_id, 12, duplicate=False)) == []  # 11 was not delivered yet
-    assert session.deliver(message(11)) == message(11).frame
-    ack = session.deliver(message(12, ours.message_id))
+    assert list(session.published(ours.message_id, "e1", 12, duplicate=False)) == []  # 11 was not delivered yet
+    assert passed(session, message(11)) == [message(11).frame]
+    (ack,) = passed(session, message(12, ours.message_id))
     assert isinstance(ack, bytes)
     assert json.loads(ack) == {
         "type": "ack",
@@ -222,26 +239,26 @@ def test_a_direct_message_is_the_recipients_copy_then_ours_then_the_ack_in_its_p
 def test_the_delivery_of_our_copy_before_its_answer_is_the_ack() -> None:
     session = opened()
     theirs = one(send(session), Publish)
-    list(session.published(theirs.message_id, 11, duplicate=False))
-    ack = session.deliver(message(12, theirs.message_id))
+    list(session.published(theirs.message_id, "e1", 11, duplicate=False))
+    (ack,) = passed(session, message(12, theirs.message_id))
     assert isinstance(ack, bytes) and json.loads(ack)["seq"] == 12
-    assert list(session.published(theirs.message_id, 12, duplicate=False)) == []
+    assert list(session.published(theirs.message_id, "e1", 12, duplicate=False)) == []
 
 
 def test_the_hint_for_a_push_goes_with_the_recipients_copy_only() -> None:
     session = opened()
     theirs = one(send(session, push={"title": "Hi", "silent": True}), Publish)
     assert json.loads(theirs.hint) == {"title": "Hi", "silent": True}
-    assert one(session.published(theirs.message_id, 11, duplicate=False), Publish).hint is None
+    assert one(session.published(theirs.message_id, "e1", 11, duplicate=False), Publish).hint is None
 
 
 def repeated(content: Any, stored: Stored | None) -> list[Action]:
     session = opened()
     theirs = one(send(session, dedup_id=KEY, content=content), Publish)
-    find = one(session.published(theirs.message_id, 5, duplicate=True), Find)
+    find = one(session.published(theirs.message_id, "e1", 5, duplicate=True), Find)
     assert (find.subject, find.seq) == ("u.bob", 5)
-    return list(session.found(find.message_id, find.seq, stored)) + list(
-        session.published(theirs.message_id, 6, duplicate=True)
+    return list(session.found(find.message_id, "e1", find.seq, stored)) + list(
+        session.published(theirs.message_id, "e1", 6, duplicate=True)
     )
 
 
@@ -315,8 +332,8 @@ def test_every_send_ends_in_one_answer_and_acks_follow_every_lower_seq(data: st.
         move = data.draw(st.sampled_from(moves))
         actions: list[Action] = []
         if move == "answer":
-            message_id, at = waiting.pop(data.draw(st.integers(0, len(waiting) - 1)))
-            for action in session.published(message_id, 1000 if at < 0 else at, duplicate=False):
+            message_id, place = waiting.pop(data.draw(st.integers(0, len(waiting) - 1)))
+            for action in session.published(message_id, "e1", 1000 if place < 0 else place, duplicate=False):
                 if isinstance(action, Publish):
                     seq += 1
                     log.append((seq, message_id))
@@ -324,9 +341,8 @@ def test_every_send_ends_in_one_answer_and_acks_follow_every_lower_seq(data: st.
                 else:
                     actions.append(action)
         elif move == "deliver":
-            at, message_id = log.pop(0)
-            delivered = session.deliver(message(at, message_id))
-            actions += [delivered] if delivered is not None else []
+            place, message_id = log.pop(0)
+            actions += passed(session, message(place, message_id))
         elif seq < 30:
             seq += 1
             log.append((seq, "other"))
@@ -354,9 +370,9 @@ def test_depth_is_counted_as_a_reader_would(value: Any, more: int) -> None:
 
 def test_a_repeat_of_a_delivery_is_dropped() -> None:
     session = opened(head=10)
-    assert session.deliver(message(10)) is None
-    assert session.deliver(message(11)) == message(11).frame
-    assert session.deliver(message(11)) is None
+    assert passed(session, message(10)) == []
+    assert passed(session, message(11)) == [message(11).frame]
+    assert passed(session, message(11)) == []
 
 
 @pytest.mark.parametrize(("said", "kept"), [(5, 5), (10, 10), (11, 10), (2**60, 10)])
@@ -367,7 +383,7 @@ def test_a_cursor_is_clamped_to_what_was_sent(said: int, kept: int) -> None:
 
 def test_a_message_frame_is_json_whatever_the_names_are() -> None:
     head = message_head('user:"\\', "e")
-    assert json.loads(message_frame(head, 3, 2, b'{"content":1}')) == {
+    assert json.loads(logged_frame(head, 3, 2, b'{"content":1}')) == {
         "type": "message",
         "channel": 'user:"\\',
         "epoch": "e",
@@ -404,20 +420,20 @@ def test_what_arrives_before_the_welcome_comes_after_it_once_and_in_order() -> N
     joining = Joining(who(), GENEROUS, 0.0)
     assert says(joining, {"type": "ping", "id": "a"}) == []
     for seq in (9, 10, 11, 12):
-        assert joining.deliver(message(seq)) is None
-    session, actions = joining.welcome("e1", 10, 1.0, WALL, bytes(10))
+        assert list(joining.deliver(INBOX, message(seq))) == []
+    session, actions = welcomed(joining)
     frames = sent(actions)
     assert [frame["type"] for frame in frames] == ["welcome", "message", "message", "pong"]
     assert frames[0]["inbox"] == {"epoch": "e1", "seq": 10}
     assert [frame["seq"] for frame in frames[1:3]] == [11, 12]
-    assert session.delivered == 12
+    assert passed(session, message(12)) == []
 
 
 def test_two_messages_before_the_welcome_have_two_ids() -> None:
     joining = Joining(who(), GENEROUS, 0.0)
     for _ in range(2):
         says(joining, {"type": "send_message", "recipient_id": "bob", "content": 1})
-    _, actions = joining.welcome("e1", 0, 1.0, WALL, bytes(10))
+    _, actions = welcomed(joining, head=0)
     ids = {action.message_id for action in actions if isinstance(action, Publish)}
     assert len(ids) == 2
 

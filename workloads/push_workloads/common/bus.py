@@ -72,6 +72,11 @@ class DirectClient(Client):
         self._soon(b"".join((f"HPUB {subject} {reply} {len(headers)} {total}\r\n".encode(), headers, payload, b"\r\n")))
         return True
 
+    def tell(self, subject: str, payload: bytes) -> None:
+        """Publishes what may be lost, without waiting."""
+        if self.is_connected and self._pending_data_size <= MAX_PENDING_BYTES:
+            self._soon(b"".join((f"PUB {subject} {len(payload)}\r\n".encode(), payload, b"\r\n")))
+
     def drop_unsent(self) -> None:
         """Forgets what the socket has not taken: after a reconnect it would go out although its sender was told
         `unavailable`."""

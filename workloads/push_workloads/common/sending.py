@@ -15,7 +15,7 @@ from msgspec import Raw, Struct
 
 from push_workloads.common.ids import message_id_of, uuid7
 from push_workloads.common.outgoing import Outgoing
-from push_workloads.common.subjects import channel_subject, inbox_subject
+from push_workloads.common.subjects import channel_subject, inbox, inbox_subject
 
 TO_RECIPIENT: Final = 0
 TO_SENDER: Final = 1
@@ -88,6 +88,11 @@ class Send:
         self.seq = 0  # of the sender's copy, once the log has told it
         self.duplicate = False
         self.stage = TO_SENDER if own == recipient else TO_RECIPIENT
+
+    @property
+    def channel(self) -> str:
+        """Where its ack counts, as the sender sees it."""
+        return self.frame.channel if self.frame.channel is not None else inbox(self.user_id)
 
     def publication(self) -> Publish:
         """The copy that is due at this stage."""

@@ -12,10 +12,11 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, Protocol, TypeVar
 
 from push_workloads.common.errors import Unavailable
+from push_workloads.gateway.actions import Action, Recover
 from push_workloads.gateway.frames import Place
 from push_workloads.gateway.hub import Channel, Hub
-from push_workloads.gateway.recovery import EPOCH_CHANGED, Behind, Entry, LogState, judge, replay
-from push_workloads.gateway.session import Action, Recover, Session
+from push_workloads.gateway.recovery import EPOCH_CHANGED, Entry, LogState, judge, replay
+from push_workloads.gateway.session import Session
 
 READS_AT_ONCE: Final = 16
 READ_TRIES: Final = 6
@@ -28,7 +29,7 @@ class Pages(Protocol):
 
     async def after(self, channel: str, seq: int) -> list[Entry]: ...
 
-    async def state(self, channel: str | None = None) -> LogState | None: ...
+    async def state(self, shard: int) -> LogState | None: ...
 
 
 class Reader(Protocol):
@@ -56,8 +57,8 @@ class CatchUp:
         """Until the session is live again. When the log does not answer the client is sent away, to come back."""
         try:
             await self._position(reader, session, channel, request)
-            while (seq := session.wanted(request.behind)) is not None and await reader.drained():
-                await self._next(reader, session, channel, request.behind, seq)
+            while (seq := session.wanted(request)) is not None and await reader.drained():
+                await self._next(reader, session, channel, request, seq)
         except Unavailable:
             reader.send_away()
         except Exception:
@@ -71,45 +72,47 @@ class CatchUp:
         head = self._hub.known_head(channel)
         if head is None:
             head = await self._patiently(lambda: self._hub.ask_head(channel))
+        # What is below the floor is gone: to begin there keeps the cursor of an empty channel from growing too old.
+        head = max(head, self._hub.floor_of(channel.subject) - 1)
         page: list[Entry] = []
-        reason, place = None, request.place
-        if place is not None and (place.epoch != self._hub.epoch or place.seq != head):
+        reason, place = request.reason, request.place
+        if place is not None and (place.epoch != channel.epoch or place.seq != head):
             page, reason = await self._patiently(lambda: self._look(channel, place, place.seq < head))
         if reason is not None:
             self.count(reason)
-        reader.perform_paced(session.positioned(request.behind, head, place, reason))
+        reader.perform_paced(session.positioned(request, channel.epoch, head, reason))
         if reason is None:
-            await self._pass(reader, session, channel, request.behind, 0, page)
+            await self._pass(reader, session, channel, request, 0, page)
 
-    async def _next(self, reader: Reader, session: Session, channel: Channel, behind: Behind, seq: int) -> None:
-        page, reason = await self._patiently(lambda: self._look(channel, Place(self._hub.epoch, seq), True))
+    async def _next(self, reader: Reader, session: Session, channel: Channel, request: Recover, seq: int) -> None:
+        page, reason = await self._patiently(lambda: self._look(channel, Place(channel.epoch, seq), True))
         if reason is not None or not page:
-            reader.perform_paced(session.gave_up(behind, reason))
+            reader.perform_paced(session.gave_up(request, reason))
         else:
-            await self._pass(reader, session, channel, behind, seq, page)
+            await self._pass(reader, session, channel, request, seq, page)
 
     async def _look(self, channel: Channel, place: Place, read: bool) -> tuple[list[Entry], str | None]:
         """A page after a cursor, and the reason if that is not all there was."""
-        if place.epoch != self._hub.epoch:
-            state = await self._log.state()
+        if place.epoch != channel.epoch:
+            state = await self._log.state(channel.shard)
             if state is not None:
-                self._hub.set_epoch(state.epoch)  # perhaps it is we who are late
+                self._hub.set_state(channel.shard, state)  # perhaps it is we who are late
             return [], EPOCH_CHANGED
         page = await self._log.after(channel.subject, place.seq) if read else []
         # Asked after the page: what the log had forgotten by now may have been missing in it.
-        state = await self._log.state(channel.subject)
+        state = await self._log.state(channel.shard)
         if state is None:
             raise Unavailable("there is no log", retry_after_ms=1000)
         return page, judge(place, place.epoch, state)
 
     async def _pass(
-        self, reader: Reader, session: Session, channel: Channel, behind: Behind, after: int, page: list[Entry]
+        self, reader: Reader, session: Session, channel: Channel, request: Recover, after: int, page: list[Entry]
     ) -> None:
         for message in replay(channel.head, after, page):
-            if session.wanted(behind) is None or not await reader.drained():
+            if session.wanted(request) is None or not await reader.drained():
                 return
             self.replayed += 1
-            reader.perform_paced(session.replayed(behind, (message,)))
+            reader.perform_paced(session.replayed(request, (message,)))
 
     async def _patiently(self, read: Callable[[], Awaitable[_Read]]) -> _Read:
         """Raises Unavailable when the log does not answer again and again."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from push_workloads.common.config import Common, Env, NatsConfig, RedisConfig, TokenConfig
-from push_workloads.gateway.session import Limits
+from push_workloads.gateway.actions import Limits
 
 
 @dataclass(frozen=True, slots=True)

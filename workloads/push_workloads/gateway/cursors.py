@@ -8,13 +8,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from collections.abc import Sequence
 from typing import Any, Final
 
 from redis.exceptions import RedisError
 
+from push_workloads.common.cache import reaching
 from push_workloads.common.subjects import token
+from push_workloads.gateway.actions import Cursor, Who
 from push_workloads.gateway.frames import Place
-from push_workloads.gateway.session import Cursor, Who
 
 FLUSH_SECONDS: Final = 1.0
 KEEP_SECONDS: Final = 90 * 86_400
@@ -67,6 +69,15 @@ class CursorWriter:
         cursor = self._waiting.get((who.user_id, who.device_id, channel))
         if cursor is not None:
             _set(pipe, who.user_id, who.device_id, cursor)
+
+    async def read(self, who: Who, channels: Sequence[str]) -> dict[str, Place]:
+        """Where a device stopped; channels without a cursor are left out. Raises Unavailable."""
+        if not channels:
+            return {}
+        async with reaching("the device's cursors"):
+            kept = await self._cache.hmget(cursor_key(who.user_id, who.device_id), channels)
+        places = {channel: parse_cursor(one) for channel, one in zip(channels, kept, strict=True) if one is not None}
+        return {channel: place for channel, place in places.items() if place is not None}
 
     def written(self, who: Who, channel: str) -> None:
         self._waiting.pop((who.user_id, who.device_id, channel), None)

@@ -24,10 +24,10 @@ from push_workloads.common.cache import reaching
 from push_workloads.common.errors import Unavailable
 from push_workloads.common.subjects import inbox
 from push_workloads.common.tasks import Spawner
+from push_workloads.gateway.actions import Start, Who
 from push_workloads.gateway.cursors import KEEP_SECONDS, CursorWriter, cursor_key, parse_cursor
 from push_workloads.gateway.frames import Place
 from push_workloads.gateway.recovery import NO_CURSOR
-from push_workloads.gateway.session import Start, Who
 
 BATCH: Final = 100
 DOWN_SECONDS: Final = 4.0  # Redis fails for so long: devices are served without
@@ -73,12 +73,14 @@ NOT_KNOWN: Final = Entered(0, NO_CURSOR)
 class _Entry(NamedTuple):
     who: Who
     epoch: str
+    log_end: int
     done: asyncio.Future[Entered]
 
 
 class _Leave(NamedTuple):
     who: Who
     number: int
+    channels: tuple[str, ...]
 
 
 class Notice(msgspec.Struct, array_like=True):
@@ -94,8 +96,7 @@ Connections = Callable[[], Iterable[tuple[Who, int]]]
 
 
 class Devices:
-    """The devices that are connected to this process. `instance` names it on the bus; `log_end` is a seq that the log
-    has reached."""
+    """The devices that are connected to this process. `instance` names it on the bus."""
 
     def __init__(self, cache: Any, cursors: CursorWriter, client: Client, spawner: Spawner, instance: str) -> None:
         self._cache = cache
@@ -108,19 +109,19 @@ class Devices:
         self._failing_since: float | None = None
         self._entering: dict[tuple[str, str], int] = {}  # with the highest number that was told meanwhile
         self._tells = asyncio.Semaphore(TELLS_AT_ONCE)
-        self.log_end = 0
 
-    def enter(self, who: Who, epoch: str) -> asyncio.Future[Entered]:
-        """Takes a number and asks for the cursor; never fails. A number below 0: a newer one is there already."""
-        entry = _Entry(who, epoch, asyncio.get_running_loop().create_future())
+    def enter(self, who: Who, epoch: str, log_end: int) -> asyncio.Future[Entered]:
+        """Takes a number and asks for the cursor on the inbox; never fails. A number below 0: a newer one is there
+        already. `epoch` and `log_end`: of the log of the inbox, and a seq that it has reached."""
+        entry = _Entry(who, epoch, log_end, asyncio.get_running_loop().create_future())
         self._entering.setdefault((who.user_id, who.device_id), 0)
         self._queue.append(entry)
         self._wake.set()
         return entry.done
 
-    def leave(self, who: Who, number: int) -> None:
-        """Writes the device's last cursor, and that it is not here any more."""
-        self._queue.append(_Leave(who, number))
+    def leave(self, who: Who, number: int, channels: tuple[str, ...]) -> None:
+        """Writes the device's last cursors on what it read, and that it is not here any more."""
+        self._queue.append(_Leave(who, number, channels))
         self._wake.set()
 
     async def listen(self, displace: Displace) -> None:
@@ -192,9 +193,10 @@ class Devices:
             key, channel = cursor_key(one.who.user_id, one.who.device_id), inbox(one.who.user_id)
             if isinstance(one, _Entry):
                 since = f"cursors:since:{one.epoch}"
-                pipe.eval(ENTER_LUA, 2, key, since, channel, self._instance, self.log_end, KEEP_SECONDS)
+                pipe.eval(ENTER_LUA, 2, key, since, channel, self._instance, one.log_end, KEEP_SECONDS)
             else:
-                self._cursors.write(pipe, one.who, channel)
+                for read in one.channels:
+                    self._cursors.write(pipe, one.who, read)
                 pipe.eval(LEAVE_LUA, 1, key, one.number, channel, KEEP_UNUSED_SECONDS)
         async with reaching("the device registry"):
             answers = [answer for answer in await pipe.execute() if isinstance(answer, list)]
@@ -202,7 +204,8 @@ class Devices:
             self._entered(entry, *answer)
         for one in batch:
             if isinstance(one, _Leave):
-                self._cursors.written(one.who, inbox(one.who.user_id))
+                for read in one.channels:
+                    self._cursors.written(one.who, read)
 
     def _entered(self, entry: _Entry, number: int, before: bytes | None, cursor: bytes | None, since: bytes) -> None:
         who = entry.who

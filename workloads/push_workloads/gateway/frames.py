@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from push_workloads.common.outgoing import Id, Outgoing
+from push_workloads.common.changes import PREFIX
+from push_workloads.common.outgoing import Channel, Id, Outgoing, UserId
+from push_workloads.common.sending import Send
 from push_workloads.gateway.codes import BAD_FRAME, UNKNOWN_TYPE
 
 MAX_CHANNELS: Final = 512  # of one `resume`
@@ -47,11 +49,27 @@ class Resume(Struct, tag_field="type", tag="resume"):
     id: Id | None = None
 
 
+class Read(Struct, tag_field="type", tag="read"):
+    """The user has read everything up to `seq`; on the inbox of the conversation with one user."""
+
+    channel: str
+    seq: Annotated[int, Meta(ge=0)]
+    conversation: UserId | None = None
+    id: Id | None = None
+
+
+class Typing(Struct, tag_field="type", tag="typing"):
+    state: Literal["start", "stop"]
+    recipient_id: UserId | None = None
+    channel: Channel | None = None
+    id: Id | None = None
+
+
 class Ping(Struct, tag_field="type", tag="ping"):
     id: Id | None = None
 
 
-Frame = SendMessage | Received | Subscribe | Unsubscribe | Resume | Ping
+Frame = SendMessage | Received | Read | Typing | Subscribe | Unsubscribe | Resume | Ping
 
 
 class Refused(Struct):
@@ -69,7 +87,7 @@ class _Loose(Struct):
 
 _decode: Final[Callable[[str], Frame]] = msgspec.json.Decoder(Frame).decode
 _decode_loose = msgspec.json.Decoder(_Loose).decode
-_KNOWN: Final = frozenset({"send_message", "received", "subscribe", "unsubscribe", "resume", "ping"})
+_KNOWN: Final = frozenset({"send_message", "received", "read", "typing", "subscribe", "unsubscribe", "resume", "ping"})
 
 
 def decode(text: str) -> Frame | Refused:
@@ -150,19 +168,61 @@ def unsubscribed_frame(channel: str, identifier: str | None) -> bytes:
     return encode(frame if identifier is None else frame | {"id": identifier})
 
 
+def ack_frame(send: Send, channel: str, epoch: str, seq: int) -> bytes:
+    frame: dict[str, object] = {"type": "ack"}
+    if send.frame.id is not None:
+        frame["id"] = send.frame.id
+    frame["message_id"] = send.message_id
+    if send.frame.dedup_id is not None:
+        frame["dedup_id"] = send.frame.dedup_id
+    frame.update(channel=channel, epoch=epoch, seq=seq, sent_at=send.sent_at)
+    if send.duplicate:
+        frame["duplicate"] = True
+    return encode(frame)
+
+
+def typing_frame(user_id: str, channel: str | None, state: str) -> bytes:
+    frame = {"type": "typing", "from": user_id, "state": state}
+    return encode(frame if channel is None else frame | {"channel": channel})
+
+
+_MESSAGE: Final = b'{"type":"message"'
+_MEMBERSHIP: Final = b'{"type":"membership"'
+
+
 def message_head(channel: str, epoch: str) -> bytes:
-    """The part of a `message` frame that is the same for all messages of a channel; see `message_frame`."""
-    return b'{"type":"message","channel":%b,"epoch":%b,"seq":' % (encode(channel), encode(epoch))
+    """The part of a `message` frame that is the same for all messages of a channel; see `logged_frame`."""
+    return b'%b,"channel":%b,"epoch":%b,"seq":' % (_MESSAGE, encode(channel), encode(epoch))
 
 
-def message_frame(head: bytes, seq: int, prev: int, payload: bytes) -> bytes:
-    """A `message` frame around a payload of the log, which is a JSON object that only gateways write.
+def logged_frame(head: bytes, seq: int, prev: int, payload: bytes, *, replayed: bool = False) -> bytes:
+    """A `message` or `membership` frame around a payload of the log, which is a JSON object that only we write;
+    `replayed` for one that its reader missed.
 
     Joining bytes instead of decoding and encoding: the content is never parsed on its way through.
     """
-    return b'%b%d,"prev":%d,%b' % (head, seq, prev, payload[1:])
+    if payload.startswith(PREFIX):
+        head = _MEMBERSHIP + head[len(_MESSAGE) :]
+    return b'%b%d,"prev":%d,%b%b' % (head, seq, prev, b'"replayed":true,' if replayed else b"", payload[1:])
 
 
-def replayed_frame(head: bytes, seq: int, prev: int, payload: bytes) -> bytes:
-    """The same for a message that its reader missed."""
-    return b'%b%d,"prev":%d,"replayed":true,%b' % (head, seq, prev, payload[1:])
+class _Sent(Struct, rename={"sender": "from"}):
+    sender: str = ""
+
+
+_FROM: Final = b'","from":"'
+_decode_sent: Final = msgspec.json.Decoder(_Sent).decode
+
+
+def sender_of(payload: bytes) -> str:
+    """Who sent the message in a payload of the log, "" for a membership change.
+
+    `from` is its second field, and the first, the message_id, has no escapes (`common/sending.py`): so it is cut out,
+    and the content is parsed only when the name has escapes.
+    """
+    at = payload.find(_FROM, 0, 128)
+    if at < 0:
+        return ""
+    start = at + len(_FROM)
+    name = payload[start : payload.index(b'"', start)]
+    return _decode_sent(payload).sender if b"\\" in name else name.decode()

@@ -18,7 +18,7 @@ from push_workloads.common.errors import (
     Unavailable,
 )
 from push_workloads.common.tokens import Identity, Tokens, bearer
-from push_workloads.gateway.session import Who
+from push_workloads.gateway.actions import Who
 
 PATH: Final = "/ws"
 SUBPROTOCOL: Final = "push.v1"

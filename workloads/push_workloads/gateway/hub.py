@@ -15,11 +15,11 @@ from typing import Final, Protocol
 
 from push_workloads.common.bus import header_number, header_text
 from push_workloads.common.errors import Unavailable
-from push_workloads.common.subjects import delivery_subject
+from push_workloads.common.subjects import reading_subject, shard_of
 from push_workloads.common.tasks import Spawner
-from push_workloads.gateway.frames import message_frame, message_head
+from push_workloads.gateway.frames import message_head
 from push_workloads.gateway.log import LAST_SEQ, MSG_ID, SEQ
-from push_workloads.gateway.recovery import Delivered, Entry
+from push_workloads.gateway.recovery import Delivered, Entry, LogState, Told, delivered, told
 
 MAX_HELD: Final = 1000
 MAX_FILL: Final = 10  # pages read to close one gap; more is the client's recovery
@@ -28,13 +28,16 @@ FILL_PAUSE_SECONDS = 0.2
 RECHECKS_AT_ONCE: Final = 32
 PATROL_SECONDS = 60.0
 UNKNOWN: Final = -1
+SUBJECT_AT: Final = 4  # of the channel's own subject, behind `dlv.` or `eph.`
 _log = logging.getLogger(__name__)
 
 
 class Member(Protocol):
     """A socket on a channel."""
 
-    def deliver(self, message: Delivered) -> None: ...
+    def deliver(self, channel: str, message: Delivered) -> None: ...
+
+    def told(self, channel: str, told: Told) -> None: ...
 
     def send_away(self) -> None: ...
 
@@ -58,30 +61,33 @@ class Interests(Protocol):
 class Channel:
     """One channel that is present here. `last` is the seq last passed on, UNKNOWN until the head is known."""
 
-    __slots__ = ("end", "head", "held", "key", "last", "members", "name", "sid", "subject")
+    __slots__ = ("end", "epoch", "head", "held", "last", "members", "name", "shard", "sid", "subject")
 
-    def __init__(self, name: str, subject: str, epoch: str) -> None:
+    def __init__(self, name: str, subject: str, shard: int, epoch: str) -> None:
         self.name = name
         self.subject = subject
-        self.key = delivery_subject(subject).encode()
-        self.head = message_head(name, epoch)
+        self.shard = shard
+        self.of_epoch(epoch)
         self.sid = 0
         self.members: set[Member] = set()
         self.last = UNKNOWN
         self.end = 0  # the log is known to reach at least here
         self.held: deque[tuple[Entry, int]] | None = None  # entries with their prev, while a gap is being filled
 
+    def of_epoch(self, epoch: str) -> None:
+        self.epoch = epoch
+        self.head = message_head(self.name, epoch)
+
 
 class Hub:
     """All channels of this gateway."""
 
-    def __init__(self, interests: Interests, log: Reader, spawner: Spawner) -> None:
+    def __init__(self, interests: Interests, log: Reader, spawner: Spawner, shards: int = 1) -> None:
         self._interests = interests
         self._log = log
         self._spawner = spawner
         self._channels: dict[bytes, Channel] = {}
-        self._epoch = ""
-        self.floor = 0  # nothing below it is in the log
+        self._states: list[LogState | None] = [None] * shards
         self.delivered = 0
         self.gaps = 0
 
@@ -90,38 +96,57 @@ class Hub:
         return len(self._channels)
 
     @property
-    def epoch(self) -> str:
-        """ "" until the log has told it; no socket may join before."""
-        return self._epoch
+    def ready(self) -> bool:
+        """Every shard's log has told its epoch; no socket may join before."""
+        return None not in self._states
 
-    def set_epoch(self, epoch: str) -> None:
-        """The log's epoch; another one than before means a rebuilt log: every cursor here is void, all reconnect."""
-        if self._epoch and epoch != self._epoch:
-            _log.warning("the log was rebuilt", extra={"epoch": epoch})
-            for channel in self._channels.values():
-                channel.head = message_head(channel.name, epoch)
+    def epoch_of(self, subject: str) -> str:
+        """The epoch of the log in which a channel lives."""
+        state = self._states[shard_of(subject, len(self._states))]
+        return state.epoch if state is not None else ""
+
+    def floor_of(self, subject: str) -> int:
+        """Nothing below it is in that log."""
+        state = self._states[shard_of(subject, len(self._states))]
+        return state.first if state is not None else 0
+
+    def end_of(self, subject: str) -> int:
+        """A seq that that log has reached."""
+        state = self._states[shard_of(subject, len(self._states))]
+        return state.last if state is not None else 0
+
+    def set_state(self, shard: int, state: LogState) -> None:
+        """What the log of a shard holds; another epoch than before means a rebuilt log: every cursor on it is void, and
+        the readers of its channels reconnect."""
+        before, self._states[shard] = self._states[shard], state
+        if before is None or before.epoch == state.epoch:
+            return
+        _log.warning("the log was rebuilt", extra={"epoch": state.epoch, "shard": shard})
+        for channel in tuple(self._channels.values()):
+            if channel.shard == shard:
+                channel.of_epoch(state.epoch)
                 self._reset(channel, "the log was rebuilt")
-        self._epoch = epoch
 
     def join(self, member: Member, name: str, subject: str) -> Channel:
         """Puts a socket on a channel; `name` is how clients call it, `subject` the channel's subject."""
-        channel = self._channels.get(delivery_subject(subject).encode())
+        channel = self._channels.get(subject.encode())
         if channel is None:
-            channel = Channel(name, subject, self._epoch)
-            channel.sid = self._interests.watch(channel.key.decode())
-            self._channels[channel.key] = channel
+            channel = Channel(name, subject, shard_of(subject, len(self._states)), self.epoch_of(subject))
+            channel.sid = self._interests.watch(reading_subject(subject))
+            self._channels[subject.encode()] = channel
         channel.members.add(member)
         return channel
 
     def leave(self, member: Member, channel: Channel) -> None:
         channel.members.discard(member)
-        if not channel.members and self._channels.get(channel.key) is channel:
-            del self._channels[channel.key]
+        key = channel.subject.encode()
+        if not channel.members and self._channels.get(key) is channel:
+            del self._channels[key]
             self._interests.unwatch(channel.sid)
 
     def members(self, subject: str) -> tuple[Member, ...]:
         """The sockets that are on a channel now."""
-        channel = self._channels.get(delivery_subject(subject).encode())
+        channel = self._channels.get(subject.encode())
         return tuple(channel.members) if channel is not None else ()
 
     def known_head(self, channel: Channel) -> int | None:
@@ -143,7 +168,7 @@ class Hub:
 
     def arrived(self, subject: bytes, payload: bytes, headers: bytes) -> None:
         """A message from the bus."""
-        channel = self._channels.get(subject)
+        channel = self._channels.get(subject[SUBJECT_AT:])
         if channel is None:
             return
         message_id = header_text(headers, MSG_ID).partition(":")[0]
@@ -157,15 +182,23 @@ class Hub:
         else:
             self._pass(channel, entry, prev)
 
+    def passed_by(self, subject: bytes, payload: bytes) -> None:
+        """What is not stored: passed on at once, also while a gap is filled."""
+        channel = self._channels.get(subject[SUBJECT_AT:])
+        message = told(payload) if channel is not None else None
+        if channel is not None and message is not None:
+            for member in tuple(channel.members):
+                member.told(channel.name, message)
+
     def _pass(self, channel: Channel, entry: Entry, prev: int) -> None:
         if entry.seq <= channel.last:
             return
         channel.last = entry.seq
         self.delivered += 1
-        frame = message_frame(channel.head, entry.seq, prev, entry.payload)
-        message = Delivered(entry.message_id, entry.seq, frame)
-        for member in channel.members:
-            member.deliver(message)
+        message = delivered(channel.head, entry, prev)
+        # A copy: a change may make a member leave.
+        for member in tuple(channel.members):
+            member.deliver(channel.name, message)
 
     def _hold(self, channel: Channel, entry: Entry, prev: int) -> None:
         if channel.held is None:

@@ -119,7 +119,7 @@ class Log:
         self._client = client
         self._shards = shards
         self._reply_prefix = f"_INBOX_gateway.{instance}."
-        self._there = False  # the stream has answered since the connection stands
+        self._there = [False] * shards  # the stream has answered since the connection stands
         self._waiting: dict[int, _Waiting] = {}
         self._pages: dict[int, _Page] = {}
         self._number = 0
@@ -127,7 +127,7 @@ class Log:
 
     def waiting(self) -> str | None:
         """A readiness check."""
-        return None if self._there else "waiting for the log"
+        return None if all(self._there) else "waiting for the log"
 
     def open(self) -> None:
         """Begins to listen for answers; survives reconnects."""
@@ -179,7 +179,7 @@ class Log:
 
     def lost(self) -> None:
         """After a lost connection no answer comes any more, and nothing that waits may go out later."""
-        self._there = False
+        self._there = [False] * self._shards
         self._connection += 1
         self._client.drop_unsent()
         self._waiting.clear()
@@ -218,13 +218,16 @@ class Log:
         entry = await self._get(channel, {"seq": seq})
         return msgspec.json.decode(entry.payload, type=Stored) if entry is not None else None
 
-    async def state(self, channel: str | None = None) -> LogState | None:
-        """What the log of a channel, or the first one, holds; None while there is no log yet. Raises Unavailable."""
-        shard = shard_of(channel, self._shards) if channel is not None else 0
+    async def state(self, shard: int) -> LogState | None:
+        """What the log of a shard holds; None while there is no log yet. Raises Unavailable."""
         info = _decode_info(await self._request(f"$JS.API.STREAM.INFO.{stream_name(shard)}", b""))
         epoch = info.config.metadata.get("epoch") if info.config is not None else None
-        self._there = epoch is not None
+        self._there[shard] = epoch is not None
         return LogState(epoch, info.state.first_seq, info.state.last_seq) if epoch is not None else None
+
+    def tell(self, subject: str, frame: bytes) -> None:
+        """Publishes what is not stored; lost when the bus is away."""
+        self._client.tell(subject, frame)
 
     async def _page(self, channel: str, question: dict[str, object]) -> list[Entry]:
         self._number += 1

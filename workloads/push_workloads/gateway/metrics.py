@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from push_workloads.gateway.gateway import Gateway
 from push_workloads.gateway.handshake import Door
-from push_workloads.gateway.server import Gateway
 
 
 class GatewayCollector(Collector):
@@ -18,7 +18,7 @@ class GatewayCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         gateway = self._gateway
-        yield GaugeMetricFamily("push_gateway_connections", "Open sockets", value=len(gateway.sockets))
+        yield GaugeMetricFamily("push_gateway_connections", "Open sockets", value=len(gateway.clients))
         yield GaugeMetricFamily("push_gateway_channels", "Channels present here", value=gateway.hub.channels)
         yield GaugeMetricFamily("push_gateway_publishes_in_flight", "Not yet answered", value=gateway.log.unanswered)
         yield CounterMetricFamily("push_gateway_accepted", "Sockets accepted", value=gateway.accepted)
@@ -28,7 +28,12 @@ class GatewayCollector(Collector):
         yield CounterMetricFamily("push_gateway_gaps", "Gaps filled from the log", value=gateway.hub.gaps)
         yield CounterMetricFamily("push_gateway_replayed", "Messages read for sockets", value=gateway.catchup.replayed)
         yield CounterMetricFamily("push_gateway_displaced", "Sockets closed with 4409", value=gateway.displaced)
-        yield CounterMetricFamily("push_gateway_fell_behind", "Sockets closed with 4410", value=gateway.shed)
+        yield CounterMetricFamily("push_gateway_fell_behind", "Sockets closed with 4410", value=gateway.fell_behind)
+        yield CounterMetricFamily("push_gateway_receipts_dropped", "Never stored", value=gateway.receipts.dropped)
+        shed = CounterMetricFamily("push_gateway_shed", "Not stored, and not sent to a slow client", labels=["type"])
+        for kind, count in gateway.shed.items():
+            shed.add_metric([kind], count)
+        yield shed
         refused = CounterMetricFamily("push_gateway_refused", "Handshakes refused", labels=["status"])
         for status, count in self._door.refused.items():
             refused.add_metric([str(status)], count)

@@ -11,9 +11,11 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
+import msgspec
 from msgspec import Struct
 
-from push_workloads.gateway.frames import Place, replayed_frame
+from push_workloads.common.changes import Change, decode
+from push_workloads.gateway.frames import Place, logged_frame, sender_of
 
 EPOCH_CHANGED: Final = "epoch_changed"  # the log was rebuilt: what lies between is in the history
 TOO_OLD: Final = "too_old"  # the log has forgotten part of it: it is in the history
@@ -31,11 +33,22 @@ class Entry(NamedTuple):
 
 
 class Delivered(Struct, gc=False):
-    """A message of the log as it goes to the sockets: encoded once for all of them."""
+    """A message of the log as it goes to the sockets: encoded once for all of them. `sender` "" when that does not
+    matter; `change`: of a group's members, when it is that."""
 
     message_id: str
     seq: int
     frame: bytes
+    sender: str = ""
+    change: Change | None = None
+
+
+class Told(Struct, gc=False):
+    """What is told to the readers of a channel and not stored: a whole frame, of a kind, by a user."""
+
+    frame: bytes
+    type: str
+    sender: str
 
 
 class LogState(NamedTuple):
@@ -81,8 +94,38 @@ def judge(place: Place, epoch: str, state: LogState) -> str | None:
     return TOO_OLD if place.seq < state.first - 1 else None
 
 
+def delivered(head: bytes, entry: Entry, prev: int, *, replayed: bool = False) -> Delivered:
+    """`prev`: the seq of the message before it, 0 when that is not known."""
+    frame = logged_frame(head, entry.seq, prev, entry.payload, replayed=replayed)
+    return Delivered(entry.message_id, entry.seq, frame, sender_of(entry.payload), _change(entry.payload))
+
+
 def replay(head: bytes, after: int, entries: Iterable[Entry]) -> Iterator[Delivered]:
-    """A page of the log as frames. `after`: the seq of the message before it, 0 when that is not known."""
+    """A page of the log. `after`: the seq of the message before it, 0 when that is not known."""
     for entry in entries:
-        yield Delivered(entry.message_id, entry.seq, replayed_frame(head, entry.seq, after, entry.payload))
+        yield delivered(head, entry, after, replayed=True)
         after = entry.seq
+
+
+def _change(payload: bytes) -> Change | None:
+    try:
+        return decode(payload)
+    except msgspec.DecodeError:
+        return None  # of a later version: the client is shown it all the same
+
+
+class _Ephemeral(Struct, rename={"sender": "from"}):
+    type: str
+    sender: str = ""
+
+
+_decode_ephemeral: Final = msgspec.json.Decoder(_Ephemeral).decode
+
+
+def told(payload: bytes) -> Told | None:
+    """What is not stored, as it came over the bus; None when it is no frame."""
+    try:
+        read = _decode_ephemeral(payload)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+    return Told(payload, read.type, read.sender)

@@ -18,12 +18,15 @@ from push_workloads.common.tokens import Tokens
 from push_workloads.gateway.config import GatewayConfig
 from push_workloads.gateway.cursors import CursorWriter
 from push_workloads.gateway.devices import Devices
+from push_workloads.gateway.gateway import Gateway
 from push_workloads.gateway.handshake import Door
 from push_workloads.gateway.hub import Hub
 from push_workloads.gateway.log import Log
 from push_workloads.gateway.metrics import GatewayCollector
 from push_workloads.gateway.presence import PresenceWriter
-from push_workloads.gateway.server import Gateway, accepting, new_who
+from push_workloads.gateway.receipts import ReceiptWriter
+from push_workloads.gateway.rights import Rights
+from push_workloads.gateway.server import accepting, new_who
 
 EPOCH_CHECK_SECONDS = 30.0
 NO_LOG_SECONDS = 0.2
@@ -38,10 +41,11 @@ async def serve(config: GatewayConfig, process: Process) -> AsyncIterator[None]:
         client, spawner = DirectClient(), Spawner()
         instance = secrets.token_hex(8)
         log = Log(client, config.nats.shards, instance)
-        hub = Hub(client, log, spawner)
+        hub = Hub(client, log, spawner, config.nats.shards)
         presence, cursors = PresenceWriter(redis, config.common.instance), CursorWriter(redis)
         devices = Devices(redis, cursors, client, spawner, instance)
-        gateway = Gateway(config, hub, log, presence, cursors, devices, spawner)
+        rights, receipts = Rights(client, spawner), ReceiptWriter(client)
+        gateway = Gateway(config, hub, log, presence, cursors, devices, rights, receipts, spawner)
         door = Door(Tokens(config.tokens), config.common.origins, _full(gateway, process), new_who)
         process.registry.register(GatewayCollector(gateway, door))
         process.checks |= {"nats": lambda: None if client.is_connected else "not connected to NATS"}
@@ -50,9 +54,10 @@ async def serve(config: GatewayConfig, process: Process) -> AsyncIterator[None]:
         async with connected(config.nats, "gateway", client) as bus:
             log.open()
             await devices.listen(gateway.displace)
-            work = (presence.run(gateway.sessions), cursors.run(), devices.run(), gateway.tick(), hub.patrol())
+            await rights.listen()
+            writers = (presence.run(gateway.sessions), cursors.run(), devices.run(), receipts.run())
             try:
-                async with beside(*work, _follow(bus, gateway)):
+                async with beside(*writers, gateway.tick(), hub.patrol(), _follow(bus, gateway)):
                     async with accepting(gateway, door, config.common.public):
                         yield
                     await gateway.drain()
@@ -60,15 +65,18 @@ async def serve(config: GatewayConfig, process: Process) -> AsyncIterator[None]:
                 await spawner.close()
                 await devices.flush()
                 await cursors.flush()
+                await receipts.flush()
                 await presence.close()
 
 
 def _dispatch(hub: Hub, log: Log) -> Callable[[bytes, bytes, bytes], None]:
-    """Deliveries and answers to publishes come by the same callback; the first letter tells them apart."""
+    """Deliveries, what is not stored, and answers to publishes come by one callback: told apart by the first letter."""
 
     def arrived(subject: bytes, payload: bytes, headers: bytes) -> None:
         if subject[:1] == b"d":
             hub.arrived(subject, payload, headers)
+        elif subject[:1] == b"e":
+            hub.passed_by(subject, payload)
         else:
             log.answered(subject, payload, headers)
 
@@ -79,7 +87,7 @@ def _full(gateway: Gateway, process: Process) -> Callable[[], str | None]:
     def full() -> str | None:
         if gateway.draining or process.stopping.is_set():
             return "this gateway is going away: connect again"
-        if len(gateway.sockets) >= gateway.config.max_connections:
+        if len(gateway.clients) >= gateway.config.max_connections:
             return "this gateway is full: connect again"
         if process.waiting_for().keys() - {"presence"}:  # messages flow without presence
             return "this gateway is not ready: connect again"
@@ -111,11 +119,11 @@ async def _look(gateway: Gateway, missed: bool) -> float:
     """Reads the log's state, and every channel's head and every device's newest connection when something may have been
     missed. Seconds until the next look."""
     try:
-        state = await gateway.log.state()
-        if state is None:
-            return NO_LOG_SECONDS
-        gateway.hub.set_epoch(state.epoch)
-        gateway.hub.floor, gateway.devices.log_end = state.first, state.last
+        for shard in range(gateway.config.nats.shards):
+            state = await gateway.log.state(shard)
+            if state is None:
+                return NO_LOG_SECONDS
+            gateway.hub.set_state(shard, state)
         if missed:
             await gateway.hub.recheck()
             gateway.spawner.spawn(gateway.devices.verify(gateway.connections, gateway.displace))

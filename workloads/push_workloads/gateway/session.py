@@ -1,435 +1,404 @@
 """One client's session as a state machine. Pure: events in, actions out; the shell performs them.
 
-`Joining` is a socket whose inbox position is not known yet: it keeps what arrives. `Session` is one that is welcome;
-its inbox is live, or being caught up with (`recovery.py`), or not read at all.
-An action is a frame to send (bytes), or Publish, Find, Recover, Cursor, Ping, Close.
+What it reads is in `channels.py`, what it sends in `outbox.py`, what it may do in `manners.py`; what is before the
+welcome in `joining.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal, NamedTuple
 
-from msgspec import Struct
-
-from push_workloads.common.bucket import BYTES_PER_TOKEN, drawn
 from push_workloads.common.outgoing import unusable
-from push_workloads.common.sending import (
-    AWAY,
-    CONFLICT,
-    RETRY_AFTER_MS,
-    SEND_SECONDS,
-    TO_RECIPIENT,
-    TO_SENDER,
-    UNANSWERED,
-    Find,
-    Publish,
-    Send,
-    Stored,
-    begin,
-)
-from push_workloads.common.subjects import BadId, inbox, inbox_subject
+from push_workloads.common.questions import Membership, Report, TopicRights
+from push_workloads.common.sending import RETRY_AFTER_MS, SEND_SECONDS, Send, Stored, begin
+from push_workloads.common.subjects import BadId, channel_subject, ephemeral_subject, inbox
 from push_workloads.gateway import codes, frames
+from push_workloads.gateway.actions import (
+    Action,
+    AskBlocks,
+    Close,
+    Cursor,
+    Limits,
+    Ping,
+    Recover,
+    Start,
+    Tell,
+    Who,
+)
+from push_workloads.gateway.channels import NOT_A_MEMBER, UNKNOWN, Channels, Places, is_inbox, is_topic, well_formed
 from push_workloads.gateway.frames import (
-    Place,
+    Frame,
+    Read,
     Received,
     Refused,
     Resume,
     SendMessage,
     Subscribe,
+    Typing,
     Unsubscribe,
     encode,
     error_frame,
-    subscribed_frame,
-    unsubscribed_frame,
+    typing_frame,
 )
-from push_workloads.gateway.recovery import Behind, Delivered
-from push_workloads.gateway.sending import ack_frame
+from push_workloads.gateway.manners import TOO_FAST_WEIGHT, Manners
+from push_workloads.gateway.memberships import Waiting
+from push_workloads.gateway.outbox import Outbox
+from push_workloads.gateway.reading import UP_TO_HERE, Reading, Shown
+from push_workloads.gateway.recovery import Delivered, Told
+from push_workloads.gateway.typists import START, STOP, Typists
 
-JOIN_SECONDS: Final = 10.0
 HEARTBEATS_TO_LIVE: Final = 2.5
-MAX_EARLY_FRAMES: Final = 64
-MAX_EARLY_MESSAGES: Final = 1000
-MAX_SENDS_IN_FLIGHT: Final = 256
-FAULTS_TO_CLOSE: Final = 20.0
-FAULTS_FORGIVEN_PER_SECOND: Final = 0.5
-TOO_FAST_WEIGHT: Final = 0.1  # of a fault: a client that waits as it is told is never closed
+MAX_SENDERS: Final = 64  # whose messages wait for a `received`
+MAX_TYPING_MEMBERS: Final = 256
+Kind = Literal["delivered", "read"]
+FOREIGN: Final = "channel: another user's inbox"
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one client may do. A frame costs one token of a bucket of `burst`, and one more for each 4 KiB of it; the
-    bucket is refilled at `frames_per_second`."""
+class At(NamedTuple):
+    """The moment of an event: monotonic seconds, Unix milliseconds, at least 10 random bytes."""
 
-    heartbeat_s: int = 25
-    max_frame_bytes: int = 65_536
-    frames_per_second: int = 50
-    burst: int = 100
+    now: float
+    wall_ms: int
+    entropy: bytes
 
-
-class Who(Struct, gc=False):
-    """Whose session it is. `ends_at` is on the monotonic clock: when the token expires. `resumes`: it goes on from the
-    device's cursor without asking."""
-
-    user_id: str
-    device_id: str
-    session_id: str
-    ends_at: float
-    resumes: bool = False
-
-
-class Close(Struct, gc=False):
-    code: int
-    reason: str
-
-
-class Ping(Struct, gc=False):
-    """A WebSocket ping (RFC 6455 §5.5.2): any answer shows that the client lives."""
-
-
-class Cursor(Struct, gc=False):
-    """This device holds everything on the channel up to `seq`."""
-
-    channel: str
-    epoch: str
-    seq: int
-
-
-class Recover(Struct, gc=False):
-    """Find out what a cursor is worth (`positioned`), then read the log from it on (`replayed`). `place` None: only
-    where the inbox ends now."""
-
-    behind: Behind
-    place: Place | None
-
-
-class Unsubscribed:
-    """The client wants nothing of its inbox."""
-
-    __slots__ = ()
-
-
-UNSUBSCRIBED: Final = Unsubscribed()
-Action = bytes | Publish | Find | Recover | Cursor | Ping | Close
-Start = Place | str | None
-"""Where a session begins: at a cursor; at the head, for a reason that it is told; at the head as a new device."""
-
-
-class Joining:
-    """Subscribed, but the head of the inbox is still being asked for. Keeps a bounded amount of what arrives."""
-
-    __slots__ = ("_deadline", "_frames", "_limits", "_messages", "who")
-
-    def __init__(self, who: Who, limits: Limits, now: float) -> None:
-        self.who = who
-        self._limits = limits
-        self._deadline = now + JOIN_SECONDS
-        self._frames: list[str] = []
-        self._messages: list[Delivered] = []
-
-    def on_frame(self, text: str, now: float, wall_ms: int, entropy: bytes) -> Iterable[Action]:
-        if len(self._frames) >= MAX_EARLY_FRAMES:
-            return (Close(codes.ABUSE, "too many frames before the welcome"),)
-        self._frames.append(text)
-        return ()
-
-    def deliver(self, message: Delivered) -> Action | None:
-        if len(self._messages) >= MAX_EARLY_MESSAGES:
-            return Close(codes.OVERLOADED, "too many messages before the welcome")
-        self._messages.append(message)
-        return None
-
-    def heard(self, now: float) -> None:
-        """Nothing to note: only the welcome ends this state."""
-
-    def tick(self, now: float) -> Iterable[Action]:
-        return (Close(codes.OVERLOADED, "the log does not answer"),) if now > self._deadline else ()
-
-    def bus_lost(self) -> Iterable[Action]:
-        return ()  # the head is asked for again when the bus is back, within the deadline
-
-    def welcome(
-        self, epoch: str, head: int, now: float, wall_ms: int, entropy: bytes, start: Start = None
-    ) -> tuple[Session, list[Action]]:
-        """The session that this becomes, and what it starts with: the welcome, then what came meanwhile, in order."""
-        session = Session(self.who, self._limits, epoch, head, now)
-        actions: list[Action] = [session.welcome_frame(wall_ms)]
-        if not (self._frames and isinstance(frames.decode(self._frames[0]), Resume)):
-            actions += session.start(start)
-        for message in self._messages:
-            action = session.deliver(message)
-            if action is not None:
-                actions.append(action)
-        for number, text in enumerate(self._frames):
-            # One seed must not give two messages the same id.
-            actions += session.on_frame(text, now, wall_ms, number.to_bytes(2, "big") + entropy[2:])
-        return session, actions
+    def other(self, number: int) -> At:
+        """For one of several events of this moment: one seed must not give two messages the same id."""
+        return self._replace(entropy=number.to_bytes(2, "big") + self.entropy[2:])
 
 
 class Session:
-    """A welcome client. `delivered`: the seq up to which it was sent its inbox."""
+    """A welcome client."""
 
     __slots__ = (
-        "_aside",
-        "_channel",
-        "_epoch",
-        "_faults",
-        "_faults_at",
-        "_heard_at",
-        "_limits",
-        "_own",
-        "_pinged_at",
-        "_sends",
-        "_sent_at",
-        "_tokens",
-        "_tokens_at",
-        "delivered",
-        "who",
-    )
+        "_channels", "_head", "_heard_at", "_limits", "_manners", "_outbox", "_pinged_at", "_senders", "_sent_at",
+        "_typing", "who",
+    )  # fmt: skip
 
     def __init__(self, who: Who, limits: Limits, epoch: str, head: int, now: float) -> None:
         self.who = who
-        self.delivered = head
-        self._epoch = epoch
         self._limits = limits
-        self._channel = inbox(who.user_id)
-        self._own = inbox_subject(who.user_id)
-        self._aside: Behind | Unsubscribed | None = None  # None: what arrives is passed on
-        self._sends: dict[str, Send] | None = None  # made when first needed: most sockets only listen
+        self._head = head  # of the inbox at the welcome: older changes of groups are in the answer about them
+        self._channels = Channels(who.user_id, epoch, head)
+        self._manners = Manners(limits.burst, now)
+        self._heard_at = self._pinged_at = now
         self._sent_at = 0
-        self._tokens = float(limits.burst)
-        self._tokens_at = self._heard_at = self._pinged_at = self._faults_at = now
-        self._faults = 0.0
+        # Made when first needed: most sockets only listen.
+        self._outbox: Outbox | None = None
+        self._typing: Typists | None = None
+        self._senders: dict[str, int] | None = None  # the newest message of each that this device has not confirmed
+
+    def start(self, start: Start, *, asked: bool = False) -> list[Action]:
+        """At the welcome. `asked`: the client says itself where it goes on."""
+        return self._channels.start(start, asked=asked)
 
     # Frames from the client
 
-    def on_frame(self, text: str, now: float, wall_ms: int, entropy: bytes) -> Iterable[Action]:
-        """What one text message of the client comes to. `wall_ms` is Unix milliseconds, `now` monotonic seconds."""
-        self._heard_at = now
-        wait = self._take_tokens(now, 1 + len(text) // BYTES_PER_TOKEN)
+    def on_frame(self, text: str, at: At) -> Iterable[Action]:
+        """What one text message of the client comes to."""
+        self._heard_at = at.now
+        wait = self._manners.wait_ms(self._limits, at.now, len(text))
         if wait:
-            identifier = frames.id_of(text)
-            return self._fault(now, codes.RATE_LIMITED, "too many frames", identifier, wait, TOO_FAST_WEIGHT)
-        if len(text) > self._limits.max_frame_bytes or len(text.encode()) > self._limits.max_frame_bytes:
-            most = self._limits.max_frame_bytes
-            return self._fault(now, codes.TOO_LARGE, f"a frame has at most {most} bytes", frames.id_of(text))
-        frame = frames.decode(text)
-        if isinstance(frame, SendMessage):
-            return self._send_message(frame, now, wall_ms, entropy)
-        if isinstance(frame, Received):
-            return self._received(frame, now)
-        if isinstance(frame, Refused):
-            return self._fault(now, frame.code, frame.message, frame.id)
-        if isinstance(frame, Resume):
-            return self._resume(frame, now)
-        if isinstance(frame, Subscribe | Unsubscribe):
-            return self._subscription(frame, now)
-        return (frames.pong_frame(frame.id, wall_ms),)
+            error = error_frame(codes.RATE_LIMITED, "too many frames", frames.id_of(text), wait)
+            return self._blame(error, at.now, TOO_FAST_WEIGHT)
+        most = self._limits.max_frame_bytes
+        if len(text) > most or len(text.encode()) > most:
+            error = error_frame(codes.TOO_LARGE, f"a frame has at most {most} bytes", frames.id_of(text))
+            return self._blame(error, at.now)
+        return self._on(frames.decode(text), at)
+
+    def _on(self, frame: Frame | Refused, at: At) -> Iterable[Action]:
+        match frame:
+            case SendMessage():
+                return self._send_message(frame, at)
+            case Received():
+                return self._received(frame, at.now)
+            case Read():
+                return self._read(frame, at.now)
+            case Typing():
+                return self._type(frame, at)
+            case Subscribe():
+                return self._subscribe(frame, at)
+            case Unsubscribe():
+                return self._unsubscribe(frame, at.now)
+            case Resume():
+                return self._resume(frame, at)
+            case Refused():
+                return self._blame(error_frame(frame.code, frame.message, frame.id), at.now)
+        return (frames.pong_frame(frame.id, at.wall_ms),)
 
     def not_text(self, now: float) -> Iterable[Action]:
-        return self._fault(now, codes.BAD_FRAME, "send text frames: one JSON object in each", None)
+        return self._blame(error_frame(codes.BAD_FRAME, "send text frames: one JSON object in each", None), now)
 
     def heard(self, now: float) -> None:
         """A pong or any other sign of life."""
         self._heard_at = now
 
-    def _send_message(self, frame: SendMessage, now: float, wall_ms: int, entropy: bytes) -> Iterable[Action]:
+    def _blame(self, error: bytes, now: float, weight: float = 1.0) -> list[Action]:
+        """Answers a bad frame; a client that goes on sending them is closed."""
+        closes = self._manners.blame(now, weight)
+        return [error, Close(codes.ABUSE, "too many bad frames")] if closes else [error]
+
+    # Messages of the client
+
+    def _send_message(self, frame: SendMessage, at: At, *, final: bool = False) -> Iterable[Action]:
         refusal = unusable(frame)
         if refusal:
-            return self._fault(now, codes.BAD_FRAME, refusal, frame.id)
+            return self._blame(error_frame(codes.BAD_FRAME, refusal, frame.id), at.now)
         if frame.channel is not None:
-            return self._blame([self._refuse(frame.channel, frame.id)], now)
+            if is_topic(frame.channel) and well_formed(frame.channel):
+                return self._channels.wait_for_topic(frame.channel, frame)
+            if self._channels.groups.get(frame.channel) is None:
+                return self._no_group(frame.channel, frame, final=final)
+        return self._send(frame, at)
+
+    def _send(self, frame: SendMessage, at: At) -> Iterable[Action]:
         # Conversations are ordered by time: two messages of one socket in the same millisecond keep their order.
-        self._sent_at = max(self._sent_at + 1, wall_ms)
+        self._sent_at = max(self._sent_at + 1, at.wall_ms)
+        own = self._channels.inbox.subject
         try:
-            send = begin(self.who.user_id, self._own, frame, now + SEND_SECONDS, self._sent_at, entropy)
+            send = begin(self.who.user_id, own, frame, at.now + SEND_SECONDS, self._sent_at, at.entropy)
         except BadId as error:
-            return self._fault(now, codes.BAD_FRAME, f"recipient_id: {error}", frame.id)
-        if self._sends is None:
-            self._sends = {}
-        if send.message_id in self._sends:
-            return (error_frame(codes.UNAVAILABLE, "this message is on its way already", frame.id, RETRY_AFTER_MS),)
-        if len(self._sends) >= MAX_SENDS_IN_FLIGHT:
-            return (error_frame(codes.UNAVAILABLE, "too many messages on their way", frame.id, RETRY_AFTER_MS),)
-        self._sends[send.message_id] = send
-        return (send.publication(),)
+            return self._blame(error_frame(codes.BAD_FRAME, f"recipient_id: {error}", frame.id), at.now)
+        if self._outbox is None:
+            self._outbox = Outbox()
+        busy = self._outbox.add(send)
+        if busy is not None:
+            return (error_frame(codes.UNAVAILABLE, busy, frame.id, RETRY_AFTER_MS),)
+        if frame.recipient_id is None or send.own == send.recipient:
+            return (send.publication(),)
+        return (AskBlocks(send.message_id, frame.recipient_id),)
+
+    def allowed(self, message_id: str) -> Iterable[Action]:
+        """The recipient takes messages from this user."""
+        send = self._send_of(message_id)
+        return (send.publication(),) if send is not None else ()
+
+    def blocked(self, message_id: str) -> Iterable[Action]:
+        send = self._send_of(message_id)
+        if send is None or self._outbox is None:
+            return ()
+        return (self._outbox.refused(send, codes.FORBIDDEN, "recipient_id: takes no messages from you"),)
+
+    def published(self, message_id: str, epoch: str, seq: int, duplicate: bool) -> Iterable[Action]:
+        """The log has a copy, under `seq` of its channel."""
+        send = self._send_of(message_id)
+        if send is None or self._outbox is None:
+            return ()
+        return self._outbox.published(send, self._channels.get(send.channel), epoch, seq, duplicate)
+
+    def found(self, message_id: str, epoch: str, seq: int, stored: Stored | None) -> Iterable[Action]:
+        """What the log holds under an id that it knew already; None when it is gone from the log."""
+        send = self._send_of(message_id)
+        if send is None or self._outbox is None:
+            return ()
+        return self._outbox.found(send, self._channels.get(send.channel), epoch, seq, stored)
+
+    def failed(self, message_id: str, reason: str) -> Iterable[Action]:
+        send = self._send_of(message_id)
+        return (self._outbox.failed(send, reason),) if send is not None and self._outbox is not None else ()
+
+    def bus_lost(self) -> Iterable[Action]:
+        return self._outbox.bus_lost() if self._outbox is not None else ()
+
+    def _send_of(self, message_id: str) -> Send | None:
+        return self._outbox.get(message_id) if self._outbox is not None else None
+
+    # What the client has, and what its user does
 
     def _received(self, frame: Received, now: float) -> Iterable[Action]:
-        if frame.channel != self._channel:
-            return self._fault(now, codes.NOT_FOUND, "channel: not one that this socket reads", frame.id)
-        if self._undecided:
+        reading = self._channels.get(frame.channel)
+        if reading is None:
+            return self._blame(_not_read(frame), now)
+        if reading.undecided:
             return ()  # from where on it will be sent what it misses is not known yet
         # A client cannot hold what it was not sent: a cursor ahead of that would skip messages for ever.
-        return (Cursor(self._channel, self._epoch, min(frame.seq, self.delivered)),)
+        seq = min(frame.seq, reading.delivered)
+        cursor = Cursor(reading.channel, reading.epoch, seq)
+        return (cursor, *self._confirmed(reading, seq)) if reading is self._channels.inbox else (cursor,)
 
-    def _resume(self, frame: Resume, now: float) -> Iterable[Action]:
-        refused = [self._refuse(channel, frame.id) for channel in frame.channels if channel != self._channel]
-        actions = self._blame(refused, now) if refused else []
-        if self._channel in frame.channels:
-            actions += self._begin(frame.channels[self._channel], frame.id)
+    def _confirmed(self, reading: Reading, seq: int) -> list[Report]:
+        """What the senders are told. A sender whose newest message is not among it is told with that one."""
+        senders = [sender for sender, newest in (self._senders or {}).items() if newest <= seq]
+        return [self._report("delivered", reading, (self._senders or {}).pop(sender), sender) for sender in senders]
+
+    def _read(self, frame: Read, now: float) -> Iterable[Action]:
+        reading = self._channels.get(frame.channel)
+        if reading is None:
+            return self._blame(_not_read(frame), now)
+        if reading is self._channels.inbox and frame.conversation is None:
+            words = "conversation: required on an inbox: with which user"
+            return self._blame(error_frame(codes.BAD_FRAME, words, frame.id), now)
+        if reading.undecided:
+            return ()
+        conversation = frame.conversation if reading is self._channels.inbox else None
+        return (self._report("read", reading, min(frame.seq, reading.delivered), conversation),)
+
+    def _report(
+        self, kind: Literal["delivered", "read"], reading: Reading, seq: int, conversation: str | None
+    ) -> Report:
+        return Report(kind, self.who.user_id, reading.channel, reading.epoch, seq, conversation)
+
+    def _type(self, frame: Typing, at: At, *, final: bool = False) -> Iterable[Action]:
+        if (frame.recipient_id is None) == (frame.channel is None):
+            words = "one of the fields `recipient_id` and `channel` is required"
+            return self._blame(error_frame(codes.BAD_FRAME, words, frame.id), at.now)
+        target = frame.channel if frame.channel is not None else inbox(frame.recipient_id or "")
+        if not well_formed(target):
+            return self._blame(error_frame(codes.BAD_FRAME, "recipient_id, channel: not well-formed", frame.id), at.now)
+        if frame.channel is not None:
+            membership = self._channels.groups.get(frame.channel)
+            if membership is None:
+                return self._no_group(frame.channel, frame, final=final)
+            if membership.members > MAX_TYPING_MEMBERS:
+                return ()  # nobody is told in a large group
+        typing = self._typing = self._typing or Typists()
+        told = typing.start(target, at.now) if frame.state == START else typing.stop(target)
+        return (self._tell_typing(target, frame.state),) if told else ()
+
+    def _tell_typing(self, target: str, state: str) -> Tell:
+        is_direct = is_inbox(target)
+        recipient = target.partition(":")[2] if is_direct else None
+        frame = typing_frame(self.who.user_id, None if is_direct else target, state)
+        return Tell(ephemeral_subject(channel_subject(target)), frame, recipient)
+
+    # Channels
+
+    def _subscribe(self, frame: Subscribe, at: At, *, final: bool = False) -> list[Action]:
+        if self._channels.get(frame.channel) is not None:
+            return self._channels.subscribe(frame)
+        if is_inbox(frame.channel):
+            return self._blame(error_frame(codes.FORBIDDEN, FOREIGN, frame.id, None, frame.channel), at.now)
+        if is_topic(frame.channel) and well_formed(frame.channel):
+            return self._channels.wait_for_topic(frame.channel, frame)
+        if self._channels.groups.get(frame.channel) is None:
+            return self._no_group(frame.channel, frame, final=final)
+        return self._channels.subscribe(frame)
+
+    def _unsubscribe(self, frame: Unsubscribe, now: float) -> list[Action]:
+        reading = self._channels.get(frame.channel)
+        if reading is None:
+            return self._blame(_not_read(frame), now)
+        return [*self._channels.unsubscribe(reading, frame), *self._overdue(reading)]
+
+    def _resume(self, frame: Resume, at: At) -> list[Action]:
+        wanted = [Subscribe(channel, place, frame.id) for channel, place in frame.channels.items()]
+        return [action for one in wanted for action in self._subscribe(one, at)]
+
+    def _no_group(self, channel: str, frame: Waiting, *, final: bool) -> list[Action]:
+        """A group that is not known: it may be new, so a fresh answer decides."""
+        if final or not channel.startswith("group:") or not well_formed(channel):
+            words = NOT_A_MEMBER if final else UNKNOWN
+            return [error_frame(codes.NOT_FOUND, words, frame.id, None, channel)]
+        return self._channels.wait_for_groups(frame)
+
+    def groups(self, memberships: Iterable[Membership], places: Places, at: At) -> list[Action]:
+        """The groups that the user is in now, and where this device stopped in them."""
+        first = self._channels.groups.known is None
+        new, actions, held = self._channels.answered(memberships)
+        for number, frame in enumerate(held):  # before the rest: where the client itself wants to go on counts
+            actions += self._again(frame, at.other(number))
+        for channel in new:
+            actions += self._channels.join(channel, places.get(channel), first=first)
         return actions
 
-    def _subscription(self, frame: Subscribe | Unsubscribe, now: float) -> Iterable[Action]:
-        if frame.channel != self._channel:
-            return self._blame([self._refuse(frame.channel, frame.id)], now)
-        if isinstance(frame, Unsubscribe):
-            self._aside = UNSUBSCRIBED
-            return [unsubscribed_frame(self._channel, frame.id), *self._overdue()]
-        if frame.since is None and not isinstance(self._aside, Unsubscribed):
-            return (self._subscribed(self.delivered, None, frame.id),)  # it reads it, and goes on as it did
-        return self._begin(frame.since, frame.id)
+    def topic(self, channel: str, rights: TopicRights | None, at: At) -> list[Action]:
+        """What the user may do on a topic; None when that is not to be had now."""
+        actions: list[Action] = []
+        for number, frame in enumerate(self._channels.topic_frames(channel)):
+            if rights is None:
+                actions.append(error_frame(codes.UNAVAILABLE, "ask again", frame.id, RETRY_AFTER_MS, channel))
+            elif not (rights.write if isinstance(frame, SendMessage) else rights.read):
+                actions.append(error_frame(codes.FORBIDDEN, "channel: not yours to use so", frame.id, None, channel))
+            elif isinstance(frame, SendMessage):
+                actions += self._send(frame, at.other(number))
+            elif isinstance(frame, Subscribe):
+                actions += self._channels.subscribe(frame)
+        return actions
 
-    def _refuse(self, channel: str, identifier: str | None) -> bytes:
-        if channel.startswith("user:"):
-            return error_frame(codes.FORBIDDEN, "channel: another user's inbox", identifier, channel=channel)
-        unknown = "channel: groups and topics are not known to this version"
-        return error_frame(codes.NOT_FOUND, unknown, identifier, channel=channel)
+    def _again(self, frame: Waiting, at: At) -> Iterable[Action]:
+        """A frame that waited: the answer is there now."""
+        if isinstance(frame, SendMessage):
+            return self._send_message(frame, at, final=True)
+        if isinstance(frame, Subscribe):
+            return self._subscribe(frame, at, final=True)
+        return self._type(frame, at, final=True)
 
     # Catching up
 
-    def start(self, start: Start) -> Iterable[Action]:
-        """At the welcome: resumes, or says why it does not; a new device has nothing to resume."""
-        if start is None:
-            return ()
-        if isinstance(start, Place):
-            return self._begin(start, None, asked=False)
-        return (self._subscribed(self.delivered, start, None),)
+    def positioned(self, request: Recover, epoch: str, head: int, reason: str | None) -> list[Action]:
+        """The channel ends at `head`; what follows the request's place can be had from the log, or there is a `reason`
+        why not."""
+        reading = request.reading
+        return self._shown(reading, reading.positioned(request.behind, epoch, head, request.place, reason))
 
-    def _begin(self, place: Place | None, identifier: str | None, *, asked: bool = True) -> list[Action]:
-        """Goes on from `place`, wherever it is now. What comes live is held until that is decided."""
-        if isinstance(self._aside, Behind) and self._aside.asked and self._undecided:
-            busy = "a resume of this channel is on its way: wait for its `subscribed`"
-            return [error_frame(codes.UNAVAILABLE, busy, identifier, RETRY_AFTER_MS, self._channel)]
-        if self._aside is None and place == Place(self._epoch, self.delivered):
-            return [self._subscribed(self.delivered, None, identifier)]
-        self._aside = Behind(asked=asked, identifier=identifier)
-        return [Recover(self._aside, place)]
-
-    def positioned(self, behind: Behind, head: int, place: Place | None, reason: str | None) -> list[Action]:
-        """The inbox ends at `head`; what follows `place` can be had from the log, or there is a `reason` why not."""
-        if self._aside is not behind:
-            return []
-        self.delivered = head if place is None or reason is not None else min(place.seq, head)
-        behind.reach(head)
-        behind.told = True
-        return [self._subscribed(head, reason, behind.identifier), *self._overdue(), *self._settle(behind)]
-
-    def wanted(self, behind: Behind) -> int | None:
+    def wanted(self, request: Recover) -> int | None:
         """The seq after which to read on; None when nothing is to be read any more."""
-        return self.delivered if self._aside is behind and behind.told else None
+        return request.reading.wanted(request.behind)
 
-    def replayed(self, behind: Behind, page: Iterable[Delivered]) -> list[Action]:
+    def replayed(self, request: Recover, page: Iterable[Delivered]) -> list[Action]:
         """The next messages of the log."""
-        if self._aside is not behind:
-            return []
-        actions = [action for message in page if (action := self._pass(message)) is not None]
-        return actions + self._settle(behind)
+        return self._shown(request.reading, request.reading.replayed(request.behind, page))
 
-    def gave_up(self, behind: Behind, reason: str | None) -> list[Action]:
+    def gave_up(self, request: Recover, reason: str | None) -> list[Action]:
         """The log has no more of what is missing: forgotten meanwhile, for a `reason`, or there was nothing more."""
-        if self._aside is not behind:
-            return []
-        self.delivered = max(self.delivered, behind.goal)
-        told = [self._subscribed(self.delivered, reason, None)] if reason is not None else []
-        return [*told, *self._overdue(), *self._settle(behind)]
+        return self._shown(request.reading, request.reading.gave_up(request.behind, reason))
 
-    def _settle(self, behind: Behind) -> list[Action]:
-        """Live again once the goal is reached: what was held follows without a hole."""
-        if self.delivered < behind.goal:
-            return []
-        self._aside = None
-        return [action for message in behind.held if (action := self._pass(message)) is not None]
+    def _shown(self, reading: Reading, items: Iterable[Shown]) -> list[Action]:
+        actions: list[Action] = []
+        for item in items:
+            if isinstance(item, Delivered):
+                actions += self._show(reading, item)
+            elif isinstance(item, bytes):
+                actions.append(item)
+            elif item is UP_TO_HERE:
+                actions += self._overdue(reading)
+        return actions
 
-    @property
-    def _undecided(self) -> bool:
-        return isinstance(self._aside, Behind) and not self._aside.told
+    def _overdue(self, reading: Reading) -> list[bytes]:
+        return self._outbox.overdue(reading) if self._outbox is not None else []
 
-    def _subscribed(self, head: int, reason: str | None, identifier: str | None) -> bytes:
-        return subscribed_frame(self._channel, self._epoch, head, self.delivered, reason, identifier)
+    # Events from the bus
 
-    # Events from the log
+    def deliver(self, channel: str, message: Delivered) -> Iterable[Action]:
+        """The next message of a channel: its frame, the ack in its place when it is our own, nothing for a repeat."""
+        reading = self._channels.get(channel)
+        return self._show(reading, message) if reading is not None and reading.takes(message) else ()
 
-    def deliver(self, message: Delivered) -> Action | None:
-        """The next message of the inbox: its frame, the ack in its place when it is our own, None for a repeat."""
-        if self._aside is None:
-            return self._pass(message)
-        if isinstance(self._aside, Behind):
-            self._aside.hold(message)
-        return None
+    def _show(self, reading: Reading, message: Delivered) -> Iterable[Action]:
+        ack = self._outbox.acks(reading, message) if self._outbox is not None else None
+        if message.change is not None:
+            if reading is self._channels.inbox and message.seq <= self._head:
+                return (message.frame,)
+            return (message.frame, *self._channels.changed(reading, message.change, self.who.user_id))
+        if ack is None and reading is self._channels.inbox:
+            self._came(message)
+        return (message.frame if ack is None else ack,)
 
-    def _pass(self, message: Delivered) -> Action | None:
-        if message.seq <= self.delivered:
+    def _came(self, message: Delivered) -> None:
+        """A `received` will tell its sender."""
+        if not message.sender or message.sender == self.who.user_id:
+            return
+        senders = self._senders = self._senders if self._senders is not None else {}
+        senders[message.sender] = message.seq
+        if len(senders) > MAX_SENDERS:
+            del senders[next(iter(senders))]  # the next message of theirs tells it
+
+    def told(self, channel: str, told: Told) -> bytes | None:
+        """What is not stored, for those who read the channel now."""
+        reading = self._channels.get(channel)
+        if reading is None or reading.stopped or told.sender == self.who.user_id:
             return None
-        self.delivered = message.seq
-        if self._sends:
-            send = self._sends.get(message.message_id)
-            if send is not None and send.stage == TO_SENDER:
-                return self._acknowledge(send, message.seq)
-        return message.frame
+        return told.frame
 
-    def published(self, message_id: str, seq: int, duplicate: bool) -> Iterable[Action]:
-        """The log has a copy, under `seq` of its channel."""
-        send = (self._sends or {}).get(message_id)
-        if send is None:
-            return ()
-        if duplicate and not send.duplicate:
-            send.duplicate = True
-            return (Find(message_id, send.own if send.stage == TO_SENDER else send.recipient, seq),)
-        return self._next(send, seq)
-
-    def found(self, message_id: str, seq: int, stored: Stored | None) -> Iterable[Action]:
-        """What the log holds under an id that it knew already; None when it is gone from the log."""
-        send = (self._sends or {}).get(message_id)
-        if send is None:
-            return ()
-        if stored is not None and not send.same_as(stored):
-            self._forget(send)
-            return (error_frame(codes.CONFLICT, CONFLICT, send.frame.id),)
-        if stored is not None:
-            send.sent_at = stored.sent_at  # the second ack equals the first
-        return self._next(send, seq)
-
-    def failed(self, message_id: str, reason: str) -> Iterable[Action]:
-        """The log did not take it, or did not say so: the same dedup_id may be sent again."""
-        send = (self._sends or {}).get(message_id)
-        if send is None:
-            return ()
-        self._forget(send)
-        return (error_frame(codes.UNAVAILABLE, reason, send.frame.id, RETRY_AFTER_MS),)
-
-    def bus_lost(self) -> Iterable[Action]:
-        """Whether what is on its way arrived is unknown: the client hears at once, not after a time-out."""
-        lost = tuple(self._sends or ())
-        return [action for message_id in lost for action in self.failed(message_id, AWAY)]
-
-    def _next(self, send: Send, seq: int) -> Iterable[Action]:
-        if send.stage == TO_RECIPIENT:
-            send.stage = TO_SENDER
-            return (send.publication(),)
-        if self._aside is UNSUBSCRIBED or (seq <= self.delivered and not self._undecided):
-            return (self._acknowledge(send, seq),)
-        send.seq = seq
-        return ()  # the ack stands in its message's place: it goes out when that is delivered, after all lower seqs
-
-    def _overdue(self) -> list[Action]:
-        """The acks whose place will not come any more, because the reader went on elsewhere."""
-        gone = self._aside is UNSUBSCRIBED
-        sends = [send for send in (self._sends or {}).values() if send.seq and (gone or send.seq <= self.delivered)]
-        return [self._acknowledge(send, send.seq) for send in sends]
-
-    def _acknowledge(self, send: Send, seq: int) -> bytes:
-        self._forget(send)
-        return ack_frame(send, self._channel, self._epoch, seq)
-
-    def _forget(self, send: Send) -> None:
-        if self._sends:
-            self._sends.pop(send.message_id, None)
+    def left(self) -> Iterable[Action]:
+        """The socket is gone."""
+        return self._typing_ended(float("inf"))
 
     # Time
 
     def tick(self, now: float) -> Iterable[Action]:
-        """Called about once a second: heartbeat, token expiry, sends that nobody answered."""
+        """Called about once a second: heartbeat, token expiry, sends that nobody answered, who types no more."""
         if now >= self.who.ends_at:
             return (Close(codes.TOKEN_EXPIRED, "the access token has expired"),)
         idle = now - self._heard_at
@@ -439,52 +408,29 @@ class Session:
         if idle > self._limits.heartbeat_s and now - self._pinged_at > self._limits.heartbeat_s:
             self._pinged_at = now
             actions.append(Ping())
-        if self._sends:
-            for send in [send for send in self._sends.values() if send.deadline < now]:
-                actions += self.failed(send.message_id, UNANSWERED)
-        return actions
+        if self._outbox is not None:
+            actions += self._outbox.expired(now)
+        return [*actions, *self._typing_ended(now)] if self._typing is not None else actions
+
+    def _typing_ended(self, now: float) -> list[Tell]:
+        ended = self._typing.ended(now) if self._typing is not None else ()
+        return [self._tell_typing(target, STOP) for target in ended]
 
     def welcome_frame(self, wall_ms: int) -> bytes:
+        who, limits, here = self.who, self._limits, self._channels.inbox
         return encode(
             {
                 "type": "welcome",
-                "user_id": self.who.user_id,
-                "device_id": self.who.device_id,
-                "session_id": self.who.session_id,
-                "heartbeat_s": self._limits.heartbeat_s,
-                "max_frame_bytes": self._limits.max_frame_bytes,
+                "user_id": who.user_id,
+                "device_id": who.device_id,
+                "session_id": who.session_id,
+                "heartbeat_s": limits.heartbeat_s,
+                "max_frame_bytes": limits.max_frame_bytes,
                 "server_time": wall_ms,
-                "inbox": {"epoch": self._epoch, "seq": self.delivered},
+                "inbox": {"epoch": here.epoch, "seq": here.delivered},
             }
         )
 
-    # Limits
 
-    def _take_tokens(self, now: float, wanted: int) -> int:
-        """0 when the frame may pass, else the milliseconds until a quarter of the burst may."""
-        limits = self._limits
-        self._tokens, wait = drawn(
-            self._tokens, now - self._tokens_at, wanted, rate=limits.frames_per_second, burst=limits.burst
-        )
-        self._tokens_at = now
-        return wait
-
-    def _fault(
-        self,
-        now: float,
-        code: str,
-        message: str,
-        identifier: str | None,
-        retry_after_ms: int | None = None,
-        weight: float = 1.0,
-    ) -> Iterable[Action]:
-        return self._blame([error_frame(code, message, identifier, retry_after_ms)], now, weight)
-
-    def _blame(self, errors: list[bytes], now: float, weight: float = 1.0) -> list[Action]:
-        """Answers a bad frame; a client that goes on sending them is closed."""
-        forgiven = (now - self._faults_at) * FAULTS_FORGIVEN_PER_SECOND
-        self._faults = max(0.0, self._faults - forgiven) + weight
-        self._faults_at = now
-        if self._faults > FAULTS_TO_CLOSE:
-            return [*errors, Close(codes.ABUSE, "too many bad frames")]
-        return [*errors]
+def _not_read(frame: Received | Read | Unsubscribe) -> bytes:
+    return error_frame(codes.NOT_FOUND, "channel: not one that this socket reads", frame.id, None, frame.channel)

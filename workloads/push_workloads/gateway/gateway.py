@@ -1,0 +1,133 @@
+"""Everything that the clients of this process share."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Iterable
+from typing import Final, Protocol, cast
+
+from push_workloads.common.subjects import inbox_subject
+from push_workloads.common.tasks import Spawner
+from push_workloads.gateway.actions import Who
+from push_workloads.gateway.catchup import CatchUp
+from push_workloads.gateway.config import GatewayConfig
+from push_workloads.gateway.cursors import CursorWriter
+from push_workloads.gateway.devices import Devices, Notice
+from push_workloads.gateway.hub import Hub, Member
+from push_workloads.gateway.log import Log
+from push_workloads.gateway.presence import PresenceWriter
+from push_workloads.gateway.receipts import ReceiptWriter
+from push_workloads.gateway.rights import Rights
+
+CLOSE_WAIT_SECONDS: Final = 2.0
+TICK_SECONDS: Final = 1.0
+TICK_SLICE: Final = 500
+
+
+class Client(Member, Protocol):
+    """A connected client, whatever it is connected by."""
+
+    who: Who
+    number: int
+
+    def compare(self, number: int) -> None:
+        """A connection of this device has that number."""
+        ...
+
+    def give_way(self) -> None: ...
+
+    def tick(self, now: float) -> None: ...
+
+    def bus_lost(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+
+class Gateway:
+    """Once in a process."""
+
+    def __init__(
+        self,
+        config: GatewayConfig,
+        hub: Hub,
+        log: Log,
+        presence: PresenceWriter,
+        cursors: CursorWriter,
+        devices: Devices,
+        rights: Rights,
+        receipts: ReceiptWriter,
+        spawner: Spawner,
+    ) -> None:
+        self.config = config
+        self.hub = hub
+        self.log = log
+        self.presence = presence
+        self.cursors = cursors
+        self.devices = devices
+        self.rights = rights
+        self.receipts = receipts
+        self.catchup = CatchUp(hub, log)
+        self.spawner = spawner
+        self.clients: set[Client] = set()
+        self.draining = False
+        self.frames_in = self.frames_out = self.fell_behind = self.displaced = self.accepted = 0
+        self.shed: dict[str, int] = {}  # what is not stored and was not sent to a slow client, by type
+        self.joins = asyncio.Semaphore(64)
+        self.left = asyncio.Event()  # some client went
+
+    def sessions(self) -> Iterable[tuple[str, str]]:
+        return [(one.who.user_id, one.who.session_id) for one in self.clients]
+
+    def connections(self) -> Iterable[tuple[Who, int]]:
+        return [(one.who, one.number) for one in self.clients]
+
+    def displace(self, notice: Notice) -> None:
+        """Closes the older connections of a device."""
+        for member in self.others(notice.user_id, notice.device_id):
+            member.compare(notice.number)
+
+    def others(self, user_id: str, device_id: str) -> list[Client]:
+        """The connections of a device that are here."""
+        here = (cast(Client, member) for member in self.hub.members(inbox_subject(user_id)))
+        return [one for one in here if one.who.device_id == device_id]
+
+    async def tick(self) -> None:
+        """Once a second, every session in slices, so that no slice holds the loop long."""
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            self.log.sweep()
+            waiting = list(self.clients)
+            for start in range(0, len(waiting), TICK_SLICE):
+                now = time.monotonic()
+                for one in waiting[start : start + TICK_SLICE]:
+                    one.tick(now)
+                await asyncio.sleep(0)
+
+    def bus_lost(self) -> None:
+        self.rights.lost()
+        for one in tuple(self.clients):
+            one.bus_lost()
+
+    async def drain(self) -> None:
+        """Sends everyone away, spread over `drain_seconds`: each is told when to come back, then closed with 1012."""
+        self.draining = True
+        leaving = list(self.clients)
+        random.shuffle(leaving)
+        pause = self.config.drain_seconds / max(1, len(leaving))
+        started = time.monotonic()
+        for number, one in enumerate(leaving):
+            await asyncio.sleep(max(0.0, started + pause * number - time.monotonic()))
+            one.send_away()
+        try:
+            async with asyncio.timeout(CLOSE_WAIT_SECONDS):
+                await self._empty()
+        except TimeoutError:
+            for one in tuple(self.clients):
+                one.abort()
+
+    async def _empty(self) -> None:
+        while self.clients:
+            self.left.clear()
+            await self.left.wait()

@@ -1,0 +1,65 @@
+"""Which groups a session may read and write. Pure.
+
+The message service is asked at the welcome, and again after any change that the inbox tells of: its answer is the whole
+truth each time, so no order of events leaves a right that is none. A frame about a group that is not known waits for a
+fresh answer: the user may have been added a moment ago.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from push_workloads.common.questions import Membership
+from push_workloads.common.subjects import group
+from push_workloads.gateway.frames import Place, SendMessage, Subscribe, Typing
+
+MAX_HELD: Final = 64
+Waiting = SendMessage | Subscribe | Typing
+
+
+class Memberships:
+    """`known` None until the first answer. `asking`: a question is under way, and `again`: what it will say may be
+    older than the last change."""
+
+    __slots__ = ("again", "asking", "held", "known")
+
+    def __init__(self) -> None:
+        self.known: dict[str, Membership] | None = None
+        self.asking = self.again = False
+        self.held: list[Waiting] = []
+
+    def ask(self) -> bool:
+        """Whether to ask now; else it is asked when the answer to the last question is there."""
+        self.again = self.asking
+        first, self.asking = not self.asking, True
+        return first
+
+    def hold(self, frame: Waiting) -> bool:
+        """Keeps a frame for the next answer; False when too many wait."""
+        if len(self.held) >= MAX_HELD:
+            return False
+        self.held.append(frame)
+        return True
+
+    def answered(self, memberships: Iterable[Membership]) -> tuple[list[str], list[str], list[Waiting]]:
+        """The channels that are new, those that are gone, and the frames that waited."""
+        before = self.known or {}
+        self.known = {group(one.group_id): one for one in memberships}
+        self.asking = False
+        held, self.held = self.held, []
+        return [new for new in self.known if new not in before], [old for old in before if old not in self.known], held
+
+    def get(self, channel: str) -> Membership | None:
+        return self.known.get(channel) if self.known is not None else None
+
+
+def begin_at(membership: Membership, place: Place | None) -> Place | None:
+    """From where on a member reads: a cursor, but never before it became a member."""
+    if place is not None and place.epoch == membership.epoch:
+        return Place(place.epoch, max(place.seq, membership.seq))
+    return place
+
+
+def joined(membership: Membership) -> Place:
+    return Place(membership.epoch, membership.seq)

@@ -1,0 +1,439 @@
+"""One client of the gateway: feeds its session and does what that says. How frames come and go is its wire's.
+
+`websocket.py` has the wire for sockets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, Final, Protocol
+
+from push_workloads.common.errors import Unavailable
+from push_workloads.common.questions import Report, TopicRights
+from push_workloads.common.sending import Find, Publish
+from push_workloads.common.subjects import group, inbox, inbox_subject
+from push_workloads.gateway import codes
+from push_workloads.gateway.actions import (
+    Action,
+    AskBlocks,
+    AskGroups,
+    AskTopic,
+    Close,
+    Cursor,
+    Leave,
+    Ping,
+    Recover,
+    Start,
+    Tell,
+    Who,
+)
+from push_workloads.gateway.devices import Entered
+from push_workloads.gateway.frames import reconnect_frame
+from push_workloads.gateway.gateway import CLOSE_WAIT_SECONDS, Gateway
+from push_workloads.gateway.hub import Channel
+from push_workloads.gateway.joining import Joining
+from push_workloads.gateway.log import Answer
+from push_workloads.gateway.recovery import Delivered, Told
+from push_workloads.gateway.session import At, Session
+
+STALL_SECONDS: Final = 30.0  # a replay waits so long for a client that does not read
+JOIN_RETRY_SECONDS: Final = 0.5
+GROUPS_RETRY_SECONDS: Final = 1.0
+GROUPS_RETRY_LAST_SECONDS: Final = 15.0
+MAX_AFTER_MS: Final = 1000
+ENTERING: Final = -1
+
+
+class Wire(Protocol):
+    """How a client is connected."""
+
+    def send(self, frame: bytes) -> None: ...
+
+    def ping(self) -> None: ...
+
+    def buffered(self) -> int:
+        """Bytes that wait for the client."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Says goodbye; the client may answer."""
+
+    def disconnect(self) -> None:
+        """At once, whatever waits."""
+
+
+class Peer:
+    """Lives from `connected` to `disconnected`."""
+
+    __slots__ = (
+        "_channel", "_closing", "_gateway", "_joined", "_paused", "_replays", "_wire", "_writable", "number", "state",
+        "who",
+    )  # fmt: skip
+
+    def __init__(self, gateway: Gateway, who: Who) -> None:
+        self._gateway = gateway
+        self.who = who
+        self.state: Joining | Session = Joining(who, gateway.config.limits, time.monotonic())
+        self._wire: Wire | None = None
+        self._channel: Channel | None = None  # the inbox
+        self._joined: dict[str, Channel] | None = None  # the others, by name
+        self._replays: dict[str, asyncio.Task[None]] | None = None  # by channel
+        self._paused = self._closing = False
+        self._writable: asyncio.Event | None = None  # for replays that wait
+        self.number = ENTERING  # of this connection among those of its device, 0 when it has none
+
+    @property
+    def closing(self) -> bool:
+        return self._closing
+
+    def connected(self, wire: Wire) -> None:
+        gateway, who = self._gateway, self.who
+        self._wire = wire
+        gateway.clients.add(self)
+        gateway.accepted += 1
+        gateway.presence.connected(who.user_id, who.session_id)
+        subject = inbox_subject(who.user_id)
+        for older in gateway.others(who.user_id, who.device_id):
+            older.give_way()  # at once, also without Redis: here the order is known
+        self._channel = channel = gateway.hub.join(self, inbox(who.user_id), subject)
+        entered = gateway.devices.enter(who, channel.epoch, gateway.hub.end_of(subject))
+        entered.add_done_callback(self._entered)
+        head = gateway.hub.known_head(channel)
+        if head is not None and not who.resumes:
+            self._welcome(channel, head, None)
+        else:
+            gateway.spawner.spawn(self._join(channel, entered))
+
+    def disconnected(self) -> None:
+        gateway = self._gateway
+        self._closing = True
+        self._wire = None
+        gateway.clients.discard(self)
+        gateway.left.set()
+        if self._channel is None:
+            return
+        self.perform(self.state.left())
+        names = (self._channel.name, *(self._joined or ()))
+        for channel in (self._channel, *(self._joined or {}).values()):
+            gateway.hub.leave(self, channel)
+        for replay in (self._replays or {}).values():
+            replay.cancel()
+        self._joined = self._replays = None
+        if self.number != ENTERING:
+            gateway.devices.leave(self.who, self.number, names)
+        gateway.presence.disconnected(self.who.user_id, self.who.session_id)
+
+    # From the wire
+
+    def on_text(self, text: str) -> None:
+        if not self._closing:
+            self._gateway.frames_in += 1
+            self.perform(self.state.on_frame(text, _now()))
+
+    def not_text(self) -> None:
+        self._gateway.frames_in += 1
+        if isinstance(self.state, Session) and not self._closing:
+            self.perform(self.state.not_text(time.monotonic()))
+
+    def heard(self) -> None:
+        self.state.heard(time.monotonic())
+
+    def said_goodbye(self) -> None:
+        self._closing = True
+
+    def pause(self) -> None:
+        """The client reads more slowly than it is sent."""
+        self._paused = True
+
+    def resume(self) -> None:
+        self._paused = False
+        if self._writable is not None:
+            self._writable.set()
+
+    # What the session says
+
+    def perform(self, actions: Iterable[Action]) -> None:
+        for action in actions:
+            self._do(action)
+
+    def _do(self, action: Action) -> None:
+        _DO[type(action)](self, action)
+
+    def _publish(self, publication: Publish) -> None:
+        self._gateway.log.publish(publication, partial(self._published, publication))
+
+    def _move(self, cursor: Cursor) -> None:
+        self._gateway.cursors.moved(self.who.user_id, self.who.device_id, cursor)
+
+    def _report(self, report: Report) -> None:
+        self._gateway.receipts.reported(report)
+
+    def _ping(self, _: Ping) -> None:
+        if self._wire is not None and not self._closing:
+            self._wire.ping()
+
+    def _close(self, close: Close) -> None:
+        self.close(close.code, close.reason)
+
+    def _published(self, publication: Publish, answer: Answer) -> None:
+        # Also after the client is gone: a message whose first copy is stored gets its second.
+        if isinstance(self.state, Session):
+            message_id = publication.message_id
+            if answer.failure is None:
+                epoch = self._gateway.hub.epoch_of(publication.subject)
+                self.perform(self.state.published(message_id, epoch, answer.seq, answer.duplicate))
+            else:
+                self.perform(self.state.failed(message_id, answer.failure))
+
+    def _look_up(self, question: Find) -> None:
+        self._gateway.spawner.spawn(self._find(question))
+
+    async def _find(self, question: Find) -> None:
+        if not isinstance(self.state, Session):
+            return
+        try:
+            stored = await self._gateway.log.stored(question.subject, question.seq)
+        except Unavailable as error:
+            self.perform(self.state.failed(question.message_id, error.message))
+        else:
+            epoch = self._gateway.hub.epoch_of(question.subject)
+            self.perform(self.state.found(question.message_id, epoch, question.seq, stored))
+
+    def _ask_blocks(self, asked: AskBlocks) -> None:
+        answer = partial(self._takes, asked.message_id)
+        self._gateway.rights.takes_from(asked.recipient_id, self.who.user_id, answer)
+
+    def _takes(self, message_id: str, takes: bool) -> None:
+        if isinstance(self.state, Session):
+            self.perform(self.state.allowed(message_id) if takes else self.state.blocked(message_id))
+
+    def _ask_topic(self, asked: AskTopic) -> None:
+        topic = asked.channel.partition(":")[2]
+        self._gateway.rights.on_topic(self.who.user_id, topic, partial(self._on_topic, asked.channel))
+
+    def _on_topic(self, channel: str, rights: TopicRights | None) -> None:
+        if isinstance(self.state, Session):
+            self.perform(self.state.topic(channel, rights, _now()))
+
+    def _tell(self, tell: Tell) -> None:
+        """What is not stored; a user who blocks this one is spared it."""
+
+        def told(takes: bool) -> None:
+            if takes:
+                self._gateway.log.tell(tell.subject, tell.frame)
+
+        if tell.recipient_id is None:
+            told(True)
+        else:
+            self._gateway.rights.takes_from(tell.recipient_id, self.who.user_id, told)
+
+    def _ask_groups(self, _: AskGroups) -> None:
+        self._gateway.spawner.spawn(self._groups())
+
+    async def _groups(self) -> None:
+        """Asks until it is answered: what the user may read depends on it."""
+        pause = GROUPS_RETRY_SECONDS
+        while not self._closing:
+            try:
+                memberships = await self._gateway.rights.memberships(self.who.user_id)
+                names = [group(one.group_id) for one in memberships]
+                places = await self._gateway.cursors.read(self.who, names) if self.who.resumes else {}
+            except Unavailable:
+                await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads retries
+                pause = min(pause * 2, GROUPS_RETRY_LAST_SECONDS)
+            else:
+                if isinstance(self.state, Session):
+                    self.perform(self.state.groups(memberships, places, _now()))
+                return
+
+    # Channels
+
+    def _catch_up(self, request: Recover) -> None:
+        if not isinstance(self.state, Session) or self._closing:
+            return
+        reading = request.reading
+        channel = self._channel if reading.channel == inbox(self.who.user_id) else self._join_other(request)
+        if channel is not None:
+            self._replay(request, channel)
+
+    def _join_other(self, request: Recover) -> Channel:
+        reading = request.reading
+        joined = self._joined = self._joined if self._joined is not None else {}
+        if reading.channel not in joined:
+            joined[reading.channel] = self._gateway.hub.join(self, reading.channel, reading.subject)
+        return joined[reading.channel]
+
+    def _replay(self, request: Recover, channel: Channel) -> None:
+        replays = self._replays = self._replays if self._replays is not None else {}
+        before = replays.pop(channel.name, None)
+        if before is not None:
+            before.cancel()
+        if isinstance(self.state, Session):
+            work = self._gateway.catchup.run(self, self.state, channel, request)
+            replays[channel.name] = task = self._gateway.spawner.spawn(work)
+            task.add_done_callback(partial(self._replayed, channel.name))
+
+    def _replayed(self, channel: str, task: asyncio.Task[None]) -> None:
+        if self._replays is not None and self._replays.get(channel) is task:
+            del self._replays[channel]
+
+    def _leave(self, leave: Leave) -> None:
+        name = leave.channel
+        channel = self._joined.pop(name, None) if self._joined is not None else None
+        if channel is not None:
+            self._gateway.hub.leave(self, channel)
+        replay = self._replays.pop(name, None) if self._replays is not None else None
+        if replay is not None:
+            replay.cancel()
+
+    def perform_paced(self, actions: Iterable[Action]) -> None:
+        """For who waits until it is `drained`: what then stands in the queue is no reason to close."""
+        for action in actions:
+            if isinstance(action, bytes):
+                self._write(action)
+            else:
+                self._do(action)
+
+    async def drained(self) -> bool:
+        """Waits until the client has read most of what it was sent; False when it is gone, or does not read."""
+        if self._paused and not self._closing:
+            if self._writable is None:
+                self._writable = asyncio.Event()
+            self._writable.clear()
+            try:
+                async with asyncio.timeout(STALL_SECONDS):
+                    await self._writable.wait()
+            except TimeoutError:
+                self._fell_behind()
+        return not self._closing
+
+    # The same device elsewhere
+
+    def _entered(self, entered: asyncio.Future[Entered]) -> None:
+        if entered.cancelled():
+            return
+        self.number = entered.result().number
+        if self.number < 0:
+            self.number = 0
+            self.give_way()
+        if self not in self._gateway.clients and self._channel is not None:  # it went in the meantime
+            self._gateway.devices.leave(self.who, self.number, (self._channel.name,))
+
+    def compare(self, number: int) -> None:
+        """A connection of this device has that number."""
+        if self.number != ENTERING and self.number < number:
+            self.give_way()
+
+    def give_way(self) -> None:
+        if not self._closing:
+            self._gateway.displaced += 1
+            self.close(codes.DISPLACED, "the same device connected elsewhere")
+
+    # The hub calls these
+
+    def deliver(self, channel: str, message: Delivered) -> None:
+        self.perform(self.state.deliver(channel, message))
+
+    def told(self, channel: str, told: Told) -> None:
+        """What is not stored is the first to go when the client is slow."""
+        frame = self.state.told(channel, told)
+        if frame is None:
+            return
+        if self._paused:
+            self._gateway.shed[told.type] = self._gateway.shed.get(told.type, 0) + 1
+        else:
+            self._write(frame)
+
+    def send_away(self) -> None:
+        """Tells the client to come back after a random moment, then closes with 1012."""
+        self.send(reconnect_frame(random.randrange(MAX_AFTER_MS), "restart"))  # noqa: S311 - spreads reconnects
+        self.close(codes.RESTART, "restart")
+
+    # To the wire
+
+    def close(self, code: int, reason: str) -> None:
+        """Says goodbye with a close code; the wire goes when the client answers, or after a moment."""
+        if self._closing or self._wire is None:
+            return
+        self._closing = True
+        self._wire.close(code, reason)
+        asyncio.get_running_loop().call_later(CLOSE_WAIT_SECONDS, self.abort)
+
+    def abort(self) -> None:
+        if self._wire is not None:
+            self._wire.disconnect()
+
+    def send(self, frame: bytes) -> None:
+        self._write(frame)
+        if self._paused and self._wire is not None and self._wire.buffered() > self._gateway.config.max_outbound_bytes:
+            self._fell_behind()
+
+    def _write(self, frame: bytes) -> None:
+        if not self._closing and self._wire is not None:
+            self._gateway.frames_out += 1
+            self._wire.send(frame)
+
+    def _fell_behind(self) -> None:
+        # A close frame would wait behind what the client does not read.
+        self._gateway.fell_behind += 1
+        self.close(codes.FELL_BEHIND, "read too slowly")
+        self.abort()
+
+    # Time and the bus
+
+    def tick(self, now: float) -> None:
+        if not self._closing:
+            self.perform(self.state.tick(now))
+
+    def bus_lost(self) -> None:
+        self.perform(self.state.bus_lost())
+
+    async def _join(self, channel: Channel, entered: asyncio.Future[Entered]) -> None:
+        """Asks where the device goes on and where the inbox ends, until the log answers or the session's tick gives
+        up."""
+        start = (await entered).start if self.who.resumes else None
+        if isinstance(start, str):
+            self._gateway.catchup.count(start)
+        while not self._closing:
+            try:
+                head = self._gateway.hub.known_head(channel)
+                if head is None:
+                    async with self._gateway.joins:
+                        head = await self._gateway.hub.ask_head(channel)
+            except Unavailable:
+                await asyncio.sleep(JOIN_RETRY_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - spreads retries
+            else:
+                self._welcome(channel, head, start)
+                return
+
+    def _welcome(self, channel: Channel, head: int, start: Start) -> None:
+        if isinstance(self.state, Joining):
+            # What is below the floor is gone: to begin there keeps the cursor of an empty inbox from growing too old.
+            head = max(head, self._gateway.hub.floor_of(channel.subject) - 1)
+            self.state, actions = self.state.welcome(channel.epoch, head, _now(), start)
+            self.perform(actions)
+
+
+_DO: Final[dict[type, Callable[[Peer, Any], None]]] = {
+    bytes: Peer.send,
+    Publish: Peer._publish,
+    AskBlocks: Peer._ask_blocks,
+    Find: Peer._look_up,
+    Cursor: Peer._move,
+    Report: Peer._report,
+    Recover: Peer._catch_up,
+    Leave: Peer._leave,
+    AskGroups: Peer._ask_groups,
+    AskTopic: Peer._ask_topic,
+    Tell: Peer._tell,
+    Ping: Peer._ping,
+    Close: Peer._close,
+}
+
+
+def _now() -> At:
+    return At(time.monotonic(), time.time_ns() // 1_000_000, os.urandom(10))

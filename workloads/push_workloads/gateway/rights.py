@@ -1,0 +1,147 @@
+"""What the message service says of rights, asked over the bus and kept for a while.
+
+Messages flow without the message service: who blocks whom is then what was known last, or nobody. Groups wait for it,
+and so do topics.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Any, Final, Generic, TypeVar
+
+import msgspec
+from msgspec import Struct
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+
+from push_workloads.common import questions
+from push_workloads.common.bus import REQUEST_SECONDS
+from push_workloads.common.errors import Unavailable
+from push_workloads.common.questions import Blocks, Membership, Memberships, TopicAsked, TopicRights, UserAsked
+from push_workloads.common.subjects import identifier
+from push_workloads.common.tasks import Spawner
+
+KEEP_SECONDS: Final = 60.0
+KEEP_UNANSWERED_SECONDS: Final = 5.0  # before asking again who blocks whom when nobody answered
+MAX_KEPT: Final = 100_000
+ASKS_AT_ONCE: Final = 128
+_Key = TypeVar("_Key", bound=Hashable)
+_Value = TypeVar("_Value")
+_A = TypeVar("_A", bound=Struct)
+_encode = msgspec.json.Encoder().encode
+_decode: Final = msgspec.json.Decoder(questions.Answer).decode
+
+
+class Kept(Generic[_Key, _Value]):
+    """Answers by key. Those who ask for the same at the same time share a question, and are answered in the order in
+    which they asked, before anybody who asks later."""
+
+    def __init__(self, spawner: Spawner, clock: Callable[[], float]) -> None:
+        self._spawner = spawner
+        self._clock = clock
+        self._values: dict[_Key, tuple[float, _Value]] = {}
+        self._waiting: dict[_Key, list[Callable[[_Value | None], None]]] = {}
+        self._void: set[_Key] = set()
+
+    def get(self, key: _Key, ask: Callable[[], Awaitable[_Value]], answer: Callable[[_Value | None], None]) -> None:
+        """Calls `answer` at once when it is known, else later; with what was known last, or None, when nobody tells."""
+        held = self._values.get(key)
+        if held is not None and held[0] > self._clock():
+            answer(held[1])
+        elif key in self._waiting:
+            self._waiting[key].append(answer)
+        else:
+            self._waiting[key] = [answer]
+            self._spawner.spawn(self._ask(key, ask))
+
+    def drop(self, key: _Key) -> None:
+        """What is kept is void, and so is an answer that is on its way."""
+        self._values.pop(key, None)
+        if key in self._waiting:
+            self._void.add(key)
+
+    def drop_all(self) -> None:
+        self._values.clear()
+        self._void |= self._waiting.keys()
+
+    async def _ask(self, key: _Key, ask: Callable[[], Awaitable[_Value]]) -> None:
+        known = self._values.pop(key, None)
+        value, keep = known[1] if known is not None else None, KEEP_UNANSWERED_SECONDS
+        try:
+            value, keep = await ask(), KEEP_SECONDS
+        except Unavailable:
+            pass
+        finally:
+            if key in self._void:
+                self._void.discard(key)
+            elif value is not None:
+                self._values[key] = (self._clock() + keep, value)
+                if len(self._values) > MAX_KEPT:
+                    del self._values[next(iter(self._values))]
+            for answer in self._waiting.pop(key):
+                answer(value)
+
+
+class Rights:
+    """Of all sessions of this process."""
+
+    def __init__(self, client: Client, spawner: Spawner, clock: Callable[[], float] = time.monotonic) -> None:
+        self._client = client
+        self._asks = asyncio.Semaphore(ASKS_AT_ONCE)
+        self._blocks: Kept[str, frozenset[str]] = Kept(spawner, clock)
+        self._topics: Kept[tuple[str, str], TopicRights] = Kept(spawner, clock)
+
+    async def listen(self) -> None:
+        """From now on what is kept is dropped when the message service says so."""
+
+        async def blocks_changed(message: Msg) -> None:
+            self._blocks.drop(identifier(message.subject.removeprefix(questions.BLOCKS_CHANGED)))
+
+        async def topics_changed(message: Msg) -> None:
+            self._topics.drop_all()
+
+        await self._client.subscribe(questions.BLOCKS_CHANGED + "*", cb=blocks_changed)
+        await self._client.subscribe(questions.TOPICS_CHANGED, cb=topics_changed)
+
+    def lost(self) -> None:
+        """The bus is away: changes may be missed."""
+        self._blocks.drop_all()
+        self._topics.drop_all()
+
+    async def memberships(self, user_id: str) -> list[Membership]:
+        """The groups of a user. Raises Unavailable."""
+        return (await self._ask(questions.MEMBERSHIPS, UserAsked(user_id), Memberships)).groups
+
+    def takes_from(self, recipient_id: str, sender_id: str, answer: Callable[[bool], None]) -> None:
+        """Whether the recipient takes direct messages from the sender."""
+
+        async def ask() -> frozenset[str]:
+            return frozenset((await self._ask(questions.BLOCKS, UserAsked(recipient_id), Blocks)).user_ids)
+
+        self._blocks.get(recipient_id, ask, lambda blocked: answer(blocked is None or sender_id not in blocked))
+
+    def on_topic(self, user_id: str, topic: str, answer: Callable[[TopicRights | None], None]) -> None:
+        """What a user may do on a topic; None when nobody tells."""
+
+        async def ask() -> TopicRights:
+            return await self._ask(questions.TOPIC, TopicAsked(user_id, topic), TopicRights)
+
+        self._topics.get((user_id, topic), ask, answer)
+
+    async def _ask(self, subject: str, question: object, kind: type[_A]) -> _A:
+        async with self._asks:
+            answer = await request(self._client, subject, question)
+        if not isinstance(answer, kind):
+            raise Unavailable("the message service gives no answer", retry_after_ms=1000)
+        return answer
+
+
+async def request(client: Client, subject: str, question: object) -> Any:
+    """One question to the message service. Raises Unavailable when nobody answers it."""
+    try:
+        return _decode((await client.request(subject, _encode(question), timeout=REQUEST_SECONDS)).data)
+    except (NatsError, TimeoutError, msgspec.DecodeError) as error:
+        raise Unavailable("the message service does not answer", retry_after_ms=1000) from error
