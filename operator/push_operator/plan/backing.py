@@ -1,8 +1,8 @@
 """NATS and Valkey, when the operator runs them: their configuration and the rights of each workload on the bus.
 
 Nobody publishes to `dlv.>`: only the log does, by republishing what it stored. Gateways watch `*.<channel>`: what is
-logged (`dlv.`) and what is only told (`eph.`). Only the message service manages streams, and answers questions. Each has
-its own inbox prefix, so that no workload can read another's answers.
+logged (`dlv.`) and what is only told (`eph.`). Only the message service manages streams and answers questions. Each
+has its own inbox prefix, so that no workload can read another's answers.
 """
 
 from __future__ import annotations
