@@ -15,6 +15,7 @@ from push_workloads.gateway.catchup import CatchUp
 from push_workloads.gateway.config import GatewayConfig
 from push_workloads.gateway.cursors import CursorWriter
 from push_workloads.gateway.devices import Devices, Notice
+from push_workloads.gateway.groups import Groups
 from push_workloads.gateway.hub import Hub, Member
 from push_workloads.gateway.log import Log
 from push_workloads.gateway.presence import PresenceWriter
@@ -67,6 +68,7 @@ class Gateway:
         self.cursors = cursors
         self.devices = devices
         self.rights = rights
+        self.groups = Groups(rights, cursors)
         self.receipts = receipts
         self.catchup = CatchUp(hub, log)
         self.spawner = spawner

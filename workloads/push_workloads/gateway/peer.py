@@ -9,14 +9,14 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Final, Protocol
 
 from push_workloads.common.errors import Unavailable
-from push_workloads.common.questions import Report, TopicRights
+from push_workloads.common.questions import Membership, Report, TopicRights
 from push_workloads.common.sending import Find, Publish
-from push_workloads.common.subjects import group, inbox, inbox_subject
+from push_workloads.common.subjects import inbox, inbox_subject
 from push_workloads.gateway import codes
 from push_workloads.gateway.actions import (
     Action,
@@ -33,7 +33,7 @@ from push_workloads.gateway.actions import (
     Who,
 )
 from push_workloads.gateway.devices import Entered
-from push_workloads.gateway.frames import reconnect_frame
+from push_workloads.gateway.frames import Place, reconnect_frame
 from push_workloads.gateway.gateway import CLOSE_WAIT_SECONDS, Gateway
 from push_workloads.gateway.hub import Channel
 from push_workloads.gateway.joining import Joining
@@ -43,8 +43,6 @@ from push_workloads.gateway.session import At, Session
 
 STALL_SECONDS: Final = 30.0  # a replay waits so long for a client that does not read
 JOIN_RETRY_SECONDS: Final = 0.5
-GROUPS_RETRY_SECONDS: Final = 1.0
-GROUPS_RETRY_LAST_SECONDS: Final = 15.0
 MAX_AFTER_MS: Final = 1000
 ENTERING: Final = -1
 
@@ -232,23 +230,11 @@ class Peer:
             self._gateway.rights.takes_from(tell.recipient_id, self.who.user_id, told)
 
     def _ask_groups(self, _: AskGroups) -> None:
-        self._gateway.spawner.spawn(self._groups())
+        self._gateway.groups.ask(self)
 
-    async def _groups(self) -> None:
-        """Asks until it is answered: what the user may read depends on it."""
-        pause = GROUPS_RETRY_SECONDS
-        while not self._closing:
-            try:
-                memberships = await self._gateway.rights.memberships(self.who.user_id)
-                names = [group(one.group_id) for one in memberships]
-                places = await self._gateway.cursors.read(self.who, names) if self.who.resumes else {}
-            except Unavailable:
-                await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads retries
-                pause = min(pause * 2, GROUPS_RETRY_LAST_SECONDS)
-            else:
-                if isinstance(self.state, Session):
-                    self.perform(self.state.groups(memberships, places, _now()))
-                return
+    def grouped(self, memberships: list[Membership], places: Mapping[str, Place]) -> None:
+        if isinstance(self.state, Session) and not self._closing:
+            self.perform(self.state.groups(memberships, places, _now()))
 
     # Channels
 

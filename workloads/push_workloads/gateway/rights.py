@@ -1,7 +1,7 @@
 """What the message service says of rights, asked over the bus and kept for a while.
 
-Messages flow without the message service: who blocks whom is then what was known last, or nobody. Groups wait for it,
-and so do topics.
+Messages flow without the message service: who blocks whom is then what was known last, or nobody. Groups wait for it;
+topics are refused for the moment. While it does not answer it is asked about once a second, not by everybody.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from push_workloads.common.subjects import identifier
 from push_workloads.common.tasks import Spawner
 
 KEEP_SECONDS: Final = 60.0
-KEEP_UNANSWERED_SECONDS: Final = 5.0  # before asking again who blocks whom when nobody answered
+AWAY_SECONDS: Final = 1.0  # when nobody answered: so long nobody asks
 MAX_KEPT: Final = 100_000
 ASKS_AT_ONCE: Final = 128
 _Key = TypeVar("_Key", bound=Hashable)
@@ -42,6 +42,7 @@ class Kept(Generic[_Key, _Value]):
     def __init__(self, spawner: Spawner, clock: Callable[[], float]) -> None:
         self._spawner = spawner
         self._clock = clock
+        self._away_until = 0.0
         self._values: dict[_Key, tuple[float, _Value]] = {}
         self._waiting: dict[_Key, list[Callable[[_Value | None], None]]] = {}
         self._void: set[_Key] = set()
@@ -49,10 +50,12 @@ class Kept(Generic[_Key, _Value]):
     def get(self, key: _Key, ask: Callable[[], Awaitable[_Value]], answer: Callable[[_Value | None], None]) -> None:
         """Calls `answer` at once when it is known, else later; with what was known last, or None, when nobody tells."""
         held = self._values.get(key)
-        if held is not None and held[0] > self._clock():
-            answer(held[1])
-        elif key in self._waiting:
+        if key in self._waiting:
             self._waiting[key].append(answer)
+        elif held is not None and max(held[0], self._away_until) > self._clock():
+            answer(held[1])
+        elif self._away_until > self._clock():
+            answer(None)
         else:
             self._waiting[key] = [answer]
             self._spawner.spawn(self._ask(key, ask))
@@ -68,21 +71,24 @@ class Kept(Generic[_Key, _Value]):
         self._void |= self._waiting.keys()
 
     async def _ask(self, key: _Key, ask: Callable[[], Awaitable[_Value]]) -> None:
-        known = self._values.pop(key, None)
-        value, keep = known[1] if known is not None else None, KEEP_UNANSWERED_SECONDS
+        held = self._values.get(key)
+        value = held[1] if held is not None else None
         try:
-            value, keep = await ask(), KEEP_SECONDS
+            value = await ask()
+            if key not in self._void:
+                self._keep(key, value)
         except Unavailable:
-            pass
+            self._away_until = self._clock() + AWAY_SECONDS
         finally:
-            if key in self._void:
-                self._void.discard(key)
-            elif value is not None:
-                self._values[key] = (self._clock() + keep, value)
-                if len(self._values) > MAX_KEPT:
-                    del self._values[next(iter(self._values))]
+            self._void.discard(key)
             for answer in self._waiting.pop(key):
                 answer(value)
+
+    def _keep(self, key: _Key, value: _Value) -> None:
+        self._values.pop(key, None)  # so that the oldest stand first
+        self._values[key] = (self._clock() + KEEP_SECONDS, value)
+        if len(self._values) > MAX_KEPT:
+            del self._values[next(iter(self._values))]
 
 
 class Rights:

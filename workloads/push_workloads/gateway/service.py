@@ -57,7 +57,7 @@ async def serve(config: GatewayConfig, process: Process) -> AsyncIterator[None]:
             await rights.listen()
             writers = (presence.run(gateway.sessions), cursors.run(), devices.run(), receipts.run())
             try:
-                async with beside(*writers, gateway.tick(), hub.patrol(), _follow(bus, gateway)):
+                async with beside(*writers, gateway.groups.run(), gateway.tick(), hub.patrol(), _follow(bus, gateway)):
                     async with accepting(gateway, door, config.common.public):
                         yield
                     await gateway.drain()
