@@ -76,7 +76,7 @@ def application(service: str, routes: Sequence[Route], tokens: Tokens, origins: 
 
     Its document is at `/openapi/SERVICE.json` too: where all services share one host, each needs a path of its own.
     """
-    app = web.Application(middlewares=[_edge(frozenset(origins))], client_max_size=MAX_BODY_BYTES)
+    app = web.Application(middlewares=[edge(frozenset(origins))], client_max_size=MAX_BODY_BYTES)
     for route in routes:
         app.router.add_route(route.method, route.path, _handle(route, tokens))
     document = msgspec.json.encode(openapi(f"PushCluster {service}", routes))
@@ -90,9 +90,26 @@ def application(service: str, routes: Sequence[Route], tokens: Tokens, origins: 
 
 
 @asynccontextmanager
-async def serving(app: web.Application, listen: Listen, *, stop_seconds: float = 3.0) -> AsyncIterator[None]:
-    """Accepts connections while the context is open; then finishes running requests for at most `stop_seconds`."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=stop_seconds, keepalive_timeout=30)
+async def serving(
+    app: web.Application,
+    listen: Listen,
+    *,
+    stop_seconds: float = 3.0,
+    ends_with_client: bool = False,
+    max_field_size: int = 8190,
+) -> AsyncIterator[None]:
+    """Accepts connections while the context is open; then finishes running requests for at most `stop_seconds`.
+
+    `ends_with_client`: a handler is cancelled when its client goes. `max_field_size`: of one header, in bytes.
+    """
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        shutdown_timeout=stop_seconds,
+        keepalive_timeout=30,
+        handler_cancellation=ends_with_client,
+        max_field_size=max_field_size,
+    )
     await runner.setup()
     try:
         await _site(runner, listen).start()
@@ -143,7 +160,7 @@ def _decode(decoder: msgspec.json.Decoder[Any], raw: bytes) -> Any:
         raise BadRequest(f"the body is not what this route takes: {error}") from error
 
 
-def _edge(origins: frozenset[str]) -> Any:
+def edge(origins: frozenset[str]) -> Any:
     """The outermost layer: CORS, and every failure as `{"error":{"code","message"}}`."""
 
     @web.middleware
@@ -152,11 +169,11 @@ def _edge(origins: frozenset[str]) -> Any:
             response: web.StreamResponse = web.Response(status=204)
         else:
             response = await _answer(request, handler)
+        if response.prepared:
+            return response
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Cache-Control"] = "no-store"
-        origin = request.headers.get("Origin")
-        if origin in origins:
-            response.headers.update(_cors(origin))
+        response.headers.update(cors(request.headers.get("Origin"), origins))
         return response
 
     return edge
@@ -194,7 +211,10 @@ def _error(status: int, code: str, message: str, headers: dict[str, str]) -> web
     return web.Response(status=status, body=body, content_type="application/json", headers=headers)
 
 
-def _cors(origin: str) -> dict[str, str]:
+def cors(origin: str | None, origins: frozenset[str]) -> dict[str, str]:
+    """The headers that let a page of an allowed origin read an answer."""
+    if origin is None or origin not in origins:
+        return {}
     return {
         "Access-Control-Allow-Origin": origin,
         "Access-Control-Allow-Headers": "Authorization, Content-Type",

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
-from push_workloads.common.config import Common, Env, NatsConfig, RedisConfig, TokenConfig
+from push_workloads.common.config import Common, Env, Listen, NatsConfig, RedisConfig, TokenConfig
 from push_workloads.gateway.actions import Limits
+
+SSE_PORT: Final = 8085
 
 
 @dataclass(frozen=True, slots=True)
 class GatewayConfig:
     """`drain_seconds`: over how long a stopping gateway spreads its clients' reconnects. `max_outbound_bytes`: what may
-    wait for one slow socket before it is closed with 4410."""
+    wait for one slow client before it is closed with 4410. `sse`: where Server-Sent Events are served, None for
+    nowhere."""
 
     common: Common
     nats: NatsConfig
@@ -22,6 +26,7 @@ class GatewayConfig:
     max_connections: int
     max_outbound_bytes: int
     drain_seconds: int
+    sse: Listen | None
 
     @classmethod
     def parse(cls, environ: Mapping[str, str]) -> GatewayConfig:
@@ -41,6 +46,7 @@ class GatewayConfig:
             max_connections=env.integer("MAX_CONNECTIONS", 15_000, 1, 1_000_000),
             max_outbound_bytes=env.integer("MAX_OUTBOUND_BYTES", 1024 * 1024, 65_536, 64 * 1024 * 1024),
             drain_seconds=env.integer("DRAIN_SECONDS", 3, 0, 3600),
+            sse=Listen.read(env, "SSE_", SSE_PORT) if env.optional("SSE_PORT") or env.optional("SSE_FD") else None,
         )
         env.check()
         return made

@@ -22,7 +22,7 @@ from push_workloads.gateway.actions import Who
 
 PATH: Final = "/ws"
 SUBPROTOCOL: Final = "push.v1"
-RETRY_AFTER_SECONDS: Final = "2"
+RETRY_AFTER_MS: Final = 2000
 _DEVICE = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 NewWho = Callable[[str, str | None, int, bool], Who]
 """user id, device id or None, token expiry in Unix seconds, whether the device resumes"""
@@ -56,11 +56,15 @@ class Door:
         if path != PATH:
             raise NotFound(f"sockets are at {PATH}")
         _check_upgrade(request.headers)
-        origin = request.headers.get("Origin")
+        return self.who(query, request.headers)
+
+    def who(self, query: str, headers: Any) -> Who:
+        """Whose session this will be. Raises PushError when nobody's."""
+        origin = headers.get("Origin")
         if origin is not None and self._origins and origin not in self._origins:
             raise Forbidden("this origin may not connect")
         asked = _query(query)
-        identity = self._identity(asked.get("token"), request.headers.get("Authorization"))
+        identity = self._identity(asked.get("token"), headers.get("Authorization"))
         device = asked.get("device_id")
         if device is not None and not _DEVICE.fullmatch(device):
             raise BadRequest("device_id is 1 to 64 of A-Z a-z 0-9 _ -")
@@ -69,7 +73,7 @@ class Door:
             raise BadRequest("resume is `client`, or not given")
         reason = self._full()
         if reason:
-            raise Unavailable(reason)
+            raise Unavailable(reason, retry_after_ms=RETRY_AFTER_MS)
         return self._new_who(identity.user_id, device, identity.expires_at, device is not None and resume is None)
 
     def _identity(self, in_query: str | None, header: str | None) -> Identity:
@@ -99,7 +103,7 @@ def _list(header: str) -> list[str]:
 def _refusal(error: PushError) -> WSUpgradeResponse:
     headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
     if error.status in (429, 503):
-        headers["Retry-After"] = RETRY_AFTER_SECONDS
+        headers["Retry-After"] = str(RETRY_AFTER_MS // 1000)
     body = msgspec.json.encode({"error": {"code": error.code, "message": error.message}})
     made: WSUpgradeResponse = WSUpgradeResponse.create_error_response(error.status, body, headers)
     return made

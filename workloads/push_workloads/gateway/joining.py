@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from push_workloads.common.subjects import inbox
 from push_workloads.gateway import codes, frames
 from push_workloads.gateway.actions import Action, Close, Limits, Start, Who
 from push_workloads.gateway.frames import Resume
@@ -58,9 +59,10 @@ class Joining:
     def welcome(self, epoch: str, head: int, at: At, start: Start = None) -> tuple[Session, list[Action]]:
         """The session that this becomes, and what it starts with: the welcome, then what came meanwhile, in order."""
         session = Session(self.who, self._limits, epoch, head, at.now)
-        actions: list[Action] = [session.welcome_frame(at.wall_ms)]
-        resumes = bool(self._frames) and isinstance(frames.decode(self._frames[0]), Resume)
-        actions += session.start(start, asked=resumes)
+        first = frames.decode(self._frames[0]) if self._frames else None
+        asked = isinstance(first, Resume)
+        resumes = inbox(self.who.user_id) in first.channels if isinstance(first, Resume) else start is not None
+        actions: list[Action] = [session.welcome_frame(at.wall_ms, resumes=resumes), *session.start(start, asked=asked)]
         for channel, message in self._messages:
             actions += session.deliver(channel, message)
         for number, text in enumerate(self._frames):

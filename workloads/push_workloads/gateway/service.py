@@ -7,7 +7,7 @@ import logging
 import random
 import secrets
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 from push_workloads.common.bus import Bus, DirectClient, connected
 from push_workloads.common.cache import cache
@@ -27,6 +27,7 @@ from push_workloads.gateway.presence import PresenceWriter
 from push_workloads.gateway.receipts import ReceiptWriter
 from push_workloads.gateway.rights import Rights
 from push_workloads.gateway.server import accepting, new_who
+from push_workloads.gateway.sse import streaming
 
 EPOCH_CHECK_SECONDS = 30.0
 NO_LOG_SECONDS = 0.2
@@ -57,7 +58,8 @@ async def serve(config: GatewayConfig, process: Process) -> AsyncIterator[None]:
             await rights.listen()
             writers = (presence.run(gateway.sessions), cursors.run(), devices.run(), receipts.run())
             try:
-                async with beside(*writers, gateway.groups.run(), gateway.tick(), hub.patrol(), _follow(bus, gateway)):
+                followers = (gateway.groups.run(), gateway.tick(), hub.patrol(), _follow(bus, gateway))
+                async with beside(*writers, *followers), _streaming(gateway, door):
                     async with accepting(gateway, door, config.common.public):
                         yield
                     await gateway.drain()
@@ -67,6 +69,11 @@ async def serve(config: GatewayConfig, process: Process) -> AsyncIterator[None]:
                 await cursors.flush()
                 await receipts.flush()
                 await presence.close()
+
+
+def _streaming(gateway: Gateway, door: Door) -> AbstractAsyncContextManager[None]:
+    config = gateway.config
+    return streaming(gateway, door, config.sse, config.common.origins) if config.sse is not None else nullcontext()
 
 
 def _dispatch(hub: Hub, log: Log) -> Callable[[bytes, bytes, bytes], None]:

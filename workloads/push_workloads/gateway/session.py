@@ -416,7 +416,8 @@ class Session:
         ended = self._typing.ended(now) if self._typing is not None else ()
         return [self._tell_typing(target, STOP) for target in ended]
 
-    def welcome_frame(self, wall_ms: int) -> bytes:
+    def welcome_frame(self, wall_ms: int, *, resumes: bool) -> bytes:
+        """`resumes`: a `subscribed` for the inbox follows, and says from where on it goes."""
         who, limits, here = self.who, self._limits, self._channels.inbox
         return encode(
             {
@@ -428,6 +429,7 @@ class Session:
                 "max_frame_bytes": limits.max_frame_bytes,
                 "server_time": wall_ms,
                 "inbox": {"epoch": here.epoch, "seq": here.delivered},
+                "resumes": resumes,
             }
         )
 
