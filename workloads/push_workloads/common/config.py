@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 JWT_SECRET_MIN_BYTES = 32  # HS256 wants a key at least as long as its hash (RFC 7518 §3.2)
+SERVICE_KEY_MIN_BYTES = 32
 CASSANDRA_PORT = 9042
 _DATACENTER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _KEYSPACE = re.compile(r"[a-z][a-z0-9_]{0,47}")  # unquoted, and 48 is what Cassandra takes
@@ -230,11 +231,13 @@ def _contact_point(env: Env, word: str) -> tuple[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class TokenConfig:
-    """How access tokens are signed and checked (HS256 with one shared secret)."""
+    """How access tokens are signed and checked (HS256 with one shared secret). `service_key`: the service credential,
+    where one is accepted."""
 
     secret: bytes
     ttl_seconds: int
     issuer: str
+    service_key: bytes | None = None
 
     @classmethod
     def read(cls, env: Env) -> TokenConfig:
@@ -243,4 +246,5 @@ class TokenConfig:
             secret=env.secret("JWT_SECRET", JWT_SECRET_MIN_BYTES),
             ttl_seconds=env.integer("ACCESS_TOKEN_TTL_SECONDS", hours * 3600, 60, 365 * 86400),
             issuer=env.text("TOKEN_ISSUER", "pushcluster"),
+            service_key=env.secret("SERVICE_KEY", SERVICE_KEY_MIN_BYTES) if env.optional("SERVICE_KEY") else None,
         )

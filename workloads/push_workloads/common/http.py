@@ -229,6 +229,7 @@ def cors(origin: str | None, origins: frozenset[str]) -> dict[str, str]:
 _REASONS = {
     400: "the request cannot be understood",
     401: "the token is missing or not valid",
+    403: "known, and not allowed",
     404: "not found",
     409: "exists already, or exists with other content",
     413: "the body is too large",

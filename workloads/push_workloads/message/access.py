@@ -7,8 +7,6 @@ from typing import NamedTuple, Protocol
 
 from push_workloads.common.changes import Role
 
-SERVICE: str = "$service"  # the user id of a caller with the service credential
-
 
 class Room(NamedTuple):
     """A group as a line of its member's list."""

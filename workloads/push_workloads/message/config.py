@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from push_workloads.common.config import Common, Env, NatsConfig, StoreConfig, TokenConfig, read_store
 from push_workloads.common.http import MAX_BODY_BYTES
+from push_workloads.message.groups.policies import BadPolicies, Policy, read_policies
 
 
 @dataclass(frozen=True, slots=True)
 class MessageConfig:
-    """`log_max_bytes` and `log_max_age_hours` bound the log; history is kept in the store. The last
-    three bound what one user sends over HTTP, as the gateway's bound a socket."""
+    """`log_max_bytes` and `log_max_age_hours` bound the log; history is kept in the store. The next
+    three bound what one user sends over HTTP, as the gateway's bound a socket. `topics`: policies by prefix."""
 
     common: Common
     nats: NatsConfig
@@ -24,6 +25,7 @@ class MessageConfig:
     max_frame_bytes: int
     messages_per_second: int
     messages_burst: int
+    topics: dict[str, Policy]
 
     @classmethod
     def parse(cls, environ: Mapping[str, str]) -> MessageConfig:
@@ -40,6 +42,15 @@ class MessageConfig:
             max_frame_bytes=env.integer("MAX_FRAME_BYTES", 65_536, 1024, MAX_BODY_BYTES),
             messages_per_second=env.integer("MESSAGES_PER_SECOND", 50, 1, 100_000),
             messages_burst=env.integer("MESSAGES_BURST", 100, 1, 100_000),
+            topics=_topics(env),
         )
         env.check()
         return made
+
+
+def _topics(env: Env) -> dict[str, Policy]:
+    try:
+        return read_policies(env.text("TOPIC_POLICIES", "[]"))
+    except BadPolicies as error:
+        env.fault(f"TOPIC_POLICIES must be a JSON list of policies: {error}")
+        return {}

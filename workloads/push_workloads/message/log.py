@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Callable
 
 import msgspec
 from nats.errors import Error as NatsError
@@ -36,11 +37,20 @@ class Log:
     """Each method raises Unavailable. A publish that was not answered may still have arrived: only the same message id
     may be sent again."""
 
-    def __init__(self, bus: Bus, shards: int) -> None:
+    def __init__(self, bus: Bus, shards: int, epochs: Callable[[int], str]) -> None:
+        """`epochs`: of the log of a shard, "" while it is not known."""
         self._bus = bus
         self._shards = shards
+        self._epochs = epochs
         self._js = bus.client.jetstream(timeout=REQUEST_SECONDS)
         self._slots = asyncio.Semaphore(PUBLISHES_AT_ONCE)
+
+    def epoch(self, channel: str) -> str:
+        """Of the log in which a channel lives."""
+        epoch = self._epochs(shard_of(channel, self._shards))
+        if not epoch:
+            raise Unavailable(AWAY, retry_after_ms=RETRY_AFTER_MS)
+        return epoch
 
     async def publish(self, publication: Publish) -> PubAck:
         """Stored when this returns; `duplicate` when it was there before."""

@@ -7,6 +7,7 @@ import logging
 import random
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 
 from push_workloads.common.bus import Bus, DirectClient, connected
 from push_workloads.common.config import SqliteConfig, StoreConfig
@@ -20,6 +21,14 @@ from push_workloads.common.tokens import Tokens
 from push_workloads.message.api import routes
 from push_workloads.message.callers import Callers
 from push_workloads.message.config import MessageConfig
+from push_workloads.message.groups.answers import answer_gateways
+from push_workloads.message.groups.api import group_routes
+from push_workloads.message.groups.office import Office
+from push_workloads.message.groups.permits import Permits
+from push_workloads.message.groups.rights_api import block_routes, topic_routes
+from push_workloads.message.groups.sqlite import sqlite_groups
+from push_workloads.message.groups.store import GroupStore
+from push_workloads.message.groups.teller import Teller
 from push_workloads.message.log import Log
 from push_workloads.message.sender import Sender
 from push_workloads.message.sqlite import sqlite_store
@@ -30,29 +39,43 @@ from push_workloads.message.writer import HistoryMetrics, HistoryWriter
 
 BATCH = 500
 DURABLE = "history"
+GROUPS_FILE = "groups.db"  # beside the file of history
 _log = logging.getLogger(__name__)
 parse = MessageConfig.parse
 
 
 @asynccontextmanager
 async def serve(config: MessageConfig, process: Process) -> AsyncIterator[None]:
-    """Serves history at once; writes it, and takes messages, as soon as the bus is there."""
-    async with _store(config.store, process) as store:
-        sender = Sender(Callers(config.messages_per_second, config.messages_burst), process.registry)
-        api = routes(store, sender, config.max_frame_bytes)
+    """Serves history and groups at once; writes history, and takes messages and changes, as soon as the bus is
+    there."""
+    async with _store(config.store, process) as store, _groups(config.store, process) as groups:
+        permits, office = Permits(groups, config.topics), Office(groups)
+        callers = Callers(config.messages_per_second, config.messages_burst)
+        sender = Sender(callers, process.registry)
+        teller = Teller()
+        api = [
+            *routes(store, sender, config.max_frame_bytes),
+            *group_routes(groups, office, callers),
+            *block_routes(groups, teller.tell),
+            *topic_routes(groups, permits, teller.tell),
+        ]
         app = application("message", api, Tokens(config.tokens), config.common.origins)
         client = DirectClient()  # for `drop_unsent` alone
         process.checks["nats"] = lambda: "not connected to NATS"
         async with serving(app, config.common.public), connected(config.nats, "message", client) as bus:
             bus.on_lost(client.drop_unsent)
-            sender.open(Log(bus, config.nats.shards))
             process.checks["nats"] = bus.waiting
             metrics = HistoryMetrics(process.registry)
             writers = [HistoryWriter(bus, store, shard, metrics) for shard in range(config.nats.shards)]
+            log = Log(bus, config.nats.shards, lambda shard: writers[shard].epoch)
+            sender.open(log)
+            office.open(log)
+            teller.open(bus)
+            await answer_gateways(client, groups, permits)
             consumers = [_consumer(bus, shard, writer) for shard, writer in enumerate(writers)]
             for consumer in consumers:
                 process.checks[consumer.stream] = consumer.waiting
-            async with beside(_keep_history(bus, store, config, writers, consumers)):
+            async with beside(_keep_history(bus, store, config, writers, consumers), office.sweep()):
                 yield
 
 
@@ -63,6 +86,14 @@ def _store(config: StoreConfig, process: Process) -> AbstractAsyncContextManager
     from push_workloads.message.cassandra import cassandra_store
 
     return cassandra_store(config, process.checks)
+
+
+def _groups(config: StoreConfig, process: Process) -> AbstractAsyncContextManager[GroupStore]:
+    if isinstance(config, SqliteConfig):
+        return sqlite_groups(str(Path(config.path).with_name(GROUPS_FILE)))
+    from push_workloads.message.groups.cassandra import cassandra_groups
+
+    return cassandra_groups(config, process.checks)
 
 
 def _consumer(bus: Bus, shard: int, writer: HistoryWriter) -> Consumer:

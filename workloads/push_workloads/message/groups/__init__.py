@@ -1,0 +1,1 @@
+"""Groups, blocks and the policies of topics: who may read and write what."""
