@@ -7,10 +7,11 @@ name, and nothing of the logs themselves: who may subscribe `log.>` hears everyb
 
 from __future__ import annotations
 
-from push_operator.model import PushCluster, mebibytes
+from push_operator.model import PushCluster
 from push_operator.plan.cassandra import ADMIN_PASSWORD_KEY, PASSWORD_KEY, cassandra_workload
 from push_operator.plan.names import component_name, credentials_name, password_key, revision
 from push_operator.plan.workload import Port, SecretKey, Workload
+from push_operator.quantities import mebibytes
 from push_operator.stores import Managed
 
 NATS_CLIENT, NATS_MONITOR, VALKEY_PORT = 4222, 8222, 6379
