@@ -111,6 +111,9 @@ def test_every_workload_reads_its_environment(spec: dict[str, Any], with_optiona
     assert config.common.stop_seconds == workload.stop_seconds
     assert config.common.origins == ("http://localhost:8090",)
     assert config.common.public.port == next(port.number for port in workload.ports if port.public)
+    for port in workload.ports:
+        if port.name == "sse" and hasattr(config, "sse"):  # until the gateway listens there
+            assert config.sse.port == port.number
     assert config.common.admin.port == next(port.number for port in workload.ports if port.name == "admin")
     assert config.tokens.ttl_seconds == spec.get("tokens", {}).get("accessTokenTtlSeconds", 86_400)
 

@@ -169,8 +169,12 @@ async def test_a_rotated_secret_rolls_those_that_use_it_and_nothing_else(bench: 
 
 async def test_the_key_of_the_digests_is_kept_with_the_generated_values(bench: Bench) -> None:
     """Also where there is nothing else to generate; and a Secret that is not there yet changes nothing by coming."""
-    _secret(bench.place, "keys", JWT_SECRET="k" * 32)
-    external: dict[str, Any] = {"nats": {"url": "nats://elsewhere:4222"}, "redis": {"url": "redis://elsewhere:6379"}}
+    _secret(bench.place, "keys", JWT_SECRET="k" * 32, SERVICE_KEY="s" * 32)
+    external: dict[str, Any] = {
+        "serviceKeySecret": "keys",
+        "nats": {"url": "nats://elsewhere:4222"},
+        "redis": {"url": "redis://elsewhere:6379"},
+    }
     bench.place.create(manifest(tokens={"signingKeysSecret": "keys"}, **external))
     await bench.apply()
     kept = bench.place.server.get(bench.place.path("secrets", "chat-credentials"))["data"]

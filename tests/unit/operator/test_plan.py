@@ -35,7 +35,7 @@ def test_the_components_in_their_order_with_their_ports() -> None:
     assert [(one.component, one.name, one.replicas, [port.number for port in one.ports]) for one in plan.workloads] == [
         ("nats", "chat-nats", 1, [4222, 8222]),
         ("valkey", "chat-valkey", 1, [6379]),
-        ("gateway", "chat-gateway", 2, [8080, 9090]),
+        ("gateway", "chat-gateway", 2, [8080, 8085, 9090]),
         ("auth", "chat-auth", 1, [8081, 9090]),
         ("message", "chat-message", 1, [8082, 9090]),
         ("presence", "chat-presence", 1, [8083, 9090]),
