@@ -299,7 +299,7 @@ async def test_a_route_is_made_kept_and_taken_away(bench: Bench, gateway_api: Ap
     path = _exposing(bench.place, HTTP_ROUTES)
     made = gateway_api.get(path)
     assert [one["sectionName"] for one in made["spec"]["parentRefs"]] == ["https", "http"]
-    assert [rule["timeouts"] for rule in made["spec"]["rules"] if "timeouts" in rule] == [{"request": "0s"}]
+    assert [rule["timeouts"] for rule in made["spec"]["rules"] if "timeouts" in rule] == [{"request": "0s"}] * 2
     gateway_api.merge(path, {"spec": {"hostnames": ["other.example.com"]}})
     assert await bench.apply() == [("patch", "httproutes")]
     assert gateway_api.get(path)["spec"]["hostnames"] == ["chat.example.com"]
