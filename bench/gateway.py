@@ -49,7 +49,8 @@ class Commands:
 
 async def measure(server: Nats, module: list[str], environ: dict[str, str], sockets: int, messages: int) -> Cost:
     port = free_port()
-    given = environ | {"PORT": str(port), "ADMIN_PORT": str(free_port()), "PATH": os.environ["PATH"], "PYTHONPATH": "."}
+    ports = {"PORT": str(port), "ADMIN_PORT": str(free_port()), "SSE_PORT": str(free_port())}
+    given = environ | ports | {"PATH": os.environ["PATH"], "PYTHONPATH": "."}
     async with started([sys.executable, "-m", *module], given) as gateway, loading(port) as load:
         await load.do("open 20")  # what the first sockets cost once is not what a socket costs
         before = gateway.memory_info().rss
@@ -138,12 +139,12 @@ async def main(sockets: int, messages: int) -> None:
             SQLITE_PATH=str(folder / "history.db"),
             LOG_MAX_BYTES=str(2 * 1024**3),
         )
-        async with in_process("message", environ) as message:  # makes the log; its own work is not measured
+        async with in_process("message", environ) as message:  # makes the log, and answers; its work is not measured
             await message.ready()
-        rows = {
-            "gateway": await measure(server, ["push_workloads", "gateway"], environ, sockets, messages),
-            "naive (aiohttp + nats-py)": await measure(server, ["bench.naive_gateway"], environ, sockets, messages),
-        }
+            rows = {
+                "gateway": await measure(server, ["push_workloads", "gateway"], environ, sockets, messages),
+                "naive (aiohttp + nats-py)": await measure(server, ["bench.naive_gateway"], environ, sockets, messages),
+            }
     show(rows, sockets, messages)
 
 

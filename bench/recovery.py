@@ -160,10 +160,11 @@ async def main(devices: int, missed: int) -> None:
             NATS_URL=server.url, REDIS_URL=valkey.url, SQLITE_PATH=str(folder / "history.db"),
             LOG_MAX_BYTES=str(2 * 1024**3), FRAMES_PER_SECOND="1000",
         )  # fmt: skip
-        async with in_process("message", environ) as message:  # makes the log
-            await message.ready()
+        message = await stack.enter_async_context(in_process("message", environ))  # makes the log, and answers
+        await message.ready()
         port = free_port()
-        given = environ | {"PORT": str(port), "ADMIN_PORT": str(free_port()), "PYTHONPATH": "."}
+        ports = {"PORT": str(port), "ADMIN_PORT": str(free_port()), "SSE_PORT": str(free_port())}
+        given = environ | ports | {"PYTHONPATH": "."}
         gateway = await stack.enter_async_context(started([sys.executable, "-m", "push_workloads", "gateway"], given))
         url = f"ws://127.0.0.1:{port}/ws"
         sender, receiver = Live(), Live()

@@ -5,11 +5,11 @@ Only fields whose behaviour exists are known; anything else is refused with its 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from push_operator.channels import HistoryDays, TopicPolicy, history_of, topics_of
 from push_operator.errors import Fault, SpecError
 from push_operator.expose import Expose, expose_of
 from push_operator.fields import Node
@@ -75,7 +75,8 @@ class TokenSpec:
 
 @dataclass(frozen=True, slots=True)
 class PushCluster:
-    """A whole valid PushCluster."""
+    """A whole valid PushCluster. The Secret of the service credential has the key `SERVICE_KEY` (at least 32 bytes);
+    None: one is generated and kept."""
 
     name: str
     namespace: str
@@ -90,6 +91,9 @@ class PushCluster:
     redis: Managed | External
     store: Store
     tokens: TokenSpec
+    service_key_secret: str | None
+    topics: tuple[TopicPolicy, ...]
+    history: HistoryDays
     expose: Expose | None = None
 
 
@@ -150,6 +154,9 @@ def _spec(name: str, namespace: str, spec: Node) -> PushCluster:
         redis=_backing(spec.child("redis"), ("redis", "rediss"), "1Gi"),
         store=store_of(spec.child("cassandra")),
         tokens=_tokens(spec.child("tokens")),
+        service_key_secret=spec.name_of("serviceKeySecret"),
+        topics=topics_of(spec),
+        history=history_of(spec.child("history")),
         expose=expose_of(spec.child("expose")),
     )
     if isinstance(parsed.store, Embedded):
@@ -231,14 +238,3 @@ def object_key(body: Mapping[str, Any]) -> str:
     """`namespace/name`, what the queue and the cluster call this object."""
     metadata = body.get("metadata") or {}
     return f"{metadata.get('namespace') or 'default'}/{metadata.get('name')}"
-
-
-_MEMORY = re.compile(r"(\d+)(Mi|Gi|Ti)")
-
-
-def mebibytes(size: str) -> int:
-    """A storage size of the manifest in MiB."""
-    found = _MEMORY.fullmatch(size)
-    if found is None:
-        raise ValueError(f"not a size: {size}")
-    return int(found[1]) * {"Mi": 1, "Gi": 1024, "Ti": 1024 * 1024}[found[2]]

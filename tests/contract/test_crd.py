@@ -66,6 +66,7 @@ SPECIAL: dict[str, Callable[[tuple[str, ...]], Any]] = {
     "storage": lambda _: "1Gi",
     "replication": lambda _: 2,
     "allowedOrigins": lambda _: ["https://a.example"],
+    "topics": lambda _: [{"prefix": "a", "read": "everyone", "write": "service"}],
     "annotations": lambda _: {"name": "value"},
     "parentRefs": lambda _: [{"name": "public"}],
     "replicas": lambda _: 1,

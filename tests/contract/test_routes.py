@@ -8,9 +8,9 @@ import pytest
 from tests.support.routes import NOTHING, TABLES
 
 from push_operator.model import SERVICES
-from push_operator.plan.expose import RULES, SOCKET_PATH
+from push_operator.plan.expose import RULES, SOCKET_PATH, Rule
 from push_workloads.common.http import application
-from push_workloads.gateway import handshake
+from push_workloads.gateway import handshake, sse
 
 OWN_PORT_ONLY = "/openapi.json"  # four services have it: at a shared host it would be one's of them
 
@@ -18,10 +18,13 @@ OWN_PORT_ONLY = "/openapi.json"  # four services have it: at a shared host it wo
 def _paths(service: str) -> set[str]:
     """What the service's public port answers, with something in place of each parameter."""
     if service == "gateway":
-        return {handshake.PATH}
+        return {handshake.PATH, sse.PATH}
     app = application(service, TABLES[service], NOTHING, ())
     return {re.sub(r"{\w+}", "some", resource.canonical) for resource in app.router.resources()}
 
+
+# Paths whose routes come with a change that stands elsewhere; it is to take them out of here.
+TO_COME = frozenset({"/channels"})
 
 PATHS = [(service, path) for service in SERVICES for path in sorted(_paths(service) - {OWN_PORT_ONLY})]
 
@@ -32,8 +35,9 @@ def test_a_path_is_its_services_alone(service: str, path: str) -> None:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=[rule.path for rule in RULES])
-def test_a_rule_leads_to_something(rule: object) -> None:
-    assert any(one.takes(path) for one in RULES if one is rule for service, path in PATHS if service == one.service)
+def test_a_rule_leads_to_something(rule: Rule) -> None:
+    leads = any(rule.takes(path) for service, path in PATHS if service == rule.service)
+    assert leads == (rule.path not in TO_COME), f"{rule.path} has its route: take it out of TO_COME"
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-PORTS = (*range(8080, 8085), 8090)
+PORTS = (*range(8080, 8086), 8090)
 PUSH = (sys.executable, "-m", "push_operator.cli.main")
 
 

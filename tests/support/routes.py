@@ -8,13 +8,20 @@ import prometheus_client
 
 from push_workloads.auth import api as auth
 from push_workloads.message import api as message
+from push_workloads.message.groups.api import group_routes
+from push_workloads.message.groups.rights_api import block_routes, topic_routes
 from push_workloads.presence import api as presence
 from push_workloads.push import api as push
 
 NOTHING = cast(Any, None)  # what a table of routes is made of is not touched until a route is called
 TABLES = {
     "auth": auth.routes(NOTHING, 60, prometheus_client.CollectorRegistry()),
-    "message": message.routes(NOTHING, NOTHING, 65_536),
+    "message": [
+        *message.routes(NOTHING, NOTHING, 65_536),
+        *group_routes(NOTHING, NOTHING, NOTHING),
+        *block_routes(NOTHING, NOTHING),
+        *topic_routes(NOTHING, NOTHING, NOTHING),
+    ],
     "presence": presence.routes(NOTHING),
     "push": push.routes(NOTHING, lambda: 0),
 }

@@ -41,9 +41,10 @@ def listening() -> socket.socket:
 class InProcess:
     """A service that runs in this event loop."""
 
-    def __init__(self, process: Process, port: int) -> None:
+    def __init__(self, process: Process, port: int, sse_port: int) -> None:
         self.process = process
         self.port = port
+        self.sse_port = sse_port  # of a gateway
         self.url = f"http://127.0.0.1:{port}"
 
     async def ready(self) -> None:
@@ -58,12 +59,16 @@ class InProcess:
 async def in_process(name: str, environ: Mapping[str, str]) -> AsyncIterator[InProcess]:
     """Enters `push_workloads.<name>.service`'s `serve`; its public port is told by the result, it has no admin port."""
     module: Any = importlib.import_module(f"push_workloads.{name}.service")
-    public = listening()
-    port = public.getsockname()[1]
-    config = module.parse({**environ, "FD": str(public.detach())})
+    public, events = listening(), listening()
+    ports = public.getsockname()[1], events.getsockname()[1]
+    fds = {"FD": str(public.detach())}
+    if name == "gateway":
+        fds["SSE_FD"] = str(events.detach())
+    events.close()
+    config = module.parse({**environ, **fds})
     process = Process(name, config.common, prometheus_client.CollectorRegistry())
     async with module.serve(config, process):
-        yield InProcess(process, port)
+        yield InProcess(process, *ports)
         process.stopping.set()
 
 
@@ -94,12 +99,12 @@ class OwnProcess:
 
 def launch(name: str, environ: Mapping[str, str], log: Path) -> OwnProcess:
     """Starts the real process on ports of the kernel's choice; its log goes to the file."""
-    with listening() as public, listening() as admin, log.open("ab") as out:
-        fds = {"FD": str(public.fileno()), "ADMIN_FD": str(admin.fileno())}
+    with listening() as public, listening() as admin, listening() as events, log.open("ab") as out:
+        fds = {"FD": str(public.fileno()), "ADMIN_FD": str(admin.fileno()), "SSE_FD": str(events.fileno())}
         child = subprocess.Popen(
             [sys.executable, "-m", "push_workloads", name],
             env={**{name: os.environ[name] for name in PASSED_ON if name in os.environ}, **environ, **fds},
-            pass_fds=(public.fileno(), admin.fileno()),
+            pass_fds=(public.fileno(), admin.fileno(), events.fileno()),
             stdout=out,
             stderr=out,
         )

@@ -53,6 +53,21 @@ def _resources(service: str, name: str, request: Any, limit: Any) -> Manifest:
     return manifest(**spec)
 
 
+def _topics(*topics: Any) -> Manifest:
+    return manifest(topics=list(topics))
+
+
+def _topic(prefix: Any = "news/", **fields: Any) -> Manifest:
+    return _topics({"prefix": prefix, "read": "everyone", "write": "service", **fields})
+
+
+def _users(count: int, letters: int) -> list[str]:
+    return [f"{number:02}".rjust(letters, "u") for number in range(count)]
+
+
+_TOPICS = "spec.topics"
+
+
 ACCEPTED: dict[str, Manifest] = {
     "the least": manifest(),
     "a long name": manifest("c" * 40),
@@ -103,6 +118,20 @@ ACCEPTED: dict[str, Manifest] = {
     ),
     "a request below its limit by its unit": _resources("auth", "memory", "9M", "9Mi"),
     "no way in": manifest(expose=None),
+    "a topic": _topic(),
+    "a topic of a few": _topic("böörse ✓", read="service", readers=["ann", "bob@example.com"], writers=["$ann", "ü x"]),
+    "a long topic": _topic("t" * 128, readers=["u" * 128]),
+    "a long topic of wide characters": _topic("😀" * 128),
+    "all that topics may hold": _topics(
+        *({"prefix": f"{n:03}", "read": "service", "write": "everyone"} for n in range(197)),
+        {"prefix": "r", "read": "service", "write": "everyone", "readers": _users(50, 128)},
+        {"prefix": "w", "read": "service", "write": "everyone", "writers": _users(50, 128)},
+        {"prefix": "m", "read": "service", "write": "everyone",
+         "readers": _users(22, 128), "writers": [*_users(1, 128), "w" * (16_384 - 594 - 123 * 128)]},
+    ),
+    "history for a while": manifest(history={"directDays": 7300, "groupDays": 1, "topicDays": 0}),
+    "history as it is": manifest(history={}),
+    "a service credential of one's own": manifest(serviceKeySecret="backend"),
     "a null is not given": manifest(auth=None, version=None, nats={"url": None}),
     "empty parts": manifest(image={}, auth={}, nats={}, redis={"managed": {}}, cassandra={}, tokens={}),
     "a url without a port": manifest(redis={"url": "rediss://cache/0?timeout=1"}),
@@ -237,5 +266,33 @@ REFUSED: dict[str, tuple[Manifest, str]] = {
     "a lifetime too short": (manifest(tokens={"accessTokenTtlSeconds": 59}), "spec.tokens.accessTokenTtlSeconds"),
     "a lifetime too long": (
         manifest(tokens={"accessTokenTtlSeconds": 31536001}), "spec.tokens.accessTokenTtlSeconds"),
+    "no topics": (_topics(), _TOPICS),
+    "too many topics": (
+        _topics(*({"prefix": f"t{n}", "read": "everyone", "write": "everyone"} for n in range(201))), _TOPICS),
+    "a topic that is text": (_topics("news"), _TOPICS),
+    "a topic without a prefix": (_topics({"read": "everyone", "write": "everyone"}), "spec.topics[0].prefix"),
+    "a topic that nobody may read": (_topics({"prefix": "a", "write": "everyone"}), "spec.topics[0].read"),
+    "a topic that nobody may write": (_topics({"prefix": "a", "read": "everyone"}), "spec.topics[0].write"),
+    "a topic twice": (_topics(*[{"prefix": "a", "read": "everyone", "write": "everyone"}] * 2), _TOPICS),
+    "every topic": (_topic(""), "spec.topics[0].prefix"),
+    "a topic too long": (_topic("t" * 129), "spec.topics[0].prefix"),
+    "a topic of two lines": (_topic("a\nb"), "spec.topics[0].prefix"),
+    "a topic that ends a line": (_topic("a\n"), "spec.topics[0].prefix"),
+    "a topic that is a number": (_topic(1), "spec.topics[0].prefix"),
+    "a right that is not there": (_topic(read="owner"), "spec.topics[0].read"),
+    "readers that are nobody": (_topic(readers=[]), "spec.topics[0].readers"),
+    "too many writers": (_topic(writers=_users(51, 2)), "spec.topics[0].writers"),
+    "a reader twice": (_topic(readers=["a", "a"]), "spec.topics[0].readers"),
+    "a reader without an id": (_topic(readers=[""]), "spec.topics[0].readers"),
+    "a writer too long": (_topic(writers=["u" * 129]), "spec.topics[0].writers"),
+    "a topic's unknown field": (_topic(reader=["a"]), "spec.topics[0].reader"),
+    "more than topics may hold": (
+        _topics(*({"prefix": f"t{n}", "read": "service", "write": "service", "readers": _users(50, 128)}
+                  for n in range(3))), _TOPICS),
+    "history before it began": (manifest(history={"directDays": -1}), "spec.history.directDays"),
+    "history too long": (manifest(history={"groupDays": 7301}), "spec.history.groupDays"),
+    "history in words": (manifest(history={"topicDays": "30d"}), "spec.history.topicDays"),
+    "history of nothing": (manifest(history={"inboxDays": 1}), "spec.history.inboxDays"),
+    "a service credential that is no name": (manifest(serviceKeySecret="a_b"), "spec.serviceKeySecret"),
     "a secret that is no name": (manifest(tokens={"signingKeysSecret": "a_b"}), "spec.tokens.signingKeysSecret"),
 }  # fmt: skip

@@ -10,7 +10,8 @@ from typing import Any, Final
 from aiohttp import web
 
 from push_operator.cluster.local.sockets import LOOPBACK, listening
-from push_operator.plan.services import PUBLIC_PORTS
+from push_operator.plan.expose import EVENTS_PATH, SOCKET_PATH
+from push_operator.plan.services import PUBLIC_PORTS, SSE_PORT
 
 PAGE_PORT: Final = 8090
 _FOLDER = Path(__file__).with_name("page")
@@ -74,11 +75,15 @@ def _application(offset: int, status: Status) -> web.Application:
 
 
 def addresses(host_header: str, offset: int) -> dict[str, str]:
-    """Where each service is, under the host name that the browser used for the page."""
+    """Where each service is, and where streams of events are, under the host name that the browser used for the
+    page."""
     asked = host_header.rsplit(":", 1)[0]
     host = asked if asked in _HOSTS else _HOSTS[0]
     made = {name: f"http://{host}:{port + offset}" for name, port in PUBLIC_PORTS.items()}
-    return made | {"gateway": f"ws://{host}:{PUBLIC_PORTS['gateway'] + offset}/ws"}
+    return made | {
+        "gateway": f"ws://{host}:{PUBLIC_PORTS['gateway'] + offset}{SOCKET_PATH}",
+        "sse": f"http://{host}:{SSE_PORT + offset}{EVENTS_PATH}",
+    }
 
 
 def _static(name: str) -> web.Response:

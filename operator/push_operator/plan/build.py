@@ -16,8 +16,8 @@ from push_operator.plan.workload import GeneratedSecret, Plan, SecretKey, Worklo
 def build(cluster: PushCluster, origins: tuple[str, ...] = ()) -> Plan:
     """What must run for this cluster. `origins` are the cluster's own web pages, beside those that the manifest allows
     to call the services from a browser."""
-    keys: tuple[str, ...] = ("JWT_SECRET",) if cluster.tokens.signing_keys_secret is None else ()
-    keys += generated_keys(cluster)
+    own = {"JWT_SECRET": cluster.tokens.signing_keys_secret, "SERVICE_KEY": cluster.service_key_secret}
+    keys = tuple(key for key, given in own.items() if given is None) + generated_keys(cluster)
     workloads = backing_workloads(cluster) + service_workloads(cluster, origins + cluster.allowed_origins)
     retain = any(one.retain for one in workloads if one.storage)
 

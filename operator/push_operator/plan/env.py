@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from push_operator.model import External, PushCluster, mebibytes
+from push_operator.channels import policies_text
+from push_operator.model import External, PushCluster
 from push_operator.plan.cassandra import cassandra_env
 from push_operator.plan.names import credentials_name, password_key
 from push_operator.plan.workload import Address, DataPath, EnvValue, SecretKey
+from push_operator.quantities import mebibytes
 from push_operator.stores import Embedded, Managed
 
 LOG_SHARDS = 1  # fixed for the life of a cluster
 LOG_MAX_AGE_HOURS = 72
-JWT_SECRET_BYTES = 32  # what the services ask for (HS256: RFC 7518 §3.2)
+KEY_BYTES = 32  # what the services ask for, of JWT_SECRET (HS256: RFC 7518 §3.2) and of SERVICE_KEY
 USES_REDIS = frozenset({"gateway", "auth", "presence"})
 USES_NATS = frozenset({"gateway", "message", "push"})
 
@@ -35,7 +37,12 @@ def service_env(cluster: PushCluster, service: str, origins: tuple[str, ...], st
 
 def _jwt_secret(cluster: PushCluster) -> SecretKey:
     secret = cluster.tokens.signing_keys_secret or credentials_name(cluster.name)
-    return SecretKey(secret, "JWT_SECRET", min_bytes=JWT_SECRET_BYTES)
+    return SecretKey(secret, "JWT_SECRET", min_bytes=KEY_BYTES)
+
+
+def _service_key(cluster: PushCluster) -> SecretKey:
+    secret = cluster.service_key_secret or credentials_name(cluster.name)
+    return SecretKey(secret, "SERVICE_KEY", min_bytes=KEY_BYTES)
 
 
 def _nats(cluster: PushCluster, service: str) -> dict[str, EnvValue]:
@@ -86,11 +93,16 @@ def _auth(cluster: PushCluster) -> dict[str, EnvValue]:
 def _message(cluster: PushCluster) -> dict[str, EnvValue]:
     # The log gets four fifths of the broker's disk; the push queue and the broker's own files share the rest.
     disk = mebibytes(cluster.nats.storage if isinstance(cluster.nats, Managed) else "10Gi")
-    return {
+    env = {
         **_store(cluster, "history.db"),
+        "SERVICE_KEY": _service_key(cluster),
         "LOG_MAX_BYTES": str(disk * 1024 * 1024 * 4 // 5),
         "LOG_MAX_AGE_HOURS": str(LOG_MAX_AGE_HOURS),
+        "HISTORY_DAYS_DIRECT": str(cluster.history.direct),
+        "HISTORY_DAYS_GROUP": str(cluster.history.group),
+        "HISTORY_DAYS_TOPIC": str(cluster.history.topic),
     }
+    return env | ({"TOPIC_POLICIES": policies_text(cluster.topics)} if cluster.topics else {})
 
 
 def _push(cluster: PushCluster) -> dict[str, EnvValue]:

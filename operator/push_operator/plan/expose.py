@@ -1,7 +1,7 @@
 """Which service answers which path at the one host that clients use: the table behind Ingress and HTTPRoute alike.
 
 The services' own ports have the same paths, so nothing is rewritten; a test holds the table to the real routes.
-Admin ports are in nobody's reach.
+Admin ports are in nobody's reach. Sockets and event streams are requests that last for days.
 """
 
 from __future__ import annotations
@@ -10,17 +10,20 @@ from dataclasses import dataclass
 from typing import Final
 
 from push_operator.model import SERVICES
+from push_operator.plan.workload import PUBLIC, SSE
 
 SOCKET_PATH: Final = "/ws"
+EVENTS_PATH: Final = "/sse"
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Requests for `path` go to `service`; unless it is `exact`, so do those for what is below it."""
+    """Requests for `path` go to a port of `service`; unless it is `exact`, so do those for what is below it."""
 
     path: str
     service: str
     exact: bool = False
+    port: str = PUBLIC
 
     def takes(self, path: str) -> bool:
         return path == self.path or (not self.exact and path.startswith(f"{self.path}/"))
@@ -28,11 +31,11 @@ class Rule:
 
 RULES: Final = (
     Rule(SOCKET_PATH, "gateway", exact=True),
+    Rule(EVENTS_PATH, "gateway", exact=True, port=SSE),
     Rule("/auth", "auth"),
-    Rule("/conversations", "message"),
-    Rule("/messages", "message"),
+    *(Rule(path, "message") for path in ("/conversations", "/messages", "/groups", "/blocks", "/topics", "/channels")),
     Rule("/presence", "presence"),
     Rule("/devices", "push"),
-    # A gateway speaks no HTTP: it has no such document.
+    # A gateway has no such document.
     *(Rule(f"/openapi/{service}.json", service, exact=True) for service in SERVICES if service != "gateway"),
 )

@@ -8,10 +8,11 @@ from typing import Final
 from push_operator.model import SERVICES, PushCluster
 from push_operator.plan.env import service_env
 from push_operator.plan.names import component_name, revision
-from push_operator.plan.workload import Port, Workload
+from push_operator.plan.workload import PUBLIC, SSE, Port, Workload
 from push_operator.stores import Embedded
 
 PUBLIC_PORTS: Final = {"gateway": 8080, "auth": 8081, "message": 8082, "presence": 8083, "push": 8084}
+SSE_PORT: Final = 8085
 ADMIN_PORT: Final = 9090
 STOP_SECONDS: Final = {"gateway": 30, "auth": 10, "message": 20, "presence": 10, "push": 20}
 HAS_DATA: Final = ("auth", "message", "push")
@@ -33,9 +34,14 @@ def _service(cluster: PushCluster, service: str, origins: tuple[str, ...]) -> Wo
         revision=revision(service, cluster.version, asdict(cluster.image), env, resources),
         replicas=spec.replicas,
         env=env,
-        ports=(Port("public", PUBLIC_PORTS[service], public=True), Port("admin", ADMIN_PORT)),
+        ports=_ports(service),
         stop_seconds=stop_seconds,
         storage=DATA_STORAGE if service in HAS_DATA and isinstance(cluster.store, Embedded) else None,
         retain=cluster.store.retain if isinstance(cluster.store, Embedded) else True,
         resources=resources,
     )
+
+
+def _ports(service: str) -> tuple[Port, ...]:
+    events = (Port(SSE, SSE_PORT, public=True),) if service == "gateway" else ()
+    return (Port(PUBLIC, PUBLIC_PORTS[service], public=True), *events, Port("admin", ADMIN_PORT))

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from push_operator.expose import Expose
 from push_operator.model import ImageSpec
+
+PUBLIC: Final = "public"  # the port that each service has for clients
+SSE: Final = "sse"  # one more of the gateway's: Server-Sent Events, as plain HTTP
 
 
 @dataclass(frozen=True, slots=True)

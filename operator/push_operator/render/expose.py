@@ -7,11 +7,12 @@ from itertools import groupby
 from typing import Final
 
 from push_operator.expose import ByGateway, ByIngress, Parent
-from push_operator.plan.expose import RULES, SOCKET_PATH, Rule
-from push_operator.plan.workload import Plan, Workload
+from push_operator.plan.expose import EVENTS_PATH, RULES, SOCKET_PATH, Rule
+from push_operator.plan.workload import Plan
 from push_operator.render.objects import Object, Owner, made
 
 GATEWAY_API: Final = "gateway.networking.k8s.io/v1"
+_LASTING: Final = frozenset({SOCKET_PATH, EVENTS_PATH})
 IDLE_SECONDS: Final = (
     3600  # sockets are pinged every 25 s, but a busy client must not be cut off for a lost ping either
 )
@@ -40,20 +41,16 @@ def _name(owner: Owner) -> str:
     return f"{owner.name}-public"
 
 
-def _backend(plan: Plan, service: str) -> tuple[str, int]:
-    """The Service's name and its port for clients."""
+def _backend(plan: Plan, service: str, port: str) -> tuple[str, int]:
+    """The Service's name and the number of its port."""
     workload = plan.workload(service)
     if workload is None:
         raise ValueError(f"the plan has no {service}")
-    return workload.name, _public_port(workload)
-
-
-def _public_port(workload: Workload) -> int:
-    return next(port.number for port in workload.ports if port.public)
+    return workload.name, next(one.number for one in workload.ports if one.name == port)
 
 
 def _ingress(owner: Owner, plan: Plan, wanted: ByIngress) -> Object:
-    paths = [_ingress_path(rule, *_backend(plan, rule.service)) for rule in RULES]
+    paths = [_ingress_path(rule, *_backend(plan, *_target(rule))) for rule in RULES]
     spec: Object = {"rules": [{"host": wanted.host, "http": {"paths": paths}}]}
     if wanted.class_name is not None:
         spec["ingressClassName"] = wanted.class_name
@@ -73,8 +70,8 @@ def _http_route(owner: Owner, plan: Plan, wanted: ByGateway) -> Object:
     spec: Object = {
         "parentRefs": [_parent_ref(parent) for parent in wanted.parents],
         "rules": [
-            _route_rule(tuple(rules), *_backend(plan, service))
-            for service, rules in groupby(sorted(RULES, key=_service), key=_service)
+            _route_rule(tuple(rules), *_backend(plan, *target))
+            for target, rules in groupby(sorted(RULES, key=_target), key=_target)
         ],
     }
     if wanted.hostnames:
@@ -82,8 +79,8 @@ def _http_route(owner: Owner, plan: Plan, wanted: ByGateway) -> Object:
     return made(owner, GATEWAY_API, "HTTPRoute", _name(owner), None, spec=spec)
 
 
-def _service(rule: Rule) -> str:
-    return rule.service
+def _target(rule: Rule) -> tuple[str, str]:
+    return rule.service, rule.port
 
 
 def _parent_ref(parent: Parent) -> Object:
@@ -96,8 +93,8 @@ def _parent_ref(parent: Parent) -> Object:
 
 def _route_rule(rules: tuple[Rule, ...], name: str, port: int) -> Object:
     matches = [{"path": {"type": "Exact" if rule.exact else "PathPrefix", "value": rule.path}} for rule in rules]
-    # 0s is no limit: a socket is one request that lasts for days.
-    lasting = {"timeouts": {"request": "0s"}} if any(rule.path == SOCKET_PATH for rule in rules) else {}
+    # 0s is no limit: a socket is one request that lasts for days, and so is a stream of events.
+    lasting = {"timeouts": {"request": "0s"}} if any(rule.path in _LASTING for rule in rules) else {}
     return {"matches": matches, "backendRefs": [{"name": name, "port": port}], **lasting}
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from push_operator.model import SERVICES
-from push_operator.plan.workload import Plan, Port, Workload
+from push_operator.plan.workload import SSE, Plan, Port, Workload
 from push_operator.render.objects import COMPONENT, Object, Owner, made, serving_pods
 
 _ENDPOINTS = {"gateway": "ws://{}/ws", "nats": "nats://{}", "valkey": "redis://{}", "cassandra": "{}"}
 _PROTOCOLS = {"gateway": "kubernetes.io/ws", "nats": "tcp", "valkey": "tcp", "cassandra": "tcp"}
+_HTTP = frozenset({"monitor", SSE})  # whatever else their component speaks
 
 
 def service_objects(owner: Owner, plan: Plan) -> list[Object]:
@@ -30,13 +31,12 @@ def _service(owner: Owner, workload: Workload) -> Object:
 
 
 def _port(workload: Workload, port: Port) -> Object:
-    protocol = _PROTOCOLS.get(workload.component, "http")
     return {
         "name": port.name,
         "port": port.number,
         "targetPort": port.name,
         "protocol": "TCP",
-        "appProtocol": "http" if port.name == "monitor" else protocol,
+        "appProtocol": "http" if port.name in _HTTP else _PROTOCOLS.get(workload.component, "http"),
     }
 
 

@@ -196,7 +196,7 @@ async def test_who_is_blocked_hears_so_at_once_and_is_heard_again_afterwards(wor
 
     async def taken() -> bool:
         await bob.send(type="send_message", id="4", recipient_id="ann", content="back")
-        return (await bob.answer("4"))["type"] == "ack"
+        return bool((await bob.answer("4"))["type"] == "ack")
 
     await eventually(taken)
 

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import ClientResponse, ClientSession, ClientTimeout
 from tests.integration.gateway.test_resuming import FAST, say
 from tests.support.chat import Frame, Plane, data_plane, token_for
-from tests.support.servers import Nats, Valkey, free_port
+from tests.support.servers import Nats, Valkey
 from tests.support.services import InProcess
 from tests.support.waiting import eventually
 
@@ -79,9 +79,8 @@ async def listening(port: int, user_id: str, *, last_id: str = "", query: str = 
 
 
 async def with_sse(plane: Plane, **environ: str) -> tuple[InProcess, int]:
-    port = free_port()
-    gateway = await plane.gateway(SSE_PORT=str(port), SSE_HOST="127.0.0.1", ALLOWED_ORIGINS=ORIGIN, **environ)
-    return gateway, port
+    gateway = await plane.gateway(ALLOWED_ORIGINS=ORIGIN, **environ)
+    return gateway, gateway.sse_port
 
 
 async def test_a_listener_comes_back_to_another_gateway_and_misses_nothing(plane: Plane) -> None:

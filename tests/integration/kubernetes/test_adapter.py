@@ -123,7 +123,13 @@ async def test_generated_values_are_never_made_anew(bench: Bench) -> None:
     after = bench.place.server.get(path)
     assert after["data"] == before["data"]
     assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
-    assert len(set(after["data"].values())) == 5
+    assert len(set(after["data"].values())) == 6
+    # As an operator left it that knew no service credential: that one is added, and nothing else changes.
+    bench.place.server.merge(path, {"data": {"SERVICE_KEY": None}})
+    await bench.apply()
+    upgraded = bench.place.server.get(path)["data"]
+    assert upgraded["SERVICE_KEY"] != after["data"]["SERVICE_KEY"]
+    assert {**after["data"], "SERVICE_KEY": upgraded["SERVICE_KEY"]} == upgraded
 
 
 def _secret(place: Namespace, name: str, **values: str) -> None:
@@ -163,8 +169,12 @@ async def test_a_rotated_secret_rolls_those_that_use_it_and_nothing_else(bench: 
 
 async def test_the_key_of_the_digests_is_kept_with_the_generated_values(bench: Bench) -> None:
     """Also where there is nothing else to generate; and a Secret that is not there yet changes nothing by coming."""
-    _secret(bench.place, "keys", JWT_SECRET="k" * 32)
-    external: dict[str, Any] = {"nats": {"url": "nats://elsewhere:4222"}, "redis": {"url": "redis://elsewhere:6379"}}
+    _secret(bench.place, "keys", JWT_SECRET="k" * 32, SERVICE_KEY="s" * 32)
+    external: dict[str, Any] = {
+        "serviceKeySecret": "keys",
+        "nats": {"url": "nats://elsewhere:4222"},
+        "redis": {"url": "redis://elsewhere:6379"},
+    }
     bench.place.create(manifest(tokens={"signingKeysSecret": "keys"}, **external))
     await bench.apply()
     kept = bench.place.server.get(bench.place.path("secrets", "chat-credentials"))["data"]
@@ -289,7 +299,7 @@ async def test_a_route_is_made_kept_and_taken_away(bench: Bench, gateway_api: Ap
     path = _exposing(bench.place, HTTP_ROUTES)
     made = gateway_api.get(path)
     assert [one["sectionName"] for one in made["spec"]["parentRefs"]] == ["https", "http"]
-    assert [rule["timeouts"] for rule in made["spec"]["rules"] if "timeouts" in rule] == [{"request": "0s"}]
+    assert [rule["timeouts"] for rule in made["spec"]["rules"] if "timeouts" in rule] == [{"request": "0s"}] * 2
     gateway_api.merge(path, {"spec": {"hostnames": ["other.example.com"]}})
     assert await bench.apply() == [("patch", "httproutes")]
     assert gateway_api.get(path)["spec"]["hostnames"] == ["chat.example.com"]

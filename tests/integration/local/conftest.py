@@ -31,9 +31,9 @@ def fake_programs() -> dict[str, Program]:
 
 def workload(
     component: str = "gateway", revision: str = "aaaaaaaa", replicas: int = 1, storage: str | None = None,
-    stop_seconds: int = 5, **env: EnvValue,
+    stop_seconds: int = 5, more_ports: tuple[Port, ...] = (), **env: EnvValue,
 ) -> Workload:  # fmt: skip
-    ports = (Port("public", 8080, public=True), Port("admin", 9090))
+    ports = (Port("public", 8080, public=True), *more_ports, Port("admin", 9090))
     return Workload(component, f"test-{component}", revision, replicas, env, ports, stop_seconds, storage)
 
 
@@ -66,8 +66,8 @@ class Bench:
                 await step()
         raise AssertionError(f"not within {seconds} s: {self.units()}")
 
-    def ask(self, path: str = "/") -> dict[str, Any]:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+    def ask(self, path: str = "/", port_after: int = 0) -> dict[str, Any]:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port + port_after}{path}", timeout=5) as answer:
             got: dict[str, Any] = json.loads(answer.read())
         return got
 

@@ -51,7 +51,7 @@ def main() -> int:
             Path(ARGUMENTS[0]).touch()
         sys.stderr.write("fake: told to fail\n")
         return int(ARGUMENTS[0]) if BEHAVIOUR == "exit" else 1
-    servers = [serve(int(os.environ[name])) for name in ("FD", "ADMIN_FD") if name in os.environ]
+    servers = [serve(int(os.environ[name])) for name in ("FD", "SSE_FD", "ADMIN_FD") if name in os.environ]
     stop.wait()
     for server in servers:
         server.shutdown()

@@ -27,7 +27,7 @@ from push_operator.cluster.local.sockets import listening
 from push_operator.cluster.local.state import StateFolder
 from push_operator.cluster.local.unit import LocalUnit, Recipe
 from push_operator.errors import ClusterError
-from push_operator.plan.workload import Address, DataPath, GeneratedSecret, Plan, SecretKey
+from push_operator.plan.workload import Address, DataPath, GeneratedSecret, Plan, Port, SecretKey
 
 
 def _pid(bench: Bench, number: int = 0) -> int:
@@ -41,6 +41,19 @@ async def test_replicas_share_one_port_and_have_their_own_admin_ports(bench: Ben
     assert {unit.name for unit in bench.units()} == {f"test-gateway-aaaaaaaa-{number}" for number in range(3)}
     assert len({(unit.details or {})["admin"] for unit in bench.units()}) == 3
     assert (await asyncio.to_thread(bench.ask))["instance"].startswith("test-gateway-aaaaaaaa-")
+
+
+async def test_a_second_public_port_is_shared_too_and_stays_open_over_a_new_revision(bench: Bench) -> None:
+    async def settled(revision: str) -> None:
+        plan = Plan((workload(revision=revision, replicas=2, more_ports=(Port("sse", 8085, public=True),)),))
+        await bench.until(plan, lambda: bench.ready(revision) == 2 == len(bench.units()))
+
+    for revision in ("aaaaaaaa", "bbbbbbbb"):
+        await settled(revision)
+        for after in (0, 5):
+            assert (await asyncio.to_thread(bench.ask, "/", after))["instance"].startswith(f"test-gateway-{revision}-")
+    await bench.until(Plan(), lambda: not bench.units())
+    listening("127.0.0.1", bench.port + 5, "nobody should have it").close()
 
 
 async def test_applying_the_same_plan_again_changes_nothing(bench: Bench) -> None:

@@ -106,4 +106,5 @@ def test_rows_show_the_first_note() -> None:
 
 def test_the_page_is_told_addresses_under_the_name_it_was_asked_by() -> None:
     assert addresses("127.0.0.1:8090", 0)["auth"] == "http://127.0.0.1:8081"
+    assert addresses("127.0.0.1:8090", 100)["sse"] == "http://127.0.0.1:8185/sse"
     assert addresses("evil.example:8090", 100)["gateway"] == "ws://localhost:8180/ws"

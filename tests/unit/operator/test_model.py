@@ -12,7 +12,8 @@ from tests.unit.operator.manifests import cluster, manifest
 from push_operator.cluster.local.manifest import with_replicas
 from push_operator.errors import SpecError
 from push_operator.expose import ByGateway, ByIngress, Parent
-from push_operator.model import External, ImageSpec, mebibytes, object_key, parse
+from push_operator.model import External, ImageSpec, object_key, parse
+from push_operator.quantities import mebibytes
 from push_operator.stores import Embedded, ExternalCassandra, Managed
 
 
@@ -112,7 +113,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
      "spec.tokens.signingKeysSecret: must be an object's name: lower-case letters, digits and '-'"),
     ({"oauth": {}},
      "spec.oauth: unknown field: did you mean auth? allowed here: size, gateway, auth, message, presence, push, "
-     "version, image, paused, allowedOrigins, nats, redis, cassandra, tokens, expose"),
+     "version, image, paused, allowedOrigins, nats, redis, cassandra, tokens, "
+     "serviceKeySecret, topics, history, expose"),
 ]  # fmt: skip
 
 

@@ -35,7 +35,7 @@ def test_the_components_in_their_order_with_their_ports() -> None:
     assert [(one.component, one.name, one.replicas, [port.number for port in one.ports]) for one in plan.workloads] == [
         ("nats", "chat-nats", 1, [4222, 8222]),
         ("valkey", "chat-valkey", 1, [6379]),
-        ("gateway", "chat-gateway", 2, [8080, 9090]),
+        ("gateway", "chat-gateway", 2, [8080, 8085, 9090]),
         ("auth", "chat-auth", 1, [8081, 9090]),
         ("message", "chat-message", 1, [8082, 9090]),
         ("presence", "chat-presence", 1, [8083, 9090]),
@@ -49,7 +49,8 @@ def test_generated_secrets_are_one_object_with_every_password() -> None:
     (secret,) = build(cluster()).secrets
     assert secret.name == "chat-credentials"
     assert set(secret.keys) == {
-        "JWT_SECRET", "NATS_PASSWORD_GATEWAY", "NATS_PASSWORD_MESSAGE", "NATS_PASSWORD_PUSH", "VALKEY_PASSWORD",
+        "JWT_SECRET", "SERVICE_KEY", "NATS_PASSWORD_GATEWAY", "NATS_PASSWORD_MESSAGE", "NATS_PASSWORD_PUSH",
+        "VALKEY_PASSWORD",
     }  # fmt: skip
 
 
@@ -83,6 +84,7 @@ def test_external_servers_are_not_run_and_their_logins_come_from_the_users_secre
             nats={"url": "tls://nats.example:4222", "credentialsSecret": "nats-login"},
             redis={"url": "rediss://redis.example:6380"},
             tokens={"signingKeysSecret": "keys"},
+            serviceKeySecret="backend",
         )
     )
     assert [secret.keys for secret in plan.secrets] == [(REVISION_KEY,)]  # for the digests of those of the user
@@ -95,6 +97,65 @@ def test_external_servers_are_not_run_and_their_logins_come_from_the_users_secre
     assert env["REDIS_URL"] == "rediss://redis.example:6380"
     assert "REDIS_PASSWORD" not in env
     assert env["JWT_SECRET"] == SecretKey("keys", "JWT_SECRET", min_bytes=32)
+    assert _env(plan, "message")["SERVICE_KEY"] == SecretKey("backend", "SERVICE_KEY", min_bytes=32)
+
+
+def test_the_service_credential_is_the_message_services_alone() -> None:
+    plan = build(cluster())
+    keyed = {
+        service: _env(plan, service)["SERVICE_KEY"] for service in SERVICES if "SERVICE_KEY" in _env(plan, service)
+    }
+    assert keyed == {"message": SecretKey("chat-credentials", "SERVICE_KEY", min_bytes=32)}
+
+
+def test_topics_are_told_in_one_order_whatever_the_manifests() -> None:
+    news = {"prefix": "news/", "read": "everyone", "write": "service", "writers": ["zoë", "ann"]}
+    prices = {"prefix": "börse", "read": "service", "write": "service", "readers": ["bob"]}
+    one, other = (build(cluster(topics=topics)) for topics in ([news, prices], [prices, news]))
+    assert one == other
+    assert _env(one, "message")["TOPIC_POLICIES"] == (
+        '[{"prefix":"börse","read":"service","readers":["bob"],"write":"service"},'
+        '{"prefix":"news/","read":"everyone","write":"service","writers":["ann","zoë"]}]'
+    )
+    assert "TOPIC_POLICIES" not in _env(build(cluster()), "message")
+
+
+@pytest.mark.parametrize(
+    "users",
+    [[chr(0x1F300 + number) for number in range(78)], ['"\\' + chr(0x4E00 + number) for number in range(26)]],
+    ids=["wide", "escaped"],
+)
+def test_all_that_topics_may_hold_is_one_variable(users: list[str]) -> None:
+    """Linux takes no variable of 128 KiB or more."""
+    half = len(users) // 2
+    topics = [
+        {
+            "prefix": f"{at:03}",
+            "read": "everyone",
+            "write": "everyone",
+            "readers": users[:half],
+            "writers": users[half:],
+        }
+        for at in range(200)
+    ]
+    text = _env(build(cluster(topics=topics)), "message")["TOPIC_POLICIES"]
+    assert isinstance(text, str)
+    assert len(text.encode()) < 128 * 1024 - len("TOPIC_POLICIES=")
+
+
+def test_a_service_credential_of_ones_own_must_be_long() -> None:
+    plan = build(cluster(serviceKeySecret="backend"))
+    for size, told in ((31, "Secret backend: SERVICE_KEY has 31 bytes and needs at least 32"), (32, "")):
+        assert lacking(plan, {"backend": {"SERVICE_KEY": known(b"x" * size, b"own")}}) == told
+
+
+def test_history_is_told_in_days() -> None:
+    def days(**spec: Any) -> list[EnvValue]:
+        env = _env(build(cluster(**spec)), "message")
+        return [env[f"HISTORY_DAYS_{kind}"] for kind in ("DIRECT", "GROUP", "TOPIC")]
+
+    assert days() == ["0", "0", "30"]
+    assert days(history={"directDays": 365, "groupDays": 90, "topicDays": 1}) == ["365", "90", "1"]
 
 
 def test_a_shared_store_is_named_to_those_that_keep_something_and_they_have_no_disk() -> None:
@@ -171,6 +232,7 @@ def test_nobody_may_publish_deliveries_and_only_the_message_service_manages_stre
         assert ('"log.>"' in publish) == (name in ("gateway", "message"))
         assert f"password: $NATS_PASSWORD_{name.upper()}" in line
         assert f'"_INBOX_{name}.>"' in line
+        assert ("allow_responses" in line) == (name == "message")
 
 
 _backing = st.none() | st.builds(
@@ -230,6 +292,7 @@ def test_what_a_unit_is_started_from_is_its_revision() -> None:
         "gateway": {"gateway": {"replicas": 2, "resources": {"limits": {"cpu": 1}}}},
         "auth": {"auth": {"registrationsPerHour": 1}},
         "valkey": {"redis": {"managed": {"storage": "9Gi"}}},
+        "message": {"history": {"topicDays": 31}},
     }
     for component, spec in changes.items():
         after = build(cluster(**spec), ORIGINS)
@@ -240,7 +303,7 @@ def test_what_a_unit_is_started_from_is_its_revision() -> None:
 def test_another_value_of_a_secret_is_a_new_revision_of_those_that_use_it() -> None:
     made = cluster(
         nats={"url": "nats://peer:1", "credentialsSecret": "bus"}, redis={"url": "redis://peer:1"},
-        tokens={"signingKeysSecret": "keys"},
+        tokens={"signingKeysSecret": "keys"}, serviceKeySecret="backend",
     )  # fmt: skip
     plan = build(made, ORIGINS)
 
@@ -260,11 +323,14 @@ def test_another_value_of_a_secret_is_a_new_revision_of_those_that_use_it() -> N
     assert rolled({"bus/password": "1", "keys/JWT_SECRET": "1", "keys/OTHER": "1", "other/password": "1"}) == set()
     assert rolled({"keys/JWT_SECRET": "1", "bus/password": "2"}) == {"gateway", "message", "push"}
     assert rolled({"keys/JWT_SECRET": "2", "bus/password": "1"}) == set(SERVICES)
+    assert rolled({"keys/JWT_SECRET": "1", "bus/password": "1", "backend/SERVICE_KEY": "2"}) == {"message"}
     bus = {"keys/JWT_SECRET": "1", "bus/password": "1", "bus/username": "optional, and now there"}
     assert rolled(bus) == {"gateway", "message", "push"}
     # Nobody can try values against a revision without the key.
     assert rolled({"keys/JWT_SECRET": "1", "bus/password": "1"}, b"other") == set(SERVICES)
-    assert {key.path for key in before.given_keys()} == {"keys/JWT_SECRET", "bus/username", "bus/password"}
+    assert {key.path for key in before.given_keys()} == {
+        "keys/JWT_SECRET", "bus/username", "bus/password", "backend/SERVICE_KEY",
+    }  # fmt: skip
 
 
 def test_what_the_operator_makes_is_nothing_that_the_user_gives() -> None:

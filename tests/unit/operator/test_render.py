@@ -206,6 +206,16 @@ def test_strategies_and_budgets() -> None:
     assert budgets["chat-gateway"]["selector"]["matchLabels"]["pushcluster.io/serving"] == "true"
 
 
+def test_a_gateway_is_reached_at_both_its_ports_and_not_at_the_admins() -> None:
+    objects = _render(cluster())
+    (service,) = _of(objects, "Service", "chat-gateway")
+    ports = [(one["name"], one["port"], one["appProtocol"]) for one in service["spec"]["ports"]]
+    assert ports == [("public", 8080, "kubernetes.io/ws"), ("sse", 8085, "http")]
+    (policy,) = _of(objects, "NetworkPolicy", "chat-gateway")
+    assert [one["port"] for one in policy["spec"]["ingress"][0]["ports"]] == ["public", "sse"]
+    assert endpoints_of([service]) == {"gateway": "ws://chat-gateway.apps.svc:8080/ws"}
+
+
 def test_the_servers_are_reached_by_their_clients_alone() -> None:
     objects = _render(cluster())
     (policy,) = _of(objects, "NetworkPolicy", "chat-nats")
@@ -313,6 +323,8 @@ def test_an_ingress_leads_every_path_to_its_service() -> None:
         for one in rule["http"]["paths"]
     }
     assert paths["/ws"] == ("Exact", "chat-gateway", 8080)
+    assert paths["/sse"] == ("Exact", "chat-gateway", 8085)
+    assert paths["/groups"] == ("Prefix", "chat-message", 8082)
     assert paths["/conversations"] == ("Prefix", "chat-message", 8082)
     assert paths["/openapi/push.json"] == ("Exact", "chat-push", 8084)
     assert len(paths) == len(RULES)
@@ -332,23 +344,23 @@ def test_an_ingress_lets_sockets_live_and_the_users_annotations_win() -> None:
     assert full["spec"]["tls"] == [{"hosts": ["chat.example.com"], "secretName": "cert"}]
 
 
-def test_an_http_route_has_one_rule_for_each_service_and_no_limit_for_sockets() -> None:
+def test_an_http_route_has_one_rule_for_each_port_and_no_limit_for_what_lasts() -> None:
     parents = [{"name": "public", "namespace": "edge", "sectionName": "https"}, {"name": "other"}]
     made = _exposed("HTTPRoute", {"gateway": {"parentRefs": parents, "hostnames": ["chat.example.com"]}})
     assert made["apiVersion"] == "gateway.networking.k8s.io/v1"
     assert made["spec"]["parentRefs"] == parents
     assert made["spec"]["hostnames"] == ["chat.example.com"]
-    rules = {one["backendRefs"][0]["name"]: one for one in made["spec"]["rules"]}
-    assert len(rules) == len(made["spec"]["rules"]) == len(SERVICES)
-    assert rules["chat-gateway"]["matches"] == [{"path": {"type": "Exact", "value": "/ws"}}]
-    assert [name for name, rule in rules.items() if "timeouts" in rule] == ["chat-gateway"]
-    assert rules["chat-gateway"]["timeouts"] == {"request": "0s"}
-    assert rules["chat-auth"]["matches"] == [
+    rules = {(one["backendRefs"][0]["name"], one["backendRefs"][0]["port"]): one for one in made["spec"]["rules"]}
+    assert len(rules) == len(made["spec"]["rules"])
+    lasting = {("chat-gateway", 8080): "/ws", ("chat-gateway", 8085): "/sse"}
+    for target, path in lasting.items():
+        assert rules[target]["matches"] == [{"path": {"type": "Exact", "value": path}}]
+        assert rules[target]["timeouts"] == {"request": "0s"}
+    assert {target for target, rule in rules.items() if "timeouts" in rule} == set(lasting)
+    assert rules["chat-auth", 8081]["matches"] == [
         {"path": {"type": "PathPrefix", "value": "/auth"}}, {"path": {"type": "Exact", "value": "/openapi/auth.json"}},
     ]  # fmt: skip
-    assert {(one["backendRefs"][0]["name"], one["backendRefs"][0]["port"]) for one in rules.values()} == _services(
-        _render(cluster())
-    )
+    assert set(rules) == _services(_render(cluster()))
     assert "hostnames" not in _exposed("HTTPRoute", GATEWAY)["spec"]
 
 

@@ -15,8 +15,7 @@ SSE_PORT: Final = 8085
 @dataclass(frozen=True, slots=True)
 class GatewayConfig:
     """`drain_seconds`: over how long a stopping gateway spreads its clients' reconnects. `max_outbound_bytes`: what may
-    wait for one slow client before it is closed with 4410. `sse`: where Server-Sent Events are served, None for
-    nowhere."""
+    wait for one slow client before it is closed with 4410. `sse`: where Server-Sent Events are served."""
 
     common: Common
     nats: NatsConfig
@@ -26,7 +25,7 @@ class GatewayConfig:
     max_connections: int
     max_outbound_bytes: int
     drain_seconds: int
-    sse: Listen | None
+    sse: Listen
 
     @classmethod
     def parse(cls, environ: Mapping[str, str]) -> GatewayConfig:
@@ -46,7 +45,7 @@ class GatewayConfig:
             max_connections=env.integer("MAX_CONNECTIONS", 15_000, 1, 1_000_000),
             max_outbound_bytes=env.integer("MAX_OUTBOUND_BYTES", 1024 * 1024, 65_536, 64 * 1024 * 1024),
             drain_seconds=env.integer("DRAIN_SECONDS", 3, 0, 3600),
-            sse=Listen.read(env, "SSE_", SSE_PORT) if env.optional("SSE_PORT") or env.optional("SSE_FD") else None,
+            sse=Listen.read(env, "SSE_", SSE_PORT),
         )
         env.check()
         return made

@@ -7,7 +7,7 @@ import logging
 import random
 import secrets
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 
 from push_workloads.common.bus import Bus, DirectClient, connected
 from push_workloads.common.cache import cache
@@ -59,7 +59,8 @@ async def serve(config: GatewayConfig, process: Process) -> AsyncIterator[None]:
             writers = (presence.run(gateway.sessions), cursors.run(), devices.run(), receipts.run())
             try:
                 followers = (gateway.groups.run(), gateway.tick(), hub.patrol(), _follow(bus, gateway))
-                async with beside(*writers, *followers), _streaming(gateway, door):
+                events = streaming(gateway, door, config.sse, config.common.origins)
+                async with beside(*writers, *followers), events:
                     async with accepting(gateway, door, config.common.public):
                         yield
                     await gateway.drain()
@@ -69,11 +70,6 @@ async def serve(config: GatewayConfig, process: Process) -> AsyncIterator[None]:
                 await cursors.flush()
                 await receipts.flush()
                 await presence.close()
-
-
-def _streaming(gateway: Gateway, door: Door) -> AbstractAsyncContextManager[None]:
-    config = gateway.config
-    return streaming(gateway, door, config.sse, config.common.origins) if config.sse is not None else nullcontext()
 
 
 def _dispatch(hub: Hub, log: Log) -> Callable[[bytes, bytes, bytes], None]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from push_operator.cluster.local.secrets import SecretStore
 from push_operator.cluster.local.sockets import LOOPBACK
-from push_operator.plan.workload import Address, DataPath, EnvValue, SecretKey
+from push_operator.plan.workload import PUBLIC, Address, DataPath, EnvValue, SecretKey
 
 INHERITED = ("PATH", "HOME", "LANG", "TZ")
 
@@ -15,6 +15,11 @@ INHERITED = ("PATH", "HOME", "LANG", "TZ")
 def base_env(environ: Mapping[str, str]) -> dict[str, str]:
     """What every program gets: a proxy setting or a cloud key of the user's shell is none of its business."""
     return {name: environ[name] for name in INHERITED if name in environ}
+
+
+def descriptor_variable(port: str) -> str:
+    """The variable by which a unit is told of a listening socket that it inherits for one of its ports."""
+    return "FD" if port == PUBLIC else f"{port.upper()}_FD"
 
 
 def planned_env(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import aiohttp
 
-from push_operator.cluster.local.environment import base_env, planned_env
+from push_operator.cluster.local.environment import base_env, descriptor_variable, planned_env
 from push_operator.cluster.local.logfile import LogFile, forget_old_logs
 from push_operator.cluster.local.programs import Place, Program
 from push_operator.cluster.local.rolling import Member, next_steps
@@ -105,7 +105,7 @@ class Members:
 
     def _recipe(self, workload: Workload, name: str, program: Program, admin: socket.socket | None) -> Recipe:
         data = self._state.data(workload.component)
-        public = self._sockets.descriptor(workload.component)
+        public = self._sockets.descriptors(workload.component)
         env = base_env(os.environ)
         env |= planned_env(workload.env, self._secrets, self.port, data)
         env["INSTANCE"] = name
@@ -113,7 +113,7 @@ class Members:
         if admin is not None:
             ports["admin"] = int(admin.getsockname()[1])
             env["ADMIN_FD"] = str(admin.fileno())
-            env |= {"FD": str(public)} if public is not None else {}
+            env |= {descriptor_variable(port): str(fd) for port, fd in public.items()}
         else:
             ports = {port.name: self.port(workload.component, port.name) for port in workload.ports}
         place = Place(env, ports, data, self._state.config, workload.config)
@@ -125,7 +125,7 @@ class Members:
             probe=program.probe(place, self._session),
             folder=data,
             log=self._log(workload.component, name),
-            descriptors=tuple(fd for fd in (public, admin.fileno() if admin else None) if fd is not None),
+            descriptors=(*public.values(), *((admin.fileno(),) if admin else ())),
             admin=f"http://{LOOPBACK}:{ports['admin']}" if admin is not None else None,
         )
 

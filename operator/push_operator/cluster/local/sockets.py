@@ -7,7 +7,7 @@ import socket
 
 from push_operator.cluster.local.state import StateFolder
 from push_operator.errors import ClusterError
-from push_operator.plan.workload import Plan
+from push_operator.plan.workload import PUBLIC, Plan
 
 LOOPBACK = "127.0.0.1"
 BACKLOG = 1024
@@ -51,31 +51,31 @@ class PublicSockets:
 
     def __init__(self, host: str, offset: int) -> None:
         self.host, self.offset = host, offset
-        self._open: dict[str, socket.socket] = {}
+        self._open: dict[tuple[str, str], socket.socket] = {}  # by component and name of the port
 
     def open_for(self, plan: Plan) -> None:
         """Opens what is not open yet and closes what the plan does not have. All or nothing on a port in use."""
-        wanted = {w.component: port.number for w in plan.workloads for port in w.ports if port.public}
+        wanted = {(w.component, port.name): port.number for w in plan.workloads for port in w.ports if port.public}
         opened = {}
         try:
-            for component, number in wanted.items():
-                if component not in self._open:
-                    opened[component] = listening(self.host, number + self.offset, _advice(component))
+            for key, number in wanted.items():
+                if key not in self._open:
+                    opened[key] = listening(self.host, number + self.offset, _advice(key[0]))
         except ClusterError:
             for made in opened.values():
                 made.close()
             raise
         self._open |= opened
-        for component in [one for one in self._open if one not in wanted]:
-            self._open.pop(component).close()
+        for key in [one for one in self._open if one not in wanted]:
+            self._open.pop(key).close()
 
-    def descriptor(self, component: str) -> int | None:
-        made = self._open.get(component)
-        return made.fileno() if made is not None else None
+    def descriptors(self, component: str) -> dict[str, int]:
+        """Those that are open for a component, by name of the port."""
+        return {name: made.fileno() for (owner, name), made in self._open.items() if owner == component}
 
     def port(self, component: str) -> int | None:
-        """The number it is open under, the offset included; None when it is not open."""
-        made = self._open.get(component)
+        """The number that the port which each service has is open under, the offset included; None when it is not."""
+        made = self._open.get((component, PUBLIC))
         return int(made.getsockname()[1]) if made is not None else None
 
     def close(self) -> None:
