@@ -185,6 +185,15 @@ async def test_the_list_hangs_on_no_order_and_no_repetition(store: HistoryStore,
             assert await lists(store, user_id, size) == expected
 
 
+async def test_a_group_has_a_history_and_stands_in_no_list(store: HistoryStore) -> None:
+    """Whatever its subject looks like, and however the batch is mixed."""
+    talk = [Message("g.ann", NOW + n, f"m{n}", "ann", "", "text", None, b"%d" % n) for n in range(3)]
+    await store.append(0, LogState("e", 4), [talk[0], said(9, NOW + 9, "ann", "bob"), talk[1]])
+    await store.append(0, LogState("e", 5), [talk[2], talk[0]])
+    assert await pages(store, "g.ann", 2) == talk[::-1]
+    assert [line.other for line in await lists(store, "ann", 10)] == ["bob"]
+
+
 async def test_how_far_a_log_is_written_only_grows(store: HistoryStore) -> None:
     for seq in (5, 9, 7, 1):
         await store.append(0, LogState("e", seq), [])

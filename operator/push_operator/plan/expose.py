@@ -29,6 +29,7 @@ class Rule:
 RULES: Final = (
     Rule(SOCKET_PATH, "gateway", exact=True),
     Rule("/auth", "auth"),
+    Rule("/channels", "message"),
     Rule("/conversations", "message"),
     Rule("/messages", "message"),
     Rule("/presence", "presence"),

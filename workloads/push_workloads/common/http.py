@@ -209,6 +209,7 @@ def _cors(origin: str) -> dict[str, str]:
 _REASONS = {
     400: "the request cannot be understood",
     401: "the token is missing or not valid",
+    403: "known, and not allowed",
     404: "not found",
     409: "exists already, or exists with other content",
     413: "the body is too large",

@@ -26,6 +26,7 @@ from push_workloads.message.model import (
     Position,
     conversation_key,
     format_cursor,
+    is_direct,
     listings,
     parse_cursor,
     position,
@@ -93,7 +94,8 @@ class ConversationList:
         lowest: dict[str, int] = {}
         for bucket in fresh:
             lowest[bucket.conversation] = min(bucket.day, lowest.get(bucket.conversation, bucket.day))
-        concerned = {message.conversation: message for message in messages if message.conversation in lowest}
+        direct = filter(is_direct, messages)
+        concerned = {message.conversation: message for message in direct if message.conversation in lowest}
         await together(self._settle(message, lowest[key]) for key, message in concerned.items())
 
     async def page(self, user_id: str, after: Position | None, limit: int) -> list[Latest]:

@@ -17,9 +17,11 @@ from push_workloads.common.service import Process
 from push_workloads.common.subjects import stream_name
 from push_workloads.common.tasks import beside
 from push_workloads.common.tokens import Tokens
+from push_workloads.message.access import Access
 from push_workloads.message.api import routes
 from push_workloads.message.callers import Callers
 from push_workloads.message.config import MessageConfig
+from push_workloads.message.direct_only import DirectOnly
 from push_workloads.message.log import Log
 from push_workloads.message.sender import Sender
 from push_workloads.message.sqlite import sqlite_store
@@ -38,8 +40,9 @@ parse = MessageConfig.parse
 async def serve(config: MessageConfig, process: Process) -> AsyncIterator[None]:
     """Serves history at once; writes it, and takes messages, as soon as the bus is there."""
     async with _store(config.store, process) as store:
-        sender = Sender(Callers(config.messages_per_second, config.messages_burst), process.registry)
-        api = routes(store, sender, config.max_frame_bytes)
+        access = _access()
+        sender = Sender(Callers(config.messages_per_second, config.messages_burst), access, process.registry)
+        api = routes(store, access, sender, config.max_frame_bytes)
         app = application("message", api, Tokens(config.tokens), config.common.origins)
         client = DirectClient()  # for `drop_unsent` alone
         process.checks["nats"] = lambda: "not connected to NATS"
@@ -54,6 +57,11 @@ async def serve(config: MessageConfig, process: Process) -> AsyncIterator[None]:
                 process.checks[consumer.stream] = consumer.waiting
             async with beside(_keep_history(bus, store, config, writers, consumers)):
                 yield
+
+
+def _access() -> Access:
+    """The one place where this service learns who may read and write what."""
+    return DirectOnly()
 
 
 def _store(config: StoreConfig, process: Process) -> AbstractAsyncContextManager[HistoryStore]:

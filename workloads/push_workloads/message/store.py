@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from push_workloads.message.model import Latest, Message, Position, position, sides
+from push_workloads.message.model import Latest, Message, Position, is_direct, position, sides
 
 
 class LogState(NamedTuple):
@@ -32,8 +32,8 @@ class HistoryStore(Protocol):
         """Up to `limit` messages after a position, oldest first."""
 
     async def conversations(self, user_id: str, after: Position | None, limit: int) -> list[Latest]:
-        """Up to `limit` conversations of a user, the one with the newest last message first, each once; those whose
-        place comes after a position."""
+        """Up to `limit` direct conversations of a user, the one with the newest last message first, each once; those
+        whose place comes after a position."""
 
 
 class MemoryStore:
@@ -62,7 +62,7 @@ class MemoryStore:
         return [message for at, message in rows if at > after][:limit]
 
     async def conversations(self, user_id: str, after: Position | None, limit: int) -> list[Latest]:
-        last = [max(rows.items())[1] for rows in self._rows.values()]
+        last = [one for rows in self._rows.values() if is_direct(one := max(rows.items())[1])]
         found = [Latest(other, position(one), one) for one in last for user, other in sides(one) if user == user_id]
         found.sort(key=lambda line: line.place, reverse=True)
         return [line for line in found if after is None or line.place < after][:limit]
