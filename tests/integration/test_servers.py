@@ -19,14 +19,6 @@ async def test_nats_keeps_its_log_over_a_crash(nats_server: Nats) -> None:
     await client.close()
 
 
-async def test_the_operators_nats_lets_each_service_in(operators_nats_server: Nats) -> None:
-    for service in ("gateway", "message", "push"):
-        login = operators_nats_server.environ_of(service)
-        client = await nats.connect(login["NATS_URL"], user=login["NATS_USER"], password=login["NATS_PASSWORD"])
-        assert client.is_connected
-        await client.close()
-
-
 async def test_valkey_keeps_its_data_over_a_restart(valkey_server: Valkey) -> None:
     async with Redis.from_url(valkey_server.url) as client:
         await client.set("kept", "1")

@@ -1,7 +1,8 @@
 """NATS and Valkey, when the operator runs them: their configuration and the rights of each workload on the bus.
 
 Nobody publishes to `dlv.>`: only the log does, by republishing what it stored. Only the message service manages
-streams. Each has its own inbox prefix, so that no workload can read another's answers.
+streams. Each has its own inbox prefix, so that no workload can read another's answers. A gateway reads channels by
+name, and nothing of the logs themselves: who may subscribe `log.>` hears everybody.
 """
 
 from __future__ import annotations
@@ -17,13 +18,17 @@ STOP_SECONDS = 10
 SYNC_INTERVAL_SECONDS = 1  # what an acknowledged message may wait for the disk; power loss only, not a crash
 
 _RIGHTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    # service: what it may publish, what it may subscribe besides its own inbox
-    "gateway": (("log.>", "$JS.API.STREAM.MSG.GET.*", "$JS.API.DIRECT.GET.*", "$JS.API.STREAM.INFO.*",
-                 "ctl.gateway.*", "_INBOX_gateway.>"), ("dlv.>", "ctl.gateway.*")),
-    "message": (("log.>", "$JS.API.>", "$JS.ACK.>", "push.>"), ()),
+    # service: what it may publish, what it may subscribe besides its own inbox; "SUBJECT QUEUE" in that queue only
+    "gateway": (("log.>", "eph.>", "svc.message.*", "$JS.API.STREAM.MSG.GET.*", "$JS.API.DIRECT.GET.*",
+                 "$JS.API.STREAM.INFO.*", "ctl.gateway.*", "_INBOX_gateway.>"),
+                ("*.u.*", "*.g.*", "*.t.*", "ctl.gateway.*", "ctl.blocks.*", "ctl.topics")),
+    "message": (("log.>", "eph.>", "ctl.blocks.*", "ctl.topics", "$JS.API.>", "$JS.ACK.>", "push.>"),
+                ("svc.message.* message",)),
     "push": (("$JS.API.CONSUMER.INFO.PUSH.push", "$JS.API.CONSUMER.CREATE.PUSH.push.>",
               "$JS.API.CONSUMER.MSG.NEXT.PUSH.push", "$JS.ACK.PUSH.push.>"), ()),
 }  # fmt: skip
+# Once, to each question that it was asked, for so long: no right on the inboxes of those who ask.
+_ANSWERS = {"message": '{max: 1, expires: "10s"}'}
 
 
 def backing_workloads(cluster: PushCluster) -> tuple[Workload, ...]:
@@ -93,6 +98,8 @@ def _user(service: str) -> str:
     publish, subscribe = _RIGHTS[service]
     rights = {"publish": publish, "subscribe": (*subscribe, f"_INBOX_{service}.>")}
     listed = ", ".join(f"{verb}: [{', '.join(_quoted(subjects))}]" for verb, subjects in rights.items())
+    if service in _ANSWERS:
+        listed += f", allow_responses: {_ANSWERS[service]}"
     return f"      {{user: {service}, password: ${password_key('nats', service)}, permissions: {{{listed}}}}}"
 
 

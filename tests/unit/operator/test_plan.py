@@ -171,6 +171,7 @@ def test_nobody_may_publish_deliveries_and_only_the_message_service_manages_stre
         assert ('"log.>"' in publish) == (name in ("gateway", "message"))
         assert f"password: $NATS_PASSWORD_{name.upper()}" in line
         assert f'"_INBOX_{name}.>"' in line
+        assert ("allow_responses" in line) == (name == "message")
 
 
 _backing = st.none() | st.builds(
