@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import nats
 import pytest
 from aiohttp import ClientSession
 from tests.support.access import MemoryAccess
-from tests.support.chat import data_plane, token_for
+from tests.support.calls import call, on_the_bus, say
+from tests.support.chat import data_plane
 from tests.support.servers import Nats, Valkey
 from tests.support.services import InProcess
 from tests.support.waiting import eventually
@@ -35,21 +35,6 @@ async def message(
 ) -> AsyncIterator[InProcess]:
     async with data_plane(operators_nats_server, valkey_server, tmp_path) as plane:
         yield await plane.message()
-
-
-async def call(
-    http: ClientSession, message: InProcess, user_id: str, method: str, path: str, body: Any = None, **query: Any
-) -> tuple[int, Any]:
-    headers = {"Authorization": f"Bearer {token_for(user_id)}"}
-    async with http.request(method, message.url + path, json=body, params=query, headers=headers) as answer:
-        return answer.status, await answer.json(content_type=None)
-
-
-async def say(http: ClientSession, message: InProcess, user_id: str, **fields: Any) -> dict[str, Any]:
-    status, answer = await call(http, message, user_id, "POST", "/messages", fields)
-    assert status == 200, answer
-    result: dict[str, Any] = answer["results"][0]
-    return result
 
 
 async def history(
@@ -147,13 +132,10 @@ async def test_a_change_of_a_group_stands_among_its_messages(
     message: InProcess, http: ClientSession, operators_nats_server: Nats
 ) -> None:
     """Its copy in an inbox is no message of anyone's."""
-    environ = operators_nats_server.environ_of("message")
-    log = await nats.connect(environ["NATS_URL"], user="message", password=environ["NATS_PASSWORD"],
-                             inbox_prefix=b"_INBOX_message")  # fmt: skip
     change = changes.Change(change="added", message_id="c1", group_id="team", by="ann", sent_at=1, user_ids=["bob"])
-    for subject in ("log.0.u.bob", "log.0.g.team"):
-        await log.jetstream().publish(subject, changes.encode(change))
-    await log.close()
+    async with on_the_bus(operators_nats_server, "message") as log:
+        for subject in ("log.0.u.bob", "log.0.g.team"):
+            await log.jetstream().publish(subject, changes.encode(change))
     (row,) = await history(http, message, "bob", "group:team", 1)
     assert (row["kind"], row["from"], row["content"]["user_ids"]) == ("system", "ann", ["bob"])
     assert message.metric("push_message_undecodable_total") == 0

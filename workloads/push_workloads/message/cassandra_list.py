@@ -17,7 +17,8 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from push_workloads.common.cassandra import Cassandra, Statement, together
+from push_workloads.common.cassandra import Cassandra, Statement
+from push_workloads.common.tasks import together
 from push_workloads.message.buckets import DAY_MS, Bucket, day_of
 from push_workloads.message.cassandra_pages import NEWEST, Pages
 from push_workloads.message.model import (

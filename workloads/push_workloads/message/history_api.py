@@ -12,8 +12,9 @@ from push_workloads.common.subjects import BadId
 from push_workloads.message.access import Access
 from push_workloads.message.doors import reading
 from push_workloads.message.model import conversation_key, position
+from push_workloads.message.paging import LIMIT, limit_of
 from push_workloads.message.store import HistoryStore
-from push_workloads.message.views import LIMIT, PLACE, HistoryMessage, asked_limit, asked_place, next_page, shown
+from push_workloads.message.views import PLACE, HistoryMessage, asked_place, next_page, shown
 
 
 class HistoryPage(Struct):
@@ -71,7 +72,7 @@ def pair_key(user_id: str, other: str) -> str:
 
 
 async def _page(store: HistoryStore, call: Call, conversation: str, name: str) -> HistoryPage:
-    limit = asked_limit(call)
+    limit = limit_of(call)
     before, after = asked_place(call, "before"), asked_place(call, "after")
     if before is not None and after is not None:
         raise BadRequest("before, after: one of them")

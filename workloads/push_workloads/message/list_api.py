@@ -5,8 +5,9 @@ from __future__ import annotations
 from msgspec import Struct
 
 from push_workloads.common.http import Call, Query, Route
+from push_workloads.message.paging import LIMIT, limit_of
 from push_workloads.message.store import HistoryStore
-from push_workloads.message.views import LIMIT, PLACE, HistoryMessage, asked_limit, asked_place, next_page, shown
+from push_workloads.message.views import PLACE, HistoryMessage, asked_place, next_page, shown
 
 
 class ConversationView(Struct):
@@ -25,7 +26,7 @@ class ConversationPage(Struct):
 
 def list_route(store: HistoryStore) -> Route:
     async def conversations(call: Call) -> ConversationPage:
-        limit = asked_limit(call)
+        limit = limit_of(call)
         lines = await store.conversations(call.user_id, asked_place(call, "after"), limit + 1)
         views = [ConversationView(line.other, shown(line.message, line.other)) for line in lines[:limit]]
         return ConversationPage(views, next_page([line.place for line in lines], limit))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 from msgspec import Raw, Struct
@@ -17,6 +17,8 @@ DEFAULT_PAGE: Final = 50
 TEXT: Final = "text"
 SYSTEM: Final = "system"  # the kind of a row that is a change of its group: its content is the change
 CURSOR: Final = r"([0-9]{1,15})\.([A-Za-z0-9_-]{1,64})"
+MAX_MARKS: Final = 1000  # of one conversation that are read at once
+MarkKind = Literal["delivered", "read"]
 _CURSOR = re.compile(CURSOR)
 
 
@@ -53,6 +55,15 @@ class Position(NamedTuple):
 
     sent_at: int
     message_id: str
+
+
+class Mark(NamedTuple):
+    """How far a user has come in a conversation: all up to there is on a device of theirs, or was read."""
+
+    user_id: str
+    conversation: str
+    kind: MarkKind
+    place: Position
 
 
 class Latest(NamedTuple):
@@ -150,6 +161,16 @@ def is_direct(message: Message) -> bool:
 def sides(message: Message) -> set[tuple[str, str]]:
     """The two lists that a message stands in, each with the other user; one for a note to oneself."""
     return {(message.sender, message.recipient_id), (message.recipient_id, message.sender)}
+
+
+def furthest(marks: Iterable[Mark]) -> list[Mark]:
+    """Of each user, conversation and kind the mark that is furthest."""
+    best: dict[tuple[str, ...], Mark] = {}
+    for mark in marks:
+        held = best.setdefault(mark[:3], mark)
+        if mark.place > held.place:
+            best[mark[:3]] = mark
+    return list(best.values())
 
 
 def just_after(place: Position) -> Position:

@@ -8,6 +8,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
+from push_workloads.common import questions
 from push_workloads.common.bus import Bus, DirectClient, connected
 from push_workloads.common.config import SqliteConfig, StoreConfig
 from push_workloads.common.consumer import Consumer, Source
@@ -18,11 +19,13 @@ from push_workloads.common.subjects import stream_name
 from push_workloads.common.tasks import beside
 from push_workloads.common.tokens import Tokens
 from push_workloads.message.access import Access
+from push_workloads.message.answering import answer
 from push_workloads.message.api import routes
 from push_workloads.message.callers import Callers
 from push_workloads.message.config import MessageConfig
 from push_workloads.message.direct_only import DirectOnly
 from push_workloads.message.log import Log
+from push_workloads.message.receipts.desk import ReceiptDesk
 from push_workloads.message.sender import Sender
 from push_workloads.message.sqlite import sqlite_store
 from push_workloads.message.store import HistoryStore
@@ -42,16 +45,20 @@ async def serve(config: MessageConfig, process: Process) -> AsyncIterator[None]:
     async with _store(config.store, process) as store:
         access = _access()
         sender = Sender(Callers(config.messages_per_second, config.messages_burst), access, process.registry)
-        api = routes(store, access, sender, config.max_frame_bytes)
+        desk = ReceiptDesk(store, access, process.registry)
+        api = routes(store, access, sender, desk, config.max_frame_bytes)
         app = application("message", api, Tokens(config.tokens), config.common.origins)
         client = DirectClient()  # for `drop_unsent` alone
         process.checks["nats"] = lambda: "not connected to NATS"
         async with serving(app, config.common.public), connected(config.nats, "message", client) as bus:
             bus.on_lost(client.drop_unsent)
-            sender.open(Log(bus, config.nats.shards))
             process.checks["nats"] = bus.waiting
             metrics = HistoryMetrics(process.registry)
             writers = [HistoryWriter(bus, store, shard, metrics) for shard in range(config.nats.shards)]
+            log = Log(bus, config.nats.shards, lambda shard: writers[shard].epoch)
+            sender.open(log)
+            desk.open(bus, log)
+            await answer(client, questions.RECEIPTS, questions.Reports, desk.take)
             consumers = [_consumer(bus, shard, writer) for shard, writer in enumerate(writers)]
             for consumer in consumers:
                 process.checks[consumer.stream] = consumer.waiting

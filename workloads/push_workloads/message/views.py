@@ -8,11 +8,9 @@ from typing import Final
 from msgspec import Raw, Struct
 
 from push_workloads.common.errors import BadRequest
-from push_workloads.common.http import Call, Query
+from push_workloads.common.http import Call
 from push_workloads.message.model import (
     CURSOR,
-    DEFAULT_PAGE,
-    MAX_PAGE,
     Message,
     Position,
     format_cursor,
@@ -20,11 +18,6 @@ from push_workloads.message.model import (
 )
 
 PLACE: Final = {"type": "string", "pattern": f"^{CURSOR}$"}
-LIMIT: Final = Query(
-    "limit",
-    f"how many, 1 to {MAX_PAGE}; {DEFAULT_PAGE} when left out",
-    schema={"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": DEFAULT_PAGE},
-)
 
 
 class HistoryMessage(Struct, rename={"sender": "from"}, omit_defaults=True):
@@ -64,16 +57,6 @@ def shown(row: Message, conversation: str) -> HistoryMessage:
 
 def shown_place(place: Position | None) -> Place | None:
     return Place(place.message_id, place.sent_at) if place is not None else None
-
-
-def asked_limit(call: Call) -> int:
-    text = call.query.get("limit")
-    if text is None:
-        return DEFAULT_PAGE
-    number = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_PAGE)) else 0
-    if not 1 <= number <= MAX_PAGE:
-        raise BadRequest(f"limit: a whole number from 1 to {MAX_PAGE}")
-    return number
 
 
 def asked_place(call: Call, name: str) -> Position | None:

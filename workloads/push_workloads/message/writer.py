@@ -21,7 +21,7 @@ from push_workloads.common.bus import Bus
 from push_workloads.common.changes import Change
 from push_workloads.common.errors import Unavailable
 from push_workloads.common.subjects import BadId, inbox, logged_channel
-from push_workloads.message.model import Message, Payload, decode_payload, row_of
+from push_workloads.message.model import Mark, Message, Payload, decode_payload, position, row_of
 from push_workloads.message.store import HistoryStore, LogState
 
 JOB_CONTENT_BYTES: Final = 2048  # a notification shows a line or two; larger content is left out of the job
@@ -70,6 +70,9 @@ class HistoryWriter:
         rows = [entry.row for entry in read if entry.row is not None]
         last = batch[-1].metadata
         await self._store.append(self._shard, LogState(self.epoch, last.sequence.stream), rows)
+        marks = [mark for entry in read for mark in joined(entry)]
+        if marks:
+            await self._store.advance(marks)
         await self._queue_jobs(read)
         self._metrics.written.inc(len(rows))
         self._metrics.lag.labels(str(self._shard)).set(last.num_pending)
@@ -109,6 +112,13 @@ async def _give_back(batch: Sequence[Msg]) -> None:
     with suppress(NatsError):  # the bus is away as well: then they are overdue
         for message in batch:
             await message.nak()
+
+
+def joined(read: _Read) -> list[Mark]:
+    """What a group holds from before one came is not unread: whoever is added has read it up to there."""
+    if read.row is None or not isinstance(read.entry, Change) or read.entry.change != "added":
+        return []
+    return [Mark(user, read.row.conversation, "read", position(read.row)) for user in read.entry.user_ids]
 
 
 def job_for(message: Msg, payload: Payload) -> push_jobs.PushJob | None:
