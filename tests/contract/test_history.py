@@ -15,7 +15,16 @@ from push_workloads.common.cassandra_schema import opened
 from push_workloads.common.errors import Unavailable
 from push_workloads.message.buckets import DAY_MS, Buckets
 from push_workloads.message.cassandra import MIGRATIONS, CassandraStore, cassandra_store, prepared
-from push_workloads.message.model import Latest, Message, Position, conversation_key, format_cursor, position
+from push_workloads.message.model import (
+    Latest,
+    Mark,
+    MarkKind,
+    Message,
+    Position,
+    conversation_key,
+    format_cursor,
+    position,
+)
 from push_workloads.message.sqlite import sqlite_store
 from push_workloads.message.store import HistoryStore, LogState, MemoryStore
 
@@ -183,6 +192,45 @@ async def test_the_list_hangs_on_no_order_and_no_repetition(store: HistoryStore,
         expected = await truth.conversations(user_id, None, 1000)
         for size in (1, 4, 200):
             assert await lists(store, user_id, size) == expected
+
+
+async def test_a_group_has_a_history_and_stands_in_no_list(store: HistoryStore) -> None:
+    """Whatever its subject looks like, and however the batch is mixed."""
+    talk = [Message("g.ann", NOW + n, f"m{n}", "ann", "", "text", None, b"%d" % n) for n in range(3)]
+    await store.append(0, LogState("e", 4), [talk[0], said(9, NOW + 9, "ann", "bob"), talk[1]])
+    await store.append(0, LogState("e", 5), [talk[2], talk[0]])
+    assert await pages(store, "g.ann", 2) == talk[::-1]
+    assert [line.other for line in await lists(store, "ann", 10)] == ["bob"]
+
+
+def mark(place: Position, user_id: str = "ann", conversation: str = TALK, kind: MarkKind = "read") -> Mark:
+    return Mark(user_id, conversation, kind, place)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_marks_only_go_forward(store: HistoryStore, seed: int) -> None:
+    """Whatever the order, in one batch or many; of one moment the greater message id is further."""
+    dice = random.Random(seed)  # noqa: S311 - the same each time
+    places = [Position(NOW + dice.randrange(3), f"m{dice.randrange(4)}") for _ in range(12)]
+    furthest = Position(0, "")
+    while places:
+        batch = [mark(places.pop()) for _ in range(min(len(places), dice.randrange(1, 4)))]
+        moved = await store.advance(batch)
+        best = max(one.place for one in batch)
+        assert moved == ([mark(best)] if best > furthest else [])
+        furthest = max(furthest, best)
+        assert await store.marks(TALK) == [mark(furthest)]
+
+
+async def test_each_user_conversation_and_kind_has_a_mark_of_its_own(store: HistoryStore) -> None:
+    place = Position(NOW, "m1")
+    made = [mark(place), mark(place, "bob"), mark(place, "bob", kind="delivered"), mark(place, conversation="g.x")]
+    assert sorted(await store.advance(made)) == sorted(made)
+    assert await store.advance(made) == []
+    assert sorted(await store.marks(TALK)) == sorted(made[:3])
+    assert sorted(await store.marks(TALK, "bob")) == sorted(made[1:3])
+    assert await store.marks("g.x", "bob") == []
+    assert await store.advance([]) == []
 
 
 async def test_how_far_a_log_is_written_only_grows(store: HistoryStore) -> None:

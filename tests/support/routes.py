@@ -17,7 +17,7 @@ NOTHING = cast(Any, None)  # what a table of routes is made of is not touched un
 TABLES = {
     "auth": auth.routes(NOTHING, 60, prometheus_client.CollectorRegistry()),
     "message": [
-        *message.routes(NOTHING, NOTHING, 65_536),
+        *message.routes(NOTHING, NOTHING, NOTHING, NOTHING, 65_536),
         *group_routes(NOTHING, NOTHING, NOTHING),
         *block_routes(NOTHING, NOTHING),
         *topic_routes(NOTHING, NOTHING, NOTHING),

@@ -155,7 +155,7 @@ async def test_what_a_socket_refuses_is_refused_in_the_same_words(plane: Plane, 
 @pytest.mark.parametrize(
     ("targets", "words"),
     [
-        ({}, "one of the fields `recipient_id` and `recipients` is required"),
+        ({}, "one of the fields `recipient_id`, `recipients` and `channel` is required"),
         ({"recipient_id": "bob", "recipients": ["bob"]}, "one of the fields"),
         ({"recipients": []}, "$.recipients"),
         ({"recipients": ["u"] * 101}, "$.recipients"),

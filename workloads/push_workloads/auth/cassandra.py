@@ -16,10 +16,11 @@ from typing import Final
 
 from push_workloads.auth.accounts import Account, RefreshToken
 from push_workloads.auth.store import TAKEN
-from push_workloads.common.cassandra import Cassandra, Row, Statement, Undecided, together
+from push_workloads.common.cassandra import Cassandra, Row, Statement, Undecided
 from push_workloads.common.cassandra_schema import Checks, opened
 from push_workloads.common.config import CassandraConfig
 from push_workloads.common.errors import Conflict
+from push_workloads.common.tasks import together
 
 MIGRATIONS: Final = (
     """

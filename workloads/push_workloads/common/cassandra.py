@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from cassandra import ConsistencyLevel, DriverException, RequestValidationException  # type: ignore[import-untyped]
 from cassandra.cluster import Cluster, NoHostAvailable, ResponseFuture, Session  # type: ignore[import-untyped]
@@ -31,7 +31,6 @@ RETRY_MS: Final = 1000
 APPLIED: Final = "[applied]"
 _log = logging.getLogger(__name__)
 
-T = TypeVar("T")
 Row = dict[str, Any]
 Statement = Any
 """A prepared statement of the driver, or CQL text where nothing is bound. In texts, `{ks}` stands for the keyspace."""
@@ -139,16 +138,6 @@ class Cassandra:
                     return await _answer(self._session.execute_async(statement, values, timeout=seconds, host=host))
         except TimeoutError as error:
             raise Unavailable("Cassandra does not answer in time", retry_after_ms=RETRY_MS) from error
-
-
-async def together(work: Iterable[Awaitable[T]]) -> list[T]:
-    """All of it at once; the first failure is raised when all have ended, so that nothing goes on unseen."""
-    ended = await asyncio.gather(*work, return_exceptions=True)
-    made = [one for one in ended if not isinstance(one, BaseException)]
-    for one in ended:
-        if isinstance(one, BaseException):
-            raise one
-    return made
 
 
 class translated:  # noqa: N801 - reads as the context manager that it is

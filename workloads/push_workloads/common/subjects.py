@@ -85,6 +85,11 @@ def log_subject(channel_subject: str, shards: int) -> str:
     return f"log.{shard_of(channel_subject, shards)}.{channel_subject}"
 
 
+def logged_channel(subject: str) -> str:
+    """The subject of the channel whose log this is a message of: what `log_subject` was made from."""
+    return subject.split(".", 2)[2]
+
+
 def delivery_subject(channel_subject: str) -> str:
     return "dlv." + channel_subject
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterable
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 CANCEL_AGAIN_SECONDS: Final = 0.1
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 @asynccontextmanager
@@ -64,3 +66,13 @@ async def wait(event: asyncio.Event, seconds: float) -> None:
             await event.wait()
     except TimeoutError:
         return
+
+
+async def together(work: Iterable[Awaitable[T]]) -> list[T]:
+    """All of it at once; the first failure is raised when all have ended, so that nothing goes on unseen."""
+    ended = await asyncio.gather(*work, return_exceptions=True)
+    made = [one for one in ended if not isinstance(one, BaseException)]
+    for one in ended:
+        if isinstance(one, BaseException):
+            raise one
+    return made

@@ -13,15 +13,17 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
-from push_workloads.common.cassandra import RETRY_MS, Cassandra, Statement, together
+from push_workloads.common.cassandra import RETRY_MS, Cassandra, Statement
 from push_workloads.common.cassandra_schema import Checks, opened
 from push_workloads.common.config import CassandraConfig
 from push_workloads.common.errors import Unavailable
-from push_workloads.message import cassandra_list, cassandra_pages
+from push_workloads.common.tasks import together
+from push_workloads.message import cassandra_list, cassandra_marks, cassandra_pages
 from push_workloads.message.buckets import Bucket, Buckets
 from push_workloads.message.cassandra_list import ConversationList
+from push_workloads.message.cassandra_marks import Marks
 from push_workloads.message.cassandra_pages import Pages, distinct
-from push_workloads.message.model import Latest, Message, Position
+from push_workloads.message.model import Latest, Mark, Message, Position
 from push_workloads.message.store import LogState
 
 MIGRATIONS: Final = (
@@ -40,6 +42,7 @@ MIGRATIONS: Final = (
     """,
     "CREATE TABLE IF NOT EXISTS {ks}.log_states (shard int, epoch text, seq bigint, PRIMARY KEY (shard, epoch))",
     *cassandra_list.MIGRATIONS,
+    *cassandra_marks.MIGRATIONS,
 )
 LIST_SECONDS: Final = 8.0  # for all its reads: how many there are hangs on how the user talks
 _STATEMENTS: Final = {
@@ -52,6 +55,7 @@ _STATEMENTS: Final = {
     "log_state": "SELECT seq FROM {ks}.log_states WHERE shard = ? AND epoch = ?",
     **cassandra_pages.STATEMENTS,
     **cassandra_list.STATEMENTS,
+    **cassandra_marks.STATEMENTS,
 }
 
 
@@ -64,6 +68,7 @@ class CassandraStore:
         self._buckets = buckets
         self._pages = Pages(cassandra, statements)
         self._conversations = ConversationList(cassandra, statements, self._pages)
+        self._marks = Marks(cassandra, statements)
 
     async def append(self, shard: int, state: LogState, messages: Sequence[Message]) -> None:
         """In this order: a conversation has its line before its bucket is listed, which is before it holds anything;
@@ -95,6 +100,12 @@ class CassandraStore:
                 return await self._conversations.page(user_id, after, limit)
         except TimeoutError as error:
             raise Unavailable("the list takes too long now; try again", retry_after_ms=RETRY_MS) from error
+
+    async def advance(self, marks: Sequence[Mark]) -> list[Mark]:
+        return await self._marks.advance(marks)
+
+    async def marks(self, conversation: str, user_id: str | None = None) -> list[Mark]:
+        return await self._marks.of(conversation, user_id)
 
     async def _write(self, bucket: Bucket, message: Message) -> None:
         _, *columns = message

@@ -17,7 +17,8 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from push_workloads.common.cassandra import Cassandra, Statement, together
+from push_workloads.common.cassandra import Cassandra, Statement
+from push_workloads.common.tasks import together
 from push_workloads.message.buckets import DAY_MS, Bucket, day_of
 from push_workloads.message.cassandra_pages import NEWEST, Pages
 from push_workloads.message.model import (
@@ -26,6 +27,7 @@ from push_workloads.message.model import (
     Position,
     conversation_key,
     format_cursor,
+    is_direct,
     listings,
     parse_cursor,
     position,
@@ -93,7 +95,8 @@ class ConversationList:
         lowest: dict[str, int] = {}
         for bucket in fresh:
             lowest[bucket.conversation] = min(bucket.day, lowest.get(bucket.conversation, bucket.day))
-        concerned = {message.conversation: message for message in messages if message.conversation in lowest}
+        direct = filter(is_direct, messages)
+        concerned = {message.conversation: message for message in direct if message.conversation in lowest}
         await together(self._settle(message, lowest[key]) for key, message in concerned.items())
 
     async def page(self, user_id: str, after: Position | None, limit: int) -> list[Latest]:

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Final, NamedTuple
 
-from push_workloads.common.cassandra import Cassandra, Statement, together
+from push_workloads.common.cassandra import Cassandra, Statement
+from push_workloads.common.tasks import together
 from push_workloads.message.buckets import Bucket, day_of
 from push_workloads.message.model import Message, Position, position
 

@@ -6,13 +6,15 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
+from typing import NamedTuple
 
 import msgspec
 from nats.errors import Error as NatsError
-from nats.js.api import PubAck
+from nats.js.api import PubAck, RawStreamMsg
 from nats.js.errors import APIError, NotFoundError
 
 from push_workloads.common.bus import REQUEST_SECONDS, Bus
+from push_workloads.common.changes import Change
 from push_workloads.common.errors import Unavailable
 from push_workloads.common.sending import (
     AWAY,
@@ -27,10 +29,21 @@ from push_workloads.common.sending import (
     Stored,
     headers,
 )
-from push_workloads.common.subjects import log_subject, shard_of, stream_name
+from push_workloads.common.subjects import BadId, log_subject, shard_of, stream_name
+from push_workloads.message.model import Payload, Position, decode_payload
 
 PUBLISHES_AT_ONCE = 256
 _log = logging.getLogger(__name__)
+
+
+class Logged(NamedTuple):
+    """An entry of a channel's log."""
+
+    entry: Payload | Change
+
+    @property
+    def place(self) -> Position:
+        return Position(self.entry.sent_at, self.entry.message_id)
 
 
 class Log:
@@ -45,9 +58,12 @@ class Log:
         self._js = bus.client.jetstream(timeout=REQUEST_SECONDS)
         self._slots = asyncio.Semaphore(PUBLISHES_AT_ONCE)
 
+    def shard(self, channel: str) -> int:
+        return shard_of(channel, self._shards)
+
     def epoch(self, channel: str) -> str:
         """Of the log in which a channel lives."""
-        epoch = self._epochs(shard_of(channel, self._shards))
+        epoch = self._epochs(self.shard(channel))
         if not epoch:
             raise Unavailable(AWAY, retry_after_ms=RETRY_AFTER_MS)
         return epoch
@@ -80,10 +96,25 @@ class Log:
 
     async def stored(self, channel: str, seq: int) -> Stored | None:
         """What is stored under `seq`, None when it is gone. Asks the leader: a follower may be behind."""
+        message = await self._message(channel, seq)
+        return msgspec.json.decode(message.data or b"", type=Stored) if message is not None else None
+
+    async def logged(self, channel: str, seq: int) -> Logged | None:
+        """What this channel has under `seq`; None when it is gone, or another channel's, or nothing that we read."""
+        message = await self._message(channel, seq)
+        if message is None or message.subject != log_subject(channel, self._shards):
+            return None
         try:
-            message = await self._js.get_msg(stream_name(shard_of(channel, self._shards)), seq)
+            return Logged(decode_payload(message.data or b""))
+        except (msgspec.DecodeError, BadId, UnicodeError, RecursionError):
+            return None
+
+    async def _message(self, channel: str, seq: int) -> RawStreamMsg | None:
+        if seq < 1:
+            return None
+        try:
+            return await self._js.get_msg(stream_name(self.shard(channel)), seq)
         except NotFoundError:
             return None
         except (NatsError, TimeoutError) as error:
             raise Unavailable(UNANSWERED, retry_after_ms=RETRY_AFTER_MS) from error
-        return msgspec.json.decode(message.data or b"", type=Stored)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec import Meta, Raw, Struct
 from msgspec.structs import asdict
 
 from push_workloads.common.errors import BadRequest, PushError, Unavailable
 from push_workloads.common.http import Call, Route
-from push_workloads.common.outgoing import Options, Outgoing, UserId
+from push_workloads.common.outgoing import Channel, Options, Outgoing, UserId
 from push_workloads.common.sending import Send
 from push_workloads.message.sender import Sender
 
@@ -20,8 +20,9 @@ class NewMessage(Options, kw_only=True):
     """The fields of a `send_message` frame. `recipients` instead of `recipient_id`: the same to each of them, each
     once."""
 
-    recipient_id: UserId | UnsetType = UNSET
-    recipients: Annotated[list[UserId], Meta(min_length=1, max_length=MAX_RECIPIENTS)] | UnsetType = UNSET
+    recipient_id: UserId | None = None
+    recipients: Annotated[list[UserId], Meta(min_length=1, max_length=MAX_RECIPIENTS)] | None = None
+    channel: Channel | None = None
     content: Raw
 
 
@@ -34,9 +35,11 @@ class Refusal(Struct, omit_defaults=True):
 
 
 class Outcome(Struct, omit_defaults=True):
-    """`message_id` and `sent_at` when the message is stored, with `duplicate` when it was already; else `error`."""
+    """To which user, or which channel. `message_id` and `sent_at` when the message is stored, with `duplicate` when it
+    was already; else `error`."""
 
-    recipient_id: str
+    recipient_id: str | None = None
+    channel: str | None = None
     message_id: str | None = None
     sent_at: int | None = None
     duplicate: bool = False
@@ -54,12 +57,12 @@ class Outcomes(Struct, omit_defaults=True):
 def send_route(sender: Sender, max_bytes: int) -> Route:
     async def send(call: Call) -> Outcomes:
         asked: NewMessage = call.body
-        messages = directs(asked)
+        messages = outgoings(asked)
         sent = await sender.send(call.user_id, messages)
         refused = [one for one in sent if isinstance(one, PushError)]
-        if refused and (asked.recipients is UNSET or _nothing_answers(refused, len(sent))):
+        if refused and (asked.recipients is None or _nothing_answers(refused, len(sent))):
             raise refused[0]
-        results = [_outcome(message.recipient_id or "", one) for message, one in zip(messages, sent, strict=True)]
+        results = [_outcome(message, one) for message, one in zip(messages, sent, strict=True)]
         return Outcomes(results, asked.id, asked.dedup_id)
 
     return Route(
@@ -70,21 +73,22 @@ def send_route(sender: Sender, max_bytes: int) -> Route:
         Outcomes,
         body=NewMessage,
         max_bytes=max_bytes,
-        errors=(409, 429),
+        errors=(403, 404, 409, 429),
     )
 
 
-def directs(asked: NewMessage) -> list[Outgoing]:
-    """One message for each recipient. Raises BadRequest."""
-    one = [] if isinstance(asked.recipient_id, UnsetType) else [asked.recipient_id]
-    many = [] if isinstance(asked.recipients, UnsetType) else asked.recipients
-    if bool(one) == bool(many):
-        raise BadRequest("one of the fields `recipient_id` and `recipients` is required")
-    recipients = one or many
+def outgoings(asked: NewMessage) -> list[Outgoing]:
+    """One message for each recipient, or the one for the channel. Raises BadRequest."""
+    targets = (asked.recipient_id, asked.recipients, asked.channel)
+    if sum(target is not None for target in targets) != 1:
+        raise BadRequest("one of the fields `recipient_id`, `recipients` and `channel` is required")
+    options = {name: value for name, value in asdict(asked).items() if name in Options.__struct_fields__}
+    if asked.channel is not None:
+        return [Outgoing(channel=asked.channel, content=asked.content, **options)]
+    recipients = asked.recipients or [asked.recipient_id or ""]
     if len(set(recipients)) < len(recipients):
         raise BadRequest("recipients: each only once")
-    options = {name: value for name, value in asdict(asked).items() if name in Options.__struct_fields__}
-    return [Outgoing(recipient_id=recipient, content=asked.content, **options) for recipient in recipients]
+    return [Outgoing(recipient_id=one, content=asked.content, **options) for one in recipients]
 
 
 def _nothing_answers(refused: list[PushError], asked: int) -> bool:
@@ -92,7 +96,10 @@ def _nothing_answers(refused: list[PushError], asked: int) -> bool:
     return len(refused) == asked and all(isinstance(error, Unavailable) for error in refused)
 
 
-def _outcome(recipient_id: str, one: Send | PushError) -> Outcome:
+def _outcome(message: Outgoing, one: Send | PushError) -> Outcome:
+    outcome = Outcome(message.recipient_id, message.channel)
     if isinstance(one, PushError):
-        return Outcome(recipient_id, error=Refusal(one.code, one.message, one.retry_after_ms))
-    return Outcome(recipient_id, one.message_id, one.sent_at, one.duplicate)
+        outcome.error = Refusal(one.code, one.message, one.retry_after_ms)
+    else:
+        outcome.message_id, outcome.sent_at, outcome.duplicate = one.message_id, one.sent_at, one.duplicate
+    return outcome

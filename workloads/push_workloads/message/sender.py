@@ -22,8 +22,10 @@ from push_workloads.common.sending import (
     Send,
     begin,
 )
-from push_workloads.common.subjects import BadId, inbox_subject
+from push_workloads.common.subjects import inbox_subject
+from push_workloads.message.access import Access
 from push_workloads.message.callers import Callers
+from push_workloads.message.doors import writing
 from push_workloads.message.log import Log
 
 ANSWER_SECONDS: Final = 10.0  # a caller that waits longer has gone; the same dedup_id may be sent again
@@ -33,8 +35,9 @@ REQUESTS_AT_ONCE: Final = 256
 class Sender:
     """Takes messages as soon as `open` has given it the log."""
 
-    def __init__(self, callers: Callers, registry: CollectorRegistry) -> None:
+    def __init__(self, callers: Callers, access: Access, registry: CollectorRegistry) -> None:
         self._callers = callers
+        self._access = access
         self._log: Log | None = None
         self._running = 0
         self._outcomes = Counter("push_message_sends", "Sends over HTTP by outcome", ["outcome"], registry=registry)
@@ -43,7 +46,7 @@ class Sender:
         self._log = log
 
     async def send(self, user_id: str, messages: Sequence[Outgoing]) -> list[Send | PushError]:
-        """Sends the same content to each recipient; what became of each, in their order.
+        """Sends the same content to each recipient, or to one channel; what became of each, in their order.
 
         Raises BadRequest, RateLimited or Unavailable when nothing was sent to anyone.
         """
@@ -72,27 +75,25 @@ class Sender:
         return self._log
 
     async def _one(self, log: Log, user_id: str, message: Outgoing, sent_at: int) -> Send | PushError:
-        outcome = await _sent(log, user_id, message, sent_at)
+        outcome = await self._sent(log, user_id, message, sent_at)
         self._outcomes.labels(outcome.code if isinstance(outcome, PushError) else "ok").inc()
         return outcome
 
-
-async def _sent(log: Log, user_id: str, message: Outgoing, sent_at: int) -> Send | PushError:
-    try:
-        send = begin(user_id, inbox_subject(user_id), message, 0.0, sent_at, os.urandom(10))
-        async with asyncio.timeout(ANSWER_SECONDS):
-            await _write(log, send)
-    except BadId as error:
-        return BadRequest(f"recipient_id: {error}")
-    except TimeoutError:
-        return Unavailable(UNANSWERED, retry_after_ms=RETRY_AFTER_MS)
-    except PushError as error:
-        return error
-    return send
+    async def _sent(self, log: Log, user_id: str, message: Outgoing, sent_at: int) -> Send | PushError:
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await writing(self._access, user_id, message)
+                send = begin(user_id, inbox_subject(user_id), message, 0.0, sent_at, os.urandom(10))
+                await _write(log, send)
+        except TimeoutError:
+            return Unavailable(UNANSWERED, retry_after_ms=RETRY_AFTER_MS)
+        except PushError as error:
+            return error
+        return send
 
 
 async def _write(log: Log, send: Send) -> None:
-    """Both copies are in the log when this returns. Raises Conflict or Unavailable."""
+    """All copies are in the log when this returns. Raises Conflict or Unavailable."""
     if send.stage == TO_RECIPIENT:
         await _copy(log, send)
         send.stage = TO_SENDER

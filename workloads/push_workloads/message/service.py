@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
+from push_workloads.common import questions
 from push_workloads.common.bus import Bus, DirectClient, connected
 from push_workloads.common.config import SqliteConfig, StoreConfig
 from push_workloads.common.consumer import Consumer, Source
@@ -18,6 +19,7 @@ from push_workloads.common.service import Process
 from push_workloads.common.subjects import stream_name
 from push_workloads.common.tasks import beside
 from push_workloads.common.tokens import Tokens
+from push_workloads.message.answering import answer
 from push_workloads.message.api import routes
 from push_workloads.message.callers import Callers
 from push_workloads.message.config import MessageConfig
@@ -30,6 +32,7 @@ from push_workloads.message.groups.sqlite import sqlite_groups
 from push_workloads.message.groups.store import GroupStore
 from push_workloads.message.groups.teller import Teller
 from push_workloads.message.log import Log
+from push_workloads.message.receipts.desk import ReceiptDesk
 from push_workloads.message.sender import Sender
 from push_workloads.message.sqlite import sqlite_store
 from push_workloads.message.store import HistoryStore
@@ -51,10 +54,11 @@ async def serve(config: MessageConfig, process: Process) -> AsyncIterator[None]:
     async with _store(config.store, process) as store, _groups(config.store, process) as groups:
         permits, office = Permits(groups, config.topics), Office(groups)
         callers = Callers(config.messages_per_second, config.messages_burst)
-        sender = Sender(callers, process.registry)
+        sender = Sender(callers, permits, process.registry)
+        desk = ReceiptDesk(store, permits, process.registry)
         teller = Teller()
         api = [
-            *routes(store, sender, config.max_frame_bytes),
+            *routes(store, permits, sender, desk, config.max_frame_bytes),
             *group_routes(groups, office, callers),
             *block_routes(groups, teller.tell),
             *topic_routes(groups, permits, teller.tell),
@@ -72,6 +76,8 @@ async def serve(config: MessageConfig, process: Process) -> AsyncIterator[None]:
             office.open(log)
             teller.open(bus)
             await answer_gateways(client, groups, permits)
+            desk.open(bus, log)
+            await answer(client, questions.RECEIPTS, questions.Reports, desk.take)
             consumers = [_consumer(bus, shard, writer) for shard, writer in enumerate(writers)]
             for consumer in consumers:
                 process.checks[consumer.stream] = consumer.waiting

@@ -12,7 +12,7 @@ import aiosqlite
 
 from push_workloads.common.errors import Unavailable
 from push_workloads.common.sqlite import opened
-from push_workloads.message.model import Latest, Message, Position, listings, position
+from push_workloads.message.model import MAX_MARKS, Latest, Mark, Message, Position, furthest, listings, position
 from push_workloads.message.store import LogState
 
 MIGRATIONS: Final = (
@@ -53,6 +53,16 @@ MIGRATIONS: Final = (
       AND (n.sent_at, n.message_id) > (m.sent_at, m.message_id));
     INSERT OR IGNORE INTO conversations SELECT other, user_id, sent_at, message_id, conversation FROM conversations;
     """,
+    """
+    CREATE TABLE marks (
+      conversation TEXT NOT NULL,
+      user_id TEXT NOT NULL,
+      kind TEXT NOT NULL,
+      sent_at INTEGER NOT NULL,
+      message_id TEXT NOT NULL,
+      PRIMARY KEY (conversation, user_id, kind)
+    ) WITHOUT ROWID;
+    """,
 )
 
 _INSERT = "INSERT OR IGNORE INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -77,6 +87,16 @@ _PAGE = """
 SELECT conversation, sent_at, message_id, sender, recipient_id, kind, ref, content FROM messages
 WHERE conversation = ? AND (sent_at, message_id) < (?, ?) ORDER BY sent_at DESC, message_id DESC LIMIT ?
 """
+_ADVANCE = """
+INSERT INTO marks VALUES (?, ?, ?, ?, ?) ON CONFLICT (conversation, user_id, kind) DO UPDATE
+SET sent_at = excluded.sent_at, message_id = excluded.message_id
+WHERE (excluded.sent_at, excluded.message_id) > (sent_at, message_id)
+RETURNING 1
+"""
+_MARKS = """
+SELECT user_id, kind, sent_at, message_id FROM marks WHERE conversation = ? AND user_id = coalesce(?, user_id)
+ORDER BY user_id, kind LIMIT ?
+"""
 _NEWEST = Position(2**62, "")
 
 
@@ -89,15 +109,10 @@ class SqliteStore:
         self._one_at_a_time = asyncio.Lock()  # the connection has one transaction: a rollback must not drop another's
 
     async def append(self, shard: int, state: LogState, messages: Sequence[Message]) -> None:
-        async with self._one_at_a_time:
-            try:
-                await self._writer.executemany(_INSERT, messages)
-                await self._writer.executemany(_LIST, [_line(*listing) for listing in listings(messages)])
-                await self._writer.execute(_STATE, (shard, state.epoch, state.seq))
-                await self._writer.commit()
-            except sqlite3.Error as error:
-                await self._writer.rollback()
-                raise Unavailable(f"history cannot be written: {error}", retry_after_ms=1000) from error
+        async with self._transaction() as writer:
+            await writer.executemany(_INSERT, messages)
+            await writer.executemany(_LIST, [_line(*listing) for listing in listings(messages)])
+            await writer.execute(_STATE, (shard, state.epoch, state.seq))
 
     async def log_state(self, shard: int, epoch: str) -> LogState | None:
         rows = await self._read("SELECT epoch, seq FROM log_states WHERE shard = ? AND epoch = ?", (shard, epoch))
@@ -115,6 +130,29 @@ class SqliteStore:
         rows = await self._read(_CONVERSATIONS, (user_id, *(after or _NEWEST), limit))
         last = [(other, Message(*columns)) for other, *columns in rows]
         return [Latest(other, position(message), message) for other, message in last]
+
+    async def advance(self, marks: Sequence[Mark]) -> list[Mark]:
+        moved = []
+        async with self._transaction() as writer:
+            for mark in furthest(marks):
+                values = (mark.conversation, mark.user_id, mark.kind, *mark.place)
+                if list(await writer.execute_fetchall(_ADVANCE, values)):
+                    moved.append(mark)
+        return moved
+
+    async def marks(self, conversation: str, user_id: str | None = None) -> list[Mark]:
+        rows = await self._read(_MARKS, (conversation, user_id, MAX_MARKS))
+        return [Mark(user, conversation, kind, Position(sent_at, id_)) for user, kind, sent_at, id_ in rows]
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[aiosqlite.Connection]:
+        async with self._one_at_a_time:
+            try:
+                yield self._writer
+                await self._writer.commit()
+            except sqlite3.Error as error:
+                await self._writer.rollback()
+                raise Unavailable(f"history cannot be written: {error}", retry_after_ms=1000) from error
 
     async def _read(self, query: str, values: tuple[object, ...]) -> list[sqlite3.Row]:
         try:

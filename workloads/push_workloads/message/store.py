@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from push_workloads.message.model import Latest, Message, Position, position, sides
+from push_workloads.message.model import (
+    MAX_MARKS,
+    Latest,
+    Mark,
+    Message,
+    Position,
+    furthest,
+    is_direct,
+    position,
+    sides,
+)
 
 
 class LogState(NamedTuple):
@@ -32,8 +42,15 @@ class HistoryStore(Protocol):
         """Up to `limit` messages after a position, oldest first."""
 
     async def conversations(self, user_id: str, after: Position | None, limit: int) -> list[Latest]:
-        """Up to `limit` conversations of a user, the one with the newest last message first, each once; those whose
-        place comes after a position."""
+        """Up to `limit` direct conversations of a user, the one with the newest last message first, each once; those
+        whose place comes after a position."""
+
+    async def advance(self, marks: Sequence[Mark]) -> list[Mark]:
+        """Moves marks forward and never back, whatever the order in which they come; those that moved. Of two writers
+        of the same mark both may be told that it moved."""
+
+    async def marks(self, conversation: str, user_id: str | None = None) -> list[Mark]:
+        """The marks in a conversation, or those of one user in it; at most MAX_MARKS."""
 
 
 class MemoryStore:
@@ -42,6 +59,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self._rows: dict[str, dict[Position, Message]] = {}
         self._states: dict[tuple[int, str], LogState] = {}
+        self._marks: dict[tuple[str, ...], Mark] = {}
 
     async def append(self, shard: int, state: LogState, messages: Sequence[Message]) -> None:
         for message in messages:
@@ -62,7 +80,18 @@ class MemoryStore:
         return [message for at, message in rows if at > after][:limit]
 
     async def conversations(self, user_id: str, after: Position | None, limit: int) -> list[Latest]:
-        last = [max(rows.items())[1] for rows in self._rows.values()]
+        last = [one for rows in self._rows.values() if is_direct(one := max(rows.items())[1])]
         found = [Latest(other, position(one), one) for one in last for user, other in sides(one) if user == user_id]
         found.sort(key=lambda line: line.place, reverse=True)
         return [line for line in found if after is None or line.place < after][:limit]
+
+    async def advance(self, marks: Sequence[Mark]) -> list[Mark]:
+        moved = [
+            mark for mark in furthest(marks) if (held := self._marks.get(mark[:3])) is None or held.place < mark.place
+        ]
+        self._marks.update({mark[:3]: mark for mark in moved})
+        return moved
+
+    async def marks(self, conversation: str, user_id: str | None = None) -> list[Mark]:
+        found = [mark for mark in self._marks.values() if mark.conversation == conversation]
+        return sorted(mark for mark in found if user_id in (None, mark.user_id))[:MAX_MARKS]

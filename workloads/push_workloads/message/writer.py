@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from nats.aio.msg import Msg
@@ -18,9 +18,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from push_workloads.common import push_jobs
 from push_workloads.common.bus import Bus
+from push_workloads.common.changes import Change
 from push_workloads.common.errors import Unavailable
-from push_workloads.common.subjects import BadId, inbox
-from push_workloads.message.model import Payload, decode_payload, row_of
+from push_workloads.common.subjects import BadId, inbox, logged_channel
+from push_workloads.message.model import Mark, Message, Payload, decode_payload, position, row_of
 from push_workloads.message.store import HistoryStore, LogState
 
 JOB_CONTENT_BYTES: Final = 2048  # a notification shows a line or two; larger content is left out of the job
@@ -34,6 +35,14 @@ class HistoryMetrics:
         self.written = Counter("push_message_written", "Log messages written to history", registry=registry)
         self.undecodable = Counter("push_message_undecodable", "Log messages that are none", registry=registry)
         self.lag = Gauge("push_message_lag", "Log messages not yet read, by shard", ["shard"], registry=registry)
+
+
+class _Read(NamedTuple):
+    """A log message, what it says, and the row that it becomes, if any."""
+
+    message: Msg
+    entry: Payload | Change
+    row: Message | None
 
 
 class HistoryWriter:
@@ -57,25 +66,33 @@ class HistoryWriter:
             await message.ack()
 
     async def _keep(self, batch: Sequence[Msg]) -> None:
-        read = [(message, self._decode(message)) for message in batch]
-        rows = [row_of(payload) for _, payload in read if payload is not None]
+        read = [entry for message in batch if (entry := self._read(message)) is not None]
+        rows = [entry.row for entry in read if entry.row is not None]
         last = batch[-1].metadata
         await self._store.append(self._shard, LogState(self.epoch, last.sequence.stream), rows)
-        await self._queue_jobs([(message, payload) for message, payload in read if payload is not None])
+        marks = [mark for entry in read for mark in joined(entry)]
+        if marks:
+            await self._store.advance(marks)
+        await self._queue_jobs(read)
         self._metrics.written.inc(len(rows))
         self._metrics.lag.labels(str(self._shard)).set(last.num_pending)
 
-    def _decode(self, message: Msg) -> Payload | None:
+    def _read(self, message: Msg) -> _Read | None:
         try:
-            return decode_payload(message.data)
+            entry = decode_payload(message.data)
+            return _Read(message, entry, row_of(logged_channel(message.subject), entry))
         except (msgspec.DecodeError, BadId, UnicodeError, RecursionError) as error:
             # Only gateways and this service may write here; acknowledged all the same, or it would come for ever.
             self._metrics.undecodable.inc()
             _log.error("a log message cannot be read: %s", error, extra={"subject": message.subject})
             return None
 
-    async def _queue_jobs(self, read: Sequence[tuple[Msg, Payload]]) -> None:
-        jobs = [job for message, payload in read if (job := job_for(message, payload)) is not None]
+    async def _queue_jobs(self, read: Sequence[_Read]) -> None:
+        jobs = [
+            job
+            for message, entry, _ in read
+            if isinstance(entry, Payload) and (job := job_for(message, entry)) is not None
+        ]
         js = self._bus.client.jetstream(timeout=JOB_SECONDS)
         try:
             await asyncio.gather(
@@ -97,17 +114,26 @@ async def _give_back(batch: Sequence[Msg]) -> None:
             await message.nak()
 
 
+def joined(read: _Read) -> list[Mark]:
+    """What a group holds from before one came is not unread: whoever is added has read it up to there."""
+    if read.row is None or not isinstance(read.entry, Change) or read.entry.change != "added":
+        return []
+    return [Mark(user, read.row.conversation, "read", position(read.row)) for user in read.entry.user_ids]
+
+
 def job_for(message: Msg, payload: Payload) -> push_jobs.PushJob | None:
-    """The push job of a recipient's copy; None for the sender's own, and for a note to oneself."""
-    if payload.sender == payload.recipient_id or payload.conversation != payload.sender:
+    """The push job of a recipient's copy; None for the sender's own, and for a note to oneself. Messages of groups and
+    topics make none in this version."""
+    recipient_id = payload.recipient_id
+    if recipient_id is None or payload.sender == recipient_id or payload.conversation != payload.sender:
         return None
     hint = (message.headers or {}).get(HINT_HEADER)
     content = bytes(payload.content)
     return push_jobs.PushJob(
         job_id=payload.message_id,
-        user_id=payload.recipient_id,
+        user_id=recipient_id,
         message_id=payload.message_id,
-        channel=inbox(payload.recipient_id),
+        channel=inbox(recipient_id),
         seq=message.metadata.sequence.stream,
         sender=payload.sender,
         sent_at=payload.sent_at,

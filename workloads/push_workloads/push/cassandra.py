@@ -14,10 +14,11 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Final, NamedTuple
 
-from push_workloads.common.cassandra import Cassandra, Statement, Undecided, together
+from push_workloads.common.cassandra import Cassandra, Statement, Undecided
 from push_workloads.common.cassandra_schema import Checks, opened
 from push_workloads.common.config import CassandraConfig
 from push_workloads.common.errors import Conflict, Unavailable
+from push_workloads.common.tasks import together
 from push_workloads.push.devices import MAX_DEVICES, Device
 from push_workloads.push.store import FULL
 

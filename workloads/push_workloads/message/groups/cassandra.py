@@ -11,9 +11,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
-from push_workloads.common.cassandra import Cassandra, Row, Statement, Undecided, together
+from push_workloads.common.cassandra import Cassandra, Row, Statement, Undecided
 from push_workloads.common.cassandra_schema import Checks, opened
 from push_workloads.common.config import CassandraConfig
+from push_workloads.common.tasks import together
 from push_workloads.message.groups.rules import Group, Member
 
 MIGRATIONS: Final = (

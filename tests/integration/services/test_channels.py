@@ -1,0 +1,141 @@
+"""Groups and topics over HTTP: sending to them and their history, for those who may."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession
+from tests.support.access import MemoryAccess
+from tests.support.calls import call, on_the_bus, say
+from tests.support.chat import data_plane
+from tests.support.servers import Nats, Valkey
+from tests.support.services import InProcess
+from tests.support.waiting import eventually
+
+from push_workloads.common import changes
+
+DEDUP = "a-random-key-of-20-c"
+
+
+@pytest.fixture
+def access(monkeypatch: pytest.MonkeyPatch) -> MemoryAccess:
+    made = MemoryAccess()
+    made.groups["team"] = {"ann", "bob"}
+    made.topics["news.x"] = "ann"
+    monkeypatch.setattr("push_workloads.message.service.Permits", lambda *_: made)
+    return made
+
+
+@pytest.fixture
+async def message(
+    access: MemoryAccess, operators_nats_server: Nats, valkey_server: Valkey, tmp_path: Path
+) -> AsyncIterator[InProcess]:
+    async with data_plane(operators_nats_server, valkey_server, tmp_path) as plane:
+        yield await plane.message()
+
+
+async def history(
+    http: ClientSession, message: InProcess, user_id: str, channel: str, count: int, **query: Any
+) -> list[dict[str, Any]]:
+    """So many messages, as soon as they are written."""
+
+    async def read() -> list[dict[str, Any]]:
+        status, page = await call(http, message, user_id, "GET", f"/channels/{channel}/messages", **query)
+        assert status == 200, page
+        found: list[dict[str, Any]] = page["messages"]
+        return found if len(found) >= count else []
+
+    found: list[dict[str, Any]] = await eventually(read)
+    return found
+
+
+@pytest.mark.parametrize("channel", ["group:team", "topic:news.x"])
+async def test_what_is_sent_to_a_channel_is_in_its_history(
+    message: InProcess, http: ClientSession, channel: str
+) -> None:
+    results = [await say(http, message, "ann", channel=channel, content=n, id=str(n)) for n in range(3)]
+    assert results[0] == {
+        "channel": channel,
+        "message_id": results[0]["message_id"],
+        "sent_at": results[0]["sent_at"],
+    }
+    rows = await history(http, message, "bob", channel, 3)
+    assert [row["content"] for row in rows] == [2, 1, 0]
+    assert rows[2] == {
+        "message_id": results[0]["message_id"],
+        "from": "ann",
+        "conversation": channel,
+        "kind": "text",
+        "content": 0,
+        "sent_at": results[0]["sent_at"],
+    }
+    place = f"{results[0]['sent_at']}.{results[0]['message_id']}"
+    assert [row["content"] for row in await history(http, message, "ann", channel, 1, after=place, limit=1)] == [1]
+    assert (await call(http, message, "ann", "GET", "/conversations"))[1]["conversations"] == []
+
+
+async def test_the_same_dedup_id_is_one_message(message: InProcess, http: ClientSession) -> None:
+    same = {"channel": "group:team", "content": {"n": 1}, "dedup_id": DEDUP}
+    first, second = await say(http, message, "ann", **same), await say(http, message, "ann", **same)
+    assert second == {**first, "duplicate": True}
+    status, answer = await call(http, message, "ann", "POST", "/messages", {**same, "content": 2})
+    assert (status, answer["error"]["code"]) == (409, "conflict")
+    assert len(await history(http, message, "bob", "group:team", 1)) == 1
+
+
+@pytest.mark.parametrize(
+    ("user_id", "channel", "status", "code"),
+    [
+        ("eve", "group:team", 404, "not_found"),
+        ("eve", "group:none", 404, "not_found"),
+        ("bob", "topic:news.x", 403, "forbidden"),
+        ("ann", "topic:other", 403, "forbidden"),
+        ("ann", "user:bob", 400, "bad_request"),
+        ("ann", "room:1", 400, "bad_request"),
+        ("ann", "group:", 400, "bad_request"),
+        ("ann", "group:" + "é" * 65, 400, "bad_request"),
+    ],
+)
+async def test_who_may_not_write_is_told(
+    message: InProcess, http: ClientSession, user_id: str, channel: str, status: int, code: str
+) -> None:
+    answer = await call(http, message, user_id, "POST", "/messages", {"channel": channel, "content": 1})
+    assert (answer[0], answer[1]["error"]["code"]) == (status, code)
+
+
+@pytest.mark.parametrize(
+    ("channel", "status"), [("group:team", 404), ("topic:other", 403), ("user:eve", 400), ("x", 400)]
+)
+async def test_who_may_not_read_is_told(message: InProcess, http: ClientSession, channel: str, status: int) -> None:
+    answer, body = await call(http, message, "eve", "GET", f"/channels/{channel}/messages")
+    assert (answer, "error" in body) == (status, True)
+
+
+async def test_who_is_blocked_is_told_by_recipient(
+    message: InProcess, http: ClientSession, access: MemoryAccess
+) -> None:
+    access.blocks.add(("bob", "ann"))
+    status, answer = await call(http, message, "ann", "POST", "/messages", {"recipient_id": "bob", "content": 1})
+    assert (status, answer["error"]["code"]) == (403, "forbidden")
+    status, answer = await call(
+        http, message, "ann", "POST", "/messages", {"recipients": ["bob", "eve", "ann"], "content": 1}
+    )
+    assert status == 200
+    assert [one.get("error", {}).get("code") for one in answer["results"]] == ["forbidden", None, None]
+    assert (await say(http, message, "bob", recipient_id="ann", content=1))["message_id"]
+
+
+async def test_a_change_of_a_group_stands_among_its_messages(
+    message: InProcess, http: ClientSession, operators_nats_server: Nats
+) -> None:
+    """Its copy in an inbox is no message of anyone's."""
+    change = changes.Change(change="added", message_id="c1", group_id="team", by="ann", sent_at=1, user_ids=["bob"])
+    async with on_the_bus(operators_nats_server, "message") as log:
+        for subject in ("log.0.u.bob", "log.0.g.team"):
+            await log.jetstream().publish(subject, changes.encode(change))
+    (row,) = await history(http, message, "bob", "group:team", 1)
+    assert (row["kind"], row["from"], row["content"]["user_ids"]) == ("system", "ann", ["bob"])
+    assert message.metric("push_message_undecodable_total") == 0

@@ -1,0 +1,67 @@
+"""How far users have come in their conversations, in Cassandra.
+
+A mark is one cell, written under the time of its message: of two writes the later message stays, whatever the order of
+arrival, and of one moment the greater message id, as a cell is compared by its value. So it is a compare-and-max
+without a conditional write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from push_workloads.common.cassandra import Cassandra, Row, Statement
+from push_workloads.common.tasks import together
+from push_workloads.message.model import MAX_MARKS, Mark, format_cursor, furthest, parse_cursor
+
+MIGRATIONS: Final = (
+    """
+    CREATE TABLE IF NOT EXISTS {ks}.conversation_marks (
+      conversation text, user_id text, kind text, place text, PRIMARY KEY (conversation, user_id, kind)
+    )
+    """,
+)
+_MARKS: Final = "SELECT user_id, conversation, kind, place FROM {ks}.conversation_marks WHERE conversation = ?"
+STATEMENTS: Final = {
+    "mark": "INSERT INTO {ks}.conversation_marks (conversation, user_id, kind, place) VALUES (?, ?, ?, ?) "
+    "USING TIMESTAMP ?",
+    "marks": f"{_MARKS} LIMIT ?",
+    "marks_of_user": f"{_MARKS} AND user_id = ?",
+    "one_mark": f"{_MARKS} AND user_id = ? AND kind = ?",
+}
+
+
+class Marks:
+    def __init__(self, cassandra: Cassandra, statements: Mapping[str, Statement]) -> None:
+        self._cassandra = cassandra
+        self._statements = statements
+
+    async def advance(self, marks: Sequence[Mark]) -> list[Mark]:
+        """Read first: most of what is reported again has not moved, and needs no write."""
+        wanted = furthest(marks)
+        held = await together(self._held(mark) for mark in wanted)
+        moved = [mark for mark, was in zip(wanted, held, strict=True) if was is None or was.place < mark.place]
+        await together(self._write(mark) for mark in moved)
+        return moved
+
+    async def of(self, conversation: str, user_id: str | None) -> list[Mark]:
+        if user_id is None:
+            rows = await self._cassandra.rows(self._statements["marks"], conversation, MAX_MARKS)
+        else:
+            rows = await self._cassandra.rows(self._statements["marks_of_user"], conversation, user_id)
+        return [_mark(row) for row in rows]
+
+    async def _held(self, mark: Mark) -> Mark | None:
+        key = (mark.conversation, mark.user_id, mark.kind)
+        row = await self._cassandra.row(self._statements["one_mark"], *key)
+        return _mark(row) if row else None
+
+    async def _write(self, mark: Mark) -> None:
+        key = (mark.conversation, mark.user_id, mark.kind)
+        await self._cassandra.write(
+            self._statements["mark"], *key, format_cursor(mark.place), mark.place.sent_at * 1000
+        )
+
+
+def _mark(row: Row) -> Mark:
+    return Mark(row["user_id"], row["conversation"], row["kind"], parse_cursor(row["place"]))
