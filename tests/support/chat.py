@@ -41,7 +41,7 @@ class Client:
     async def send(self, **frame: Any) -> None:
         await self.socket.send(json.dumps(frame))
 
-    async def expect(self, kind: str, *, within: float = 5.0, **fields: Any) -> Frame:
+    async def expect(self, kind: str, /, *, within: float = 5.0, **fields: Any) -> Frame:
         """The next frame of this type whose fields are these."""
         async with asyncio.timeout(within):
             frame: Frame
