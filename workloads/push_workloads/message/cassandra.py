@@ -95,11 +95,17 @@ class CassandraStore:
         return await self._pages.after(conversation, after, limit)
 
     async def conversations(self, user_id: str, after: Position | None, limit: int) -> list[Latest]:
-        try:
-            async with asyncio.timeout(LIST_SECONDS):
-                return await self._conversations.page(user_id, after, limit)
-        except TimeoutError as error:
-            raise Unavailable("the list takes too long now; try again", retry_after_ms=RETRY_MS) from error
+        async with _in_time():
+            return await self._conversations.page(user_id, after, limit)
+
+    async def latest(self, conversations: Sequence[str]) -> dict[str, Message]:
+        async with _in_time():
+            found = await together(self._pages.before(key, None, 1) for key in conversations)
+        return {key: rows[0] for key, rows in zip(conversations, found, strict=True) if rows}
+
+    async def unread(self, user_id: str, conversation: str, read: Position | None) -> int:
+        async with _in_time():
+            return await self._pages.unread(user_id, conversation, read)
 
     async def advance(self, marks: Sequence[Mark]) -> list[Mark]:
         return await self._marks.advance(marks)
@@ -110,6 +116,15 @@ class CassandraStore:
     async def _write(self, bucket: Bucket, message: Message) -> None:
         _, *columns = message
         await self._cassandra.write(self._statements["message"], *bucket, *columns, message.sent_at * 1000)
+
+
+@asynccontextmanager
+async def _in_time() -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(LIST_SECONDS):
+            yield
+    except TimeoutError as error:
+        raise Unavailable("the list takes too long now; try again", retry_after_ms=RETRY_MS) from error
 
 
 async def prepared(cassandra: Cassandra) -> dict[str, Statement]:
