@@ -233,6 +233,61 @@ async def test_each_user_conversation_and_kind_has_a_mark_of_its_own(store: Hist
     assert await store.advance([]) == []
 
 
+async def test_a_message_is_found_by_its_id(store: HistoryStore) -> None:
+    sent = [message(n, NOW - n % 4 * DAY_MS, f"g.{n % 3}") for n in range(8)]
+    await store.append(0, LogState("e", 1), sent)
+    await store.append(0, LogState("e", 1), sent[3:5])
+    assert [await store.message(one.message_id) for one in sent] == sent
+    assert await store.message("none") is None
+
+
+async def test_the_last_message_of_each_that_has_one(store: HistoryStore) -> None:
+    sent = [message(n, NOW - n % 4 * DAY_MS, f"g.{n % 3}") for n in range(12)]
+    await store.append(0, LogState("e", 1), sent)
+    expected = {key: max(one for one in sent if one.conversation == key) for key in ("g.0", "g.2")}
+    assert await store.latest(["g.0", "g.none", "g.2"]) == expected
+    assert await store.latest([]) == {}
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_what_is_unread_is_what_counting_gives(store: HistoryStore, seed: int) -> None:
+    """Sends, repeats and reads in any order, over days; counted anew from the whole list each time."""
+    dice = random.Random(seed)  # noqa: S311 - the same each time
+    sent: list[Message] = []
+    for number in range(60):
+        kind = dice.choice(["text", "text", "text", "edit", "system"])
+        sender = dice.choice(["ann", "bob", "eve"])
+        at = NOW + dice.randrange(3) * DAY_MS + dice.randrange(5)
+        sent.append(Message("g.x", at, f"m{number:04}", sender, "", kind, None, b"1"))
+        await store.append(0, LogState("e", number), [sent[-1], dice.choice(sent)])
+        if dice.random() < 0.3:
+            await store.advance([mark(position(dice.choice(sent)), dice.choice(["ann", "bob"]), "g.x")])
+        if number % 10 == 9:
+            for user_id in ("ann", "bob", "eve"):
+                await assert_counted(store, user_id, sent)
+
+
+async def assert_counted(store: HistoryStore, user_id: str, sent: list[Message]) -> None:
+    marks = await store.marks("g.x", user_id)
+    read = marks[0].place if marks else None
+    unread = [position(one) for one in sent if one.kind == "text" and one.sender != user_id]
+    assert await store.unread(user_id, "g.x", read) == sum(read is None or at > read for at in unread)
+
+
+async def test_what_is_unread_is_counted_up_to_a_bound(store: HistoryStore) -> None:
+    """A hundred is a hundred or more; of those after the mark only the next thousand are looked at."""
+    await store.append(0, LogState("e", 1), [message(n, NOW + n) for n in range(120)])
+    assert await store.unread("bob", TALK, None) == 100
+    assert await store.unread("bob", TALK, Position(NOW + 18, "m0018")) == 100
+    assert await store.unread("bob", TALK, Position(NOW + 20, "m0020")) == 99
+    assert await store.unread("ann", TALK, None) == 0
+    mine = [message(n, NOW + n, "g.mine") for n in range(1010)]
+    theirs = [one._replace(sender="bob", message_id=f"x{n}") for n, one in enumerate(mine) if n in (998, 1005)]
+    await store.append(0, LogState("e", 2), mine + theirs)
+    assert await store.unread("ann", "g.mine", None) == 1
+    assert await store.unread("ann", "g.mine", position(mine[100])) == 2
+
+
 async def test_how_far_a_log_is_written_only_grows(store: HistoryStore) -> None:
     for seq in (5, 9, 7, 1):
         await store.append(0, LogState("e", seq), [])

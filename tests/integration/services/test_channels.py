@@ -74,7 +74,6 @@ async def test_what_is_sent_to_a_channel_is_in_its_history(
     }
     place = f"{results[0]['sent_at']}.{results[0]['message_id']}"
     assert [row["content"] for row in await history(http, message, "ann", channel, 1, after=place, limit=1)] == [1]
-    assert (await call(http, message, "ann", "GET", "/conversations"))[1]["conversations"] == []
 
 
 async def test_the_same_dedup_id_is_one_message(message: InProcess, http: ClientSession) -> None:
@@ -139,3 +138,79 @@ async def test_a_change_of_a_group_stands_among_its_messages(
     (row,) = await history(http, message, "bob", "group:team", 1)
     assert (row["kind"], row["from"], row["content"]["user_ids"]) == ("system", "ann", ["bob"])
     assert message.metric("push_message_undecodable_total") == 0
+
+
+async def test_the_list_has_conversations_and_groups_in_one_order(
+    message: InProcess, http: ClientSession, access: MemoryAccess
+) -> None:
+    access.groups["empty"] = {"ann"}
+    hers = await say(http, message, "ann", channel="group:team", content="to all")
+    await say(http, message, "bob", recipient_id="ann", content="to her")
+    last = await say(http, message, "bob", channel="group:team", content="again")
+    await history(http, message, "ann", "group:team", 2)
+
+    async def listed(user_id: str, **query: Any) -> Any:
+        status, page = await call(http, message, user_id, "GET", "/conversations", **query)
+        assert status == 200, page
+        return page
+
+    await eventually(lambda: listed_all(listed))
+    page = await listed("ann")
+    team, bob, empty = page["conversations"]
+    assert (team["channel"], team["name"], team["unread"]) == ("group:team", "The team", 1)
+    assert team["last_message"]["conversation"] == "group:team"
+    assert (bob["user_id"], bob["unread"], bob["last_message"]["content"]) == ("bob", 1, "to her")
+    assert empty == {"channel": "group:empty", "name": "The empty", "unread": 0}
+    assert page["next"] is None
+
+    one_by_one: list[Any] = []
+    query: dict[str, str] = {}
+    while True:
+        page = await listed("ann", limit=1, **query)
+        one_by_one += page["conversations"]
+        if page["next"] is None:
+            break
+        query = {"after": page["next"]}
+    assert one_by_one == [team, bob, empty]
+    assert [(one["channel"], one["unread"]) for one in (await listed("bob"))["conversations"][:1]] == [
+        ("group:team", 1)
+    ]
+
+    up_to = {"up_to": f"{last['sent_at']}.{last['message_id']}"}
+    await call(http, message, "ann", "PUT", "/channels/group:team/read", up_to)
+    place = {"message_id": last["message_id"], "sent_at": last["sent_at"]}
+    (team, *_) = (await listed("ann"))["conversations"]
+    assert (team["unread"], team["read"]) == (0, place)
+    said = bob["last_message"]
+    place = {"message_id": said["message_id"], "sent_at": said["sent_at"]}
+    await call(http, message, "ann", "PUT", "/conversations/bob/read", {"up_to": f"{place['sent_at']}.z"})
+    _, ann = (await listed("bob"))["conversations"]
+    assert (ann["user_id"], ann["unread"], ann["their_read"]) == ("ann", 0, place)
+    assert "read" not in ann
+    assert hers["sent_at"] <= said["sent_at"]
+
+
+async def listed_all(listed: Any) -> bool:
+    return [len(one) for one in (await listed("ann"))["conversations"]] == [4, 3, 3]
+
+
+async def test_who_is_added_has_read_what_was_there_before(
+    message: InProcess, http: ClientSession, operators_nats_server: Nats
+) -> None:
+    await say(http, message, "ann", channel="group:team", content="before")
+    (before,) = await history(http, message, "ann", "group:team", 1)
+    change = changes.Change(
+        change="added", message_id="c1", group_id="team", by="ann", sent_at=before["sent_at"] + 1, user_ids=["bob"]
+    )
+    async with on_the_bus(operators_nats_server, "message") as log:
+        await log.jetstream().publish("log.0.g.team", changes.encode(change))
+    await eventually(lambda: said_so(http, message))
+    await say(http, message, "ann", channel="group:team", content="after")
+    await history(http, message, "bob", "group:team", 3)
+    _, page = await call(http, message, "bob", "GET", "/conversations")
+    assert page["conversations"][0]["unread"] == 1
+
+
+async def said_so(http: ClientSession, message: InProcess) -> bool:
+    _, page = await call(http, message, "bob", "GET", "/conversations")
+    return bool(page["conversations"][0].get("read", {}).get("message_id") == "c1")

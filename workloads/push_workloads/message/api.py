@@ -16,7 +16,7 @@ from push_workloads.message.store import HistoryStore
 def routes(store: HistoryStore, access: Access, sender: Sender, desk: ReceiptDesk, max_bytes: int) -> list[Route]:
     return [
         send_route(sender, max_bytes),
-        list_route(store),
+        list_route(store, access),
         *history_routes(store, access),
         *receipt_routes(store, access, desk),
     ]

@@ -9,30 +9,34 @@ from typing import Final, NamedTuple
 from push_workloads.common.cassandra import Cassandra, Statement
 from push_workloads.common.tasks import together
 from push_workloads.message.buckets import Bucket, day_of
-from push_workloads.message.model import Message, Position, position
+from push_workloads.message.model import MAX_UNREAD, OLDEST, UNREAD_READ, Message, Position, is_unread, position
 
 DAYS_READ: Final = 100
 NEWEST: Final = Position(2**62, "")
-_COLUMNS: Final = "conversation, sent_at, message_id, sender, recipient_id, kind, ref, content"
+_HEAD: Final = "conversation, sent_at, message_id, sender, recipient_id, kind, ref"
 _DAYS: Final = "SELECT conversation, day, slice FROM {ks}.conversation_days WHERE conversation = ?"
-_ROWS: Final = f"SELECT {_COLUMNS} FROM {{ks}}.messages WHERE conversation = ? AND day = ? AND slice = ?"  # noqa: S608
+_OF_BUCKET: Final = "FROM {ks}.messages WHERE conversation = ? AND day = ? AND slice = ?"
+_ROWS: Final = f"SELECT {_HEAD}, content {_OF_BUCKET}"
+_AFTER: Final = "AND (sent_at, message_id) > (?, ?) ORDER BY sent_at ASC, message_id ASC LIMIT ?"
 STATEMENTS: Final = {
     "slices": f"{_DAYS} AND day = ?",
     "days_before": f"{_DAYS} AND day <= ? LIMIT ?",
     "days_after": f"{_DAYS} AND day >= ? ORDER BY day ASC, slice DESC LIMIT ?",
     "rows_before": f"{_ROWS} AND (sent_at, message_id) < (?, ?) LIMIT ?",
-    "rows_after": f"{_ROWS} AND (sent_at, message_id) > (?, ?) ORDER BY sent_at ASC, message_id ASC LIMIT ?",
+    "rows_after": f"{_ROWS} {_AFTER}",
+    "rows_heads": f"SELECT {_HEAD} {_OF_BUCKET} {_AFTER}",
 }
 
 
 class _Way(NamedTuple):
-    """Which way to read: the ends of the statements' names, and the next day."""
+    """Which way to read: the ends of the statements' names, the next day, and whether without content."""
 
     name: str
     step: int
+    rows: str
 
 
-_BACK, _FORTH = _Way("before", -1), _Way("after", 1)
+_BACK, _FORTH, _HEADS = _Way("before", -1, "before"), _Way("after", 1, "after"), _Way("after", 1, "heads")
 
 
 class Pages:
@@ -47,6 +51,17 @@ class Pages:
     async def after(self, conversation: str, place: Position, limit: int) -> list[Message]:
         """Oldest first."""
         return await self._page(_FORTH, conversation, place, limit)
+
+    async def unread(self, user_id: str, conversation: str, read: Position | None) -> int:
+        """A hundred at first, which is the most that most have; without the contents."""
+        place, count, seen, wanted = read or OLDEST, 0, 0, MAX_UNREAD
+        while count < MAX_UNREAD and seen < UNREAD_READ:
+            rows = await self._page(_HEADS, conversation, place, wanted)
+            count += sum(is_unread(row, user_id) for row in rows)
+            if len(rows) < wanted:
+                break
+            place, seen, wanted = position(rows[-1]), seen + wanted, UNREAD_READ - seen - wanted
+        return min(MAX_UNREAD, count)
 
     async def _page(self, way: _Way, conversation: str, place: Position, limit: int) -> list[Message]:
         rows: list[Message] = []
@@ -84,8 +99,8 @@ class Pages:
         return rows[:limit]
 
     async def _rows(self, way: _Way, bucket: Bucket, place: Position, limit: int) -> list[Message]:
-        rows = await self._cassandra.rows(self._statements[f"rows_{way.name}"], *bucket, *place, limit)
-        return [Message(**row) for row in rows]
+        rows = await self._cassandra.rows(self._statements[f"rows_{way.rows}"], *bucket, *place, limit)
+        return [Message(**{"content": b"", **row}) for row in rows]
 
 
 def distinct(messages: Iterable[Message]) -> list[Message]:

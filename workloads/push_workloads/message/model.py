@@ -18,6 +18,8 @@ TEXT: Final = "text"
 SYSTEM: Final = "system"  # the kind of a row that is a change of its group: its content is the change
 CURSOR: Final = r"([0-9]{1,15})\.([A-Za-z0-9_-]{1,64})"
 MAX_MARKS: Final = 1000  # of one conversation that are read at once
+MAX_UNREAD: Final = 100  # counted up to here: 100 is 100 or more
+UNREAD_READ: Final = 1000  # messages after a mark among which is counted: those of a user who never reads have no end
 MarkKind = Literal["delivered", "read"]
 _CURSOR = re.compile(CURSOR)
 
@@ -55,6 +57,9 @@ class Position(NamedTuple):
 
     sent_at: int
     message_id: str
+
+
+OLDEST: Final = Position(0, "")
 
 
 class Mark(NamedTuple):
@@ -171,6 +176,11 @@ def furthest(marks: Iterable[Mark]) -> list[Mark]:
         if mark.place > held.place:
             best[mark[:3]] = mark
     return list(best.values())
+
+
+def is_unread(message: Message, user_id: str) -> bool:
+    """Whether a message after the user's mark counts: edits, reactions and changes do not, nor do one's own."""
+    return message.kind == TEXT and message.sender != user_id
 
 
 def just_after(place: Position) -> Position:

@@ -31,6 +31,7 @@ from push_workloads.message.groups.rights_api import block_routes, topic_routes
 from push_workloads.message.groups.sqlite import sqlite_groups
 from push_workloads.message.groups.store import GroupStore
 from push_workloads.message.groups.teller import Teller
+from push_workloads.message.known import HistoryLag, KnownMessages
 from push_workloads.message.log import Log
 from push_workloads.message.receipts.desk import ReceiptDesk
 from push_workloads.message.sender import Sender
@@ -54,7 +55,8 @@ async def serve(config: MessageConfig, process: Process) -> AsyncIterator[None]:
     async with _store(config.store, process) as store, _groups(config.store, process) as groups:
         permits, office = Permits(groups, config.topics), Office(groups)
         callers = Callers(config.messages_per_second, config.messages_burst)
-        sender = Sender(callers, permits, process.registry)
+        known = KnownMessages(store, config.nats.shards)
+        sender = Sender(callers, permits, known, process.registry)
         desk = ReceiptDesk(store, permits, process.registry)
         teller = Teller()
         api = [
@@ -77,7 +79,9 @@ async def serve(config: MessageConfig, process: Process) -> AsyncIterator[None]:
             teller.open(bus)
             await answer_gateways(client, groups, permits)
             desk.open(bus, log)
+            known.open(HistoryLag(bus, DURABLE))
             await answer(client, questions.RECEIPTS, questions.Reports, desk.take)
+            await answer(client, questions.KNOWN, questions.KnownAsked, known.answer)
             consumers = [_consumer(bus, shard, writer) for shard, writer in enumerate(writers)]
             for consumer in consumers:
                 process.checks[consumer.stream] = consumer.waiting

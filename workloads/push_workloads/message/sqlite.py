@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -12,7 +13,20 @@ import aiosqlite
 
 from push_workloads.common.errors import Unavailable
 from push_workloads.common.sqlite import opened
-from push_workloads.message.model import MAX_MARKS, Latest, Mark, Message, Position, furthest, listings, position
+from push_workloads.message.model import (
+    MAX_MARKS,
+    MAX_UNREAD,
+    OLDEST,
+    TEXT,
+    UNREAD_READ,
+    Latest,
+    Mark,
+    Message,
+    Position,
+    furthest,
+    listings,
+    position,
+)
 from push_workloads.message.store import LogState
 
 MIGRATIONS: Final = (
@@ -63,6 +77,7 @@ MIGRATIONS: Final = (
       PRIMARY KEY (conversation, user_id, kind)
     ) WITHOUT ROWID;
     """,
+    "CREATE INDEX messages_by_id ON messages (message_id)",
 )
 
 _INSERT = "INSERT OR IGNORE INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -97,6 +112,22 @@ _MARKS = """
 SELECT user_id, kind, sent_at, message_id FROM marks WHERE conversation = ? AND user_id = coalesce(?, user_id)
 ORDER BY user_id, kind LIMIT ?
 """
+_MESSAGE = """
+SELECT conversation, sent_at, message_id, sender, recipient_id, kind, ref, content FROM messages
+WHERE message_id = ? LIMIT 1
+"""
+_LATEST = """
+SELECT m.conversation, m.sent_at, m.message_id, m.sender, m.recipient_id, m.kind, m.ref, m.content
+FROM json_each(?) AS wanted JOIN messages AS m ON m.conversation = wanted.value AND (m.sent_at, m.message_id) = (
+  SELECT sent_at, message_id FROM messages WHERE conversation = wanted.value
+  ORDER BY sent_at DESC, message_id DESC LIMIT 1)
+"""
+_UNREAD = """
+SELECT count(*) FROM (
+  SELECT kind, sender FROM messages WHERE conversation = ? AND (sent_at, message_id) > (?, ?)
+  ORDER BY sent_at, message_id LIMIT ?
+) WHERE kind = ? AND sender != ?
+"""
 _NEWEST = Position(2**62, "")
 
 
@@ -126,10 +157,22 @@ class SqliteStore:
         rows = await self._read(_PAGE_AFTER, (conversation, *after, limit))
         return [Message(*row) for row in rows]
 
+    async def message(self, message_id: str) -> Message | None:
+        rows = await self._read(_MESSAGE, (message_id,))
+        return Message(*rows[0]) if rows else None
+
     async def conversations(self, user_id: str, after: Position | None, limit: int) -> list[Latest]:
         rows = await self._read(_CONVERSATIONS, (user_id, *(after or _NEWEST), limit))
         last = [(other, Message(*columns)) for other, *columns in rows]
         return [Latest(other, position(message), message) for other, message in last]
+
+    async def latest(self, conversations: Sequence[str]) -> dict[str, Message]:
+        rows = await self._read(_LATEST, (json.dumps(list(conversations)),))
+        return {row[0]: Message(*row) for row in rows}
+
+    async def unread(self, user_id: str, conversation: str, read: Position | None) -> int:
+        values = (conversation, *(read or OLDEST), UNREAD_READ, TEXT, user_id)
+        return min(MAX_UNREAD, int((await self._read(_UNREAD, values))[0][0]))
 
     async def advance(self, marks: Sequence[Mark]) -> list[Mark]:
         moved = []

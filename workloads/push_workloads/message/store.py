@@ -7,12 +7,16 @@ from typing import NamedTuple, Protocol
 
 from push_workloads.message.model import (
     MAX_MARKS,
+    MAX_UNREAD,
+    OLDEST,
+    UNREAD_READ,
     Latest,
     Mark,
     Message,
     Position,
     furthest,
     is_direct,
+    is_unread,
     position,
     sides,
 )
@@ -41,9 +45,18 @@ class HistoryStore(Protocol):
     async def page_after(self, conversation: str, after: Position, limit: int) -> list[Message]:
         """Up to `limit` messages after a position, oldest first."""
 
+    async def message(self, message_id: str) -> Message | None:
+        """The message of this id, for as long as it is kept."""
+
     async def conversations(self, user_id: str, after: Position | None, limit: int) -> list[Latest]:
         """Up to `limit` direct conversations of a user, the one with the newest last message first, each once; those
         whose place comes after a position."""
+
+    async def latest(self, conversations: Sequence[str]) -> dict[str, Message]:
+        """The last message of each that has one."""
+
+    async def unread(self, user_id: str, conversation: str, read: Position | None) -> int:
+        """How many of the UNREAD_READ messages after a position are unread, at most MAX_UNREAD."""
 
     async def advance(self, marks: Sequence[Mark]) -> list[Mark]:
         """Moves marks forward and never back, whatever the order in which they come; those that moved. Of two writers
@@ -79,11 +92,22 @@ class MemoryStore:
         rows = sorted(self._rows.get(conversation, {}).items())
         return [message for at, message in rows if at > after][:limit]
 
+    async def message(self, message_id: str) -> Message | None:
+        found = (row for rows in self._rows.values() for row in rows.values() if row.message_id == message_id)
+        return next(found, None)
+
     async def conversations(self, user_id: str, after: Position | None, limit: int) -> list[Latest]:
         last = [one for rows in self._rows.values() if is_direct(one := max(rows.items())[1])]
         found = [Latest(other, position(one), one) for one in last for user, other in sides(one) if user == user_id]
         found.sort(key=lambda line: line.place, reverse=True)
         return [line for line in found if after is None or line.place < after][:limit]
+
+    async def latest(self, conversations: Sequence[str]) -> dict[str, Message]:
+        return {key: max(self._rows[key].items())[1] for key in conversations if self._rows.get(key)}
+
+    async def unread(self, user_id: str, conversation: str, read: Position | None) -> int:
+        rows = await self.page_after(conversation, read or OLDEST, UNREAD_READ)
+        return min(MAX_UNREAD, sum(is_unread(row, user_id) for row in rows))
 
     async def advance(self, marks: Sequence[Mark]) -> list[Mark]:
         moved = [
