@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import ClientSession
+from tests.integration.services.test_sending import forgotten
 from tests.support.chat import Plane, data_plane, token_for
 from tests.support.servers import Nats, Valkey
 from tests.support.waiting import eventually
@@ -207,3 +208,23 @@ async def test_a_log_that_fills_up_makes_room(plane: Plane) -> None:
             assert answer["code"] == "unavailable"
             await asyncio.sleep(answer["retry_after_ms"] / 1000)
             await ann.send(type="send_message", id=key, recipient_id="bob", content="x" * 60_000, dedup_id=key)
+
+
+async def test_a_retry_is_known_after_the_log_has_forgotten(
+    plane: Plane, http: ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("push_workloads.message.streams.DEDUP_WINDOW_SECONDS", 1)
+    message, gateway = await plane.message(), await plane.gateway()
+    ann, bob = await plane.client(gateway, "ann"), await plane.client(gateway, "bob")
+    frame = {"type": "send_message", "recipient_id": "bob", "content": {"n": 1}, "dedup_id": "k" * 16, "retry": True}
+    await ann.send(id="1", **frame)
+    first = await ann.answer("1")
+    await bob.expect("message")
+    await forgotten(http, message)
+    await ann.send(id="2", **frame)
+    again = await ann.answer("2")
+    assert (again["duplicate"], again["seq"]) == (True, 0)
+    assert (again["message_id"], again["sent_at"]) == (first["message_id"], first["sent_at"])
+    await ann.send(id="3", **{**frame, "content": {"n": 2}})
+    assert (await ann.answer("3"))["code"] == "conflict"
+    assert await bob.nothing_but_pong() == []

@@ -13,8 +13,20 @@ from msgspec import Raw
 
 from push_workloads.common.ids import message_id_of
 from push_workloads.common.outgoing import too_deep
-from push_workloads.common.sending import SEND_SECONDS, Find, Publish, Stored
-from push_workloads.gateway.actions import Action, AskBlocks, AskGroups, Close, Cursor, Limits, Ping, Start, Who
+from push_workloads.common.questions import KnownMessage
+from push_workloads.common.sending import SEND_SECONDS, Find, Publish, Stored, digest
+from push_workloads.gateway.actions import (
+    Action,
+    AskBlocks,
+    AskGroups,
+    AskKnown,
+    Close,
+    Cursor,
+    Limits,
+    Ping,
+    Start,
+    Who,
+)
 from push_workloads.gateway.frames import logged_frame, message_head
 from push_workloads.gateway.joining import JOIN_SECONDS, MAX_EARLY_FRAMES, Joining
 from push_workloads.gateway.manners import FAULTS_TO_CLOSE
@@ -101,7 +113,7 @@ BAD = [
     ('{"type":"send_message","recipient_id":"bob","content":1,"dedup_id":"short"}', "bad_frame", "$.dedup_id"),
     ('{"type":"send_message","recipient_id":"bob","content":1,"kind":"system"}', "bad_frame", "$.kind"),
     ('{"type":"send_message","recipient_id":"bob","content":1,"kind":"edit"}', "bad_frame", "ref"),
-    ('{"type":"send_message","recipient_id":"bob","content":1,"retry":true}', "bad_frame", "retry"),
+    ('{"type":"send_message","recipient_id":"bob","content":1,"retry":true}', "bad_frame", "dedup_id"),
     ('{"type":"send_message","recipient_id":"bob","content":1,"ref":"abc\\n"}', "bad_frame", "$.ref"),
     ('{"type":"send_message","recipient_id":"bob","content":' + "[" * 65 + "]" * 65 + "}", "bad_frame", "64 levels"),
     ('{"type":"send_message","recipient_id":"\\ud800","content":1}', "bad_frame", ""),
@@ -285,6 +297,25 @@ def test_a_repeat_with_other_content_is_a_conflict(stored: Stored) -> None:
 
 def test_a_repeat_whose_first_is_gone_from_the_log_is_acknowledged() -> None:
     assert sent(repeated({"a": 1}, None))[-1]["type"] == "ack"
+
+
+def test_a_retry_asks_the_history_first() -> None:
+    session = opened()
+    asked = one(send(session, dedup_id=KEY, retry=True), AskKnown)
+    assert (asked.subject, asked.message_id) == ("u.bob", message_id_of("ann", "u.bob", KEY))
+    assert one(session.known(asked.message_id, None, "e1"), Publish).subject == "u.bob"
+
+    for content, kind in (({"a": 1}, "ack"), ({"a": 2}, "error")):
+        session = opened()
+        asked = one(send(session, dedup_id=KEY, retry=True), AskKnown)
+        held = KnownMessage(asked.message_id, 77, digest("text", None, json.dumps(content).encode()))
+        (answer,) = sent(session.known(asked.message_id, held, "e1"))
+        assert answer["type"] == kind
+        if kind == "ack":
+            assert (answer["duplicate"], answer["sent_at"], answer["seq"], answer["epoch"]) == (True, 77, 0, "e1")
+        else:
+            assert answer["code"] == "conflict"
+        assert list(session.known(asked.message_id, None, "e1")) == []
 
 
 def test_a_failure_a_lost_bus_and_silence_are_told_and_may_be_tried_again() -> None:

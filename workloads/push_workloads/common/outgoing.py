@@ -47,9 +47,8 @@ class Outgoing(Options, kw_only=True):
     content: Raw
 
 
-def unusable(message: Outgoing, *, retries: bool = False) -> str | None:
-    """In words why this message is not taken, beyond what the types say. `retries`: whether this door asks the history
-    about a message that says `retry`."""
+def unusable(message: Outgoing) -> str | None:
+    """In words why this message is not taken, beyond what the types say."""
     if (message.recipient_id is None) == (message.channel is None):
         return "one of the fields `recipient_id` and `channel` is required"
     if message.channel is not None and message.channel.startswith("user:"):
@@ -60,8 +59,6 @@ def unusable(message: Outgoing, *, retries: bool = False) -> str | None:
         return f"content: nested over {MAX_DEPTH} levels"
     if message.retry and message.dedup_id is None:
         return "retry: goes with the dedup_id of the first attempt"
-    if message.retry and not retries:
-        return "retry: not known to this version; within 2 minutes the same dedup_id is enough"
     return None
 
 

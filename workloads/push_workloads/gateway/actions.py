@@ -91,6 +91,14 @@ class AskBlocks(Struct, gc=False):
     recipient_id: str
 
 
+class AskKnown(Struct, gc=False):
+    """Is this message stored already, perhaps for long? `subject`: of the channel of its first copy. Answered by
+    `Session.known`, or by `Session.failed`."""
+
+    message_id: str
+    subject: str
+
+
 class Tell(Struct, gc=False):
     """Tell the readers of a channel what is not stored. `recipient_id`: whose inbox that is, None for a group."""
 
@@ -101,7 +109,8 @@ class Tell(Struct, gc=False):
 
 ASK_GROUPS: Final = AskGroups()
 Action = (
-    bytes | Publish | Find | Recover | Leave | Cursor | Report | AskGroups | AskTopic | AskBlocks | Tell | Ping | Close
-)
+    bytes | Publish | Find | Recover | Leave | Cursor | Report | Tell | Ping | Close
+    | AskGroups | AskTopic | AskBlocks | AskKnown
+)  # fmt: skip
 Start = Place | str | None
 """Where a device begins: at a cursor; at the head, for a reason that it is told; at the head as a new device."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from push_workloads.common.questions import KnownMessage
 from push_workloads.common.sending import (
     AWAY,
     CONFLICT,
@@ -68,6 +69,13 @@ class Outbox:
         if stored is not None:
             send.sent_at = stored.sent_at  # the second ack equals the first
         return self._next(send, reading, epoch, seq)
+
+    def known(self, send: Send, held: KnownMessage, epoch: str) -> bytes:
+        """History has it, perhaps from long ago. Where it stands in the log is not known any more: seq 0."""
+        if held.digest != send.digest():
+            return self.refused(send, codes.CONFLICT, CONFLICT)
+        send.sent_at, send.duplicate = held.sent_at, True
+        return self._acknowledge(send, send.channel, epoch, 0)
 
     def refused(self, send: Send, code: str, reason: str, retry_after_ms: int | None = None) -> bytes:
         self._sends.pop(send.message_id, None)

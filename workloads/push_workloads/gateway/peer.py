@@ -22,6 +22,7 @@ from push_workloads.gateway.actions import (
     Action,
     AskBlocks,
     AskGroups,
+    AskKnown,
     AskTopic,
     Close,
     Cursor,
@@ -208,6 +209,20 @@ class Peer:
     def _takes(self, message_id: str, takes: bool) -> None:
         if isinstance(self.state, Session):
             self.perform(self.state.allowed(message_id) if takes else self.state.blocked(message_id))
+
+    def _ask_known(self, asked: AskKnown) -> None:
+        self._gateway.spawner.spawn(self._known(asked))
+
+    async def _known(self, asked: AskKnown) -> None:
+        if not isinstance(self.state, Session):
+            return
+        try:
+            held = await self._gateway.rights.known(asked.subject, asked.message_id)
+        except Unavailable as error:
+            self.perform(self.state.failed(asked.message_id, error.message))
+        else:
+            epoch = self._gateway.hub.epoch_of(asked.subject)
+            self.perform(self.state.known(asked.message_id, held, epoch))
 
     def _ask_topic(self, asked: AskTopic) -> None:
         topic = asked.channel.partition(":")[2]
@@ -408,6 +423,7 @@ _DO: Final[dict[type, Callable[[Peer, Any], None]]] = {
     bytes: Peer.send,
     Publish: Peer._publish,
     AskBlocks: Peer._ask_blocks,
+    AskKnown: Peer._ask_known,
     Find: Peer._look_up,
     Cursor: Peer._move,
     Report: Peer._report,

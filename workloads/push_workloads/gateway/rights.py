@@ -20,7 +20,18 @@ from nats.errors import Error as NatsError
 from push_workloads.common import questions
 from push_workloads.common.bus import REQUEST_SECONDS
 from push_workloads.common.errors import Unavailable
-from push_workloads.common.questions import Blocks, Membership, Memberships, TopicAsked, TopicRights, UserAsked
+from push_workloads.common.questions import (
+    Blocks,
+    Failure,
+    Known,
+    KnownAsked,
+    KnownMessage,
+    Membership,
+    Memberships,
+    TopicAsked,
+    TopicRights,
+    UserAsked,
+)
 from push_workloads.common.subjects import identifier
 from push_workloads.common.tasks import Spawner
 
@@ -137,9 +148,16 @@ class Rights:
 
         self._topics.get((user_id, topic), ask, answer)
 
+    async def known(self, subject: str, message_id: str) -> KnownMessage | None:
+        """A message of a channel that is stored already, None when it is not. Raises Unavailable."""
+        found = (await self._ask(questions.KNOWN, KnownAsked(subject, [message_id]), Known)).messages
+        return found[0] if found else None
+
     async def _ask(self, subject: str, question: object, kind: type[_A]) -> _A:
         async with self._asks:
             answer = await request(self._client, subject, question)
+        if isinstance(answer, Failure):
+            raise Unavailable(answer.message, retry_after_ms=answer.retry_after_ms)
         if not isinstance(answer, kind):
             raise Unavailable("the message service gives no answer", retry_after_ms=1000)
         return answer

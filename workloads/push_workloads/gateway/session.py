@@ -10,13 +10,14 @@ from collections.abc import Iterable
 from typing import Final, Literal, NamedTuple
 
 from push_workloads.common.outgoing import unusable
-from push_workloads.common.questions import Membership, Report, TopicRights
+from push_workloads.common.questions import KnownMessage, Membership, Report, TopicRights
 from push_workloads.common.sending import RETRY_AFTER_MS, SEND_SECONDS, Send, Stored, begin
 from push_workloads.common.subjects import BadId, channel_subject, ephemeral_subject, inbox
 from push_workloads.gateway import codes, frames
 from push_workloads.gateway.actions import (
     Action,
     AskBlocks,
+    AskKnown,
     Close,
     Cursor,
     Limits,
@@ -166,13 +167,22 @@ class Session:
         if busy is not None:
             return (error_frame(codes.UNAVAILABLE, busy, frame.id, RETRY_AFTER_MS),)
         if frame.recipient_id is None or send.own == send.recipient:
-            return (send.publication(),)
+            return self.allowed(send.message_id)
         return (AskBlocks(send.message_id, frame.recipient_id),)
 
     def allowed(self, message_id: str) -> Iterable[Action]:
         """The recipient takes messages from this user."""
         send = self._send_of(message_id)
-        return (send.publication(),) if send is not None else ()
+        if send is None:
+            return ()
+        return (AskKnown(message_id, send.recipient) if send.frame.retry else send.publication(),)
+
+    def known(self, message_id: str, held: KnownMessage | None, epoch: str) -> Iterable[Action]:
+        """What history has under the id of a message that says `retry`."""
+        send = self._send_of(message_id)
+        if send is None or self._outbox is None:
+            return ()
+        return (send.publication() if held is None else self._outbox.known(send, held, epoch),)
 
     def blocked(self, message_id: str) -> Iterable[Action]:
         send = self._send_of(message_id)

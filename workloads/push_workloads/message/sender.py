@@ -63,7 +63,7 @@ class Sender:
 
     def _admit(self, user_id: str, messages: Sequence[Outgoing]) -> Log:
         first = messages[0]
-        refusal = unusable(first, retries=True)
+        refusal = unusable(first)
         if refusal:
             raise BadRequest(refusal)
         if self._log is None:
