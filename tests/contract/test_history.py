@@ -233,6 +233,14 @@ async def test_each_user_conversation_and_kind_has_a_mark_of_its_own(store: Hist
     assert await store.advance([]) == []
 
 
+async def test_a_message_is_found_by_its_id(store: HistoryStore) -> None:
+    sent = [message(n, NOW - n % 4 * DAY_MS, f"g.{n % 3}") for n in range(8)]
+    await store.append(0, LogState("e", 1), sent)
+    await store.append(0, LogState("e", 1), sent[3:5])
+    assert [await store.message(one.message_id) for one in sent] == sent
+    assert await store.message("none") is None
+
+
 async def test_the_last_message_of_each_that_has_one(store: HistoryStore) -> None:
     sent = [message(n, NOW - n % 4 * DAY_MS, f"g.{n % 3}") for n in range(12)]
     await store.append(0, LogState("e", 1), sent)

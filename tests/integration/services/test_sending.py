@@ -10,10 +10,15 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientSession
+from tests.support.calls import listening_gateway
 from tests.support.chat import Plane, data_plane, token_for
 from tests.support.servers import Nats, Valkey
 from tests.support.services import InProcess
 from tests.support.waiting import eventually
+
+from push_workloads.common.errors import Unavailable
+from push_workloads.common.questions import KNOWN, KnownAsked
+from push_workloads.common.sending import digest
 
 DEDUP = "a-random-key-of-20-c"
 Answer = tuple[int, dict[str, Any]]
@@ -140,7 +145,7 @@ async def test_what_a_socket_refuses_is_refused_in_the_same_words(plane: Plane, 
         {"content": 1, "recipient_id": "bob", "kind": "system"},
         {"content": 1, "recipient_id": "bob", "kind": "edit"},
         {"content": 1, "recipient_id": "bob", "ref": "a\n"},
-        {"content": 1, "recipient_id": "bob", "retry": True},
+        {"content": 1, "recipient_id": "bob", "retry": True},  # of what?
         {"content": 1, "recipient_id": "bob", "push": {"ttl_s": -1}},
         {"content": deep, "recipient_id": "bob"},
     ]
@@ -226,3 +231,76 @@ async def test_a_log_that_hangs_is_answered_for_in_time(
     await message.ready()
     (result,) = await sent(http, message, "ann", recipient_id="bob", content=1, dedup_id=DEDUP)
     assert result["message_id"]
+
+
+async def forgotten(http: ClientSession, message: InProcess) -> None:
+    """Until the log drops no repeat of what was sent before this."""
+    probe = {"recipient_id": "nobody", "content": 1, "dedup_id": "a-key-of-the-probe"}
+    await sent(http, message, "ann", **probe)
+
+    async def taken_anew() -> bool:
+        return "duplicate" not in (await sent(http, message, "ann", **probe))[0]
+
+    await eventually(taken_anew)
+
+
+@pytest.mark.parametrize("target", [{"recipient_id": "bob"}, {"recipients": ["bob", "eve"]}])
+async def test_a_retry_is_known_after_the_log_has_forgotten(
+    plane: Plane, http: ClientSession, target: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("push_workloads.message.streams.DEDUP_WINDOW_SECONDS", 1)
+    message, gateway = await plane.message(MESSAGES_BURST="10000"), await plane.gateway()
+    bob = await plane.client(gateway, "bob")
+    same = {**target, "content": {"n": 1, "m": [1]}, "dedup_id": DEDUP, "retry": True}
+    first = await sent(http, message, "ann", **same)
+    assert [one.get("duplicate") for one in first] == [None] * len(first)
+    await bob.expect("message")
+    await forgotten(http, message)
+    again = await sent(http, message, "ann", **{**same, "content": {"m": [1], "n": 1}})
+    assert again == [{**one, "duplicate": True} for one in first]
+    assert await bob.nothing_but_pong() == []
+    if "recipient_id" in target:
+        assert (await post(http, message, "ann", {**same, "content": 2}))[0] == 409
+        assert (await post(http, message, "ann", {**same, "kind": "edit", "ref": "x"}))[0] == 409
+
+
+async def test_a_retry_waits_for_a_history_that_is_behind(
+    plane: Plane, http: ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = await plane.message()
+    monkeypatch.setattr("push_workloads.message.known.MAX_LAG_SECONDS", 0.0)
+    monkeypatch.setattr("push_workloads.message.known.LOOK_SECONDS", 0.0)
+    body = {"recipient_id": "bob", "content": 1, "dedup_id": DEDUP, "retry": True}
+
+    async def away(*_: object) -> None:
+        raise Unavailable("the store is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("push_workloads.message.sqlite.SqliteStore.append", away)
+        await sent(http, message, "ann", recipient_id="eve", content="not written yet")
+        status, answer = await post(http, message, "ann", body)
+        assert (status, answer["error"]["code"]) == (503, "unavailable")
+
+    async def taken() -> bool:
+        return (await post(http, message, "ann", body))[0] == 200
+
+    await eventually(taken)
+
+
+async def test_gateways_ask_what_is_known(plane: Plane, http: ClientSession, operators_nats_server: Nats) -> None:
+    message = await plane.message()
+    (result,) = await sent(http, message, "ann", recipient_id="bob", content={"b": 1, "a": 2}, dedup_id=DEDUP)
+    asked = KnownAsked("u.bob", [result["message_id"], "none"])
+    expected = {
+        "message_id": result["message_id"],
+        "sent_at": result["sent_at"],
+        "digest": digest("text", None, b'{"a":2, "b":1}'),
+    }
+    async with listening_gateway(operators_nats_server) as gateway:
+
+        async def known() -> bool:
+            return await gateway.ask(KNOWN, asked) == {"answer": "known", "messages": [expected]}
+
+        await eventually(known)
+        for wrong in (KnownAsked("u.bob", ["x"] * 101), KnownAsked("u.bob", [""])):
+            assert (await gateway.ask(KNOWN, wrong))["code"] == "bad_request"

@@ -47,8 +47,9 @@ class Outgoing(Options, kw_only=True):
     content: Raw
 
 
-def unusable(message: Outgoing) -> str | None:
-    """In words why this message is not taken, beyond what the types say."""
+def unusable(message: Outgoing, *, retries: bool = False) -> str | None:
+    """In words why this message is not taken, beyond what the types say. `retries`: whether this door asks the history
+    about a message that says `retry`."""
     if (message.recipient_id is None) == (message.channel is None):
         return "one of the fields `recipient_id` and `channel` is required"
     if message.channel is not None and message.channel.startswith("user:"):
@@ -57,7 +58,9 @@ def unusable(message: Outgoing) -> str | None:
         return f"ref: required with kind {message.kind}: the message_id that it is about"
     if too_deep(bytes(message.content)):
         return f"content: nested over {MAX_DEPTH} levels"
-    if message.retry:
+    if message.retry and message.dedup_id is None:
+        return "retry: goes with the dedup_id of the first attempt"
+    if message.retry and not retries:
         return "retry: not known to this version; within 2 minutes the same dedup_id is enough"
     return None
 

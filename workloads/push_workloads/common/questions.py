@@ -11,18 +11,21 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from push_workloads.common.changes import Role
+from push_workloads.common.outgoing import MessageId
 
 QUEUE: Final = "message"
 MEMBERSHIPS: Final = "svc.message.memberships"  # UserAsked → Memberships
 TOPIC: Final = "svc.message.topic"  # TopicAsked → TopicRights
 BLOCKS: Final = "svc.message.blocks"  # UserAsked → Blocks
 RECEIPTS: Final = "svc.message.receipts"  # Reports → Done, once all of them are stored
+KNOWN: Final = "svc.message.known"  # KnownAsked → Known
 
 # Told by the message service to all gateways: what they keep of these answers is void.
 BLOCKS_CHANGED: Final = "ctl.blocks."  # + token of the user who blocks
 TOPICS_CHANGED: Final = "ctl.topics"
 
 MAX_REPORTS: Final = 500
+MAX_KNOWN: Final = 100
 
 
 class Failure(Struct, tag_field="answer", tag="failure"):
@@ -90,4 +93,28 @@ class Done(Struct, tag_field="answer", tag="done"):
     """It is stored."""
 
 
-Answer = Failure | Memberships | TopicRights | Blocks | Done
+class KnownAsked(Struct):
+    """Which of these messages of a channel are stored already? For sends that say `retry`, with the ids that their
+    dedup_ids stand for. `subject`: of the channel, for a direct message of the recipient's inbox.
+
+    What is not in the answer was not stored more than a minute ago, and the log drops repeats of two minutes: so it may
+    be published within 50 s of the question. History that is further behind answers `unavailable`.
+    """
+
+    subject: str
+    message_ids: list[MessageId]
+
+
+class KnownMessage(Struct):
+    """`digest`: of kind, ref and content (`common/sending.digest`): another one is a conflict."""
+
+    message_id: str
+    sent_at: int
+    digest: str
+
+
+class Known(Struct, tag_field="answer", tag="known"):
+    messages: list[KnownMessage]
+
+
+Answer = Failure | Memberships | TopicRights | Blocks | Done | Known

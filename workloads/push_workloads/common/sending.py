@@ -8,6 +8,8 @@ it. A message to a group or topic is one copy, in that channel: everything of th
 
 from __future__ import annotations
 
+import hashlib
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -108,6 +110,10 @@ class Send:
             return False
         return bytes(stored.content) == bytes(self.frame.content) or _equal(stored.content, self.frame.content)
 
+    def digest(self) -> str:
+        """What it is compared by with one that only history has."""
+        return digest(self.frame.kind, self.frame.ref, bytes(self.frame.content))
+
     def _payload(self, conversation: str | None, dedup_id: str | None) -> bytes:
         frame = self.frame
         more = b""
@@ -147,6 +153,13 @@ def _equal(first: Raw, second: Raw) -> bool:
         return bool(msgspec.json.decode(first) == msgspec.json.decode(second))
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return False  # e.g. lone surrogates: then only the same bytes are the same
+
+
+def digest(kind: str, ref: str | None, content: bytes) -> str:
+    """The same for the same JSON value, however it is written down."""
+    with suppress(msgspec.DecodeError, UnicodeError, RecursionError):  # as in `_equal`: then by its bytes
+        content = msgspec.json.encode(msgspec.json.decode(content), order="deterministic")
+    return hashlib.blake2b(_encode([kind, ref]) + content, digest_size=16).hexdigest()
 
 
 def headers(publication: Publish) -> dict[str, str]:

@@ -23,7 +23,7 @@ from push_workloads.message.buckets import Bucket, Buckets
 from push_workloads.message.cassandra_list import ConversationList
 from push_workloads.message.cassandra_marks import Marks
 from push_workloads.message.cassandra_pages import Pages, distinct
-from push_workloads.message.model import Latest, Mark, Message, Position
+from push_workloads.message.model import Latest, Mark, Message, Position, just_after
 from push_workloads.message.store import LogState
 
 MIGRATIONS: Final = (
@@ -43,6 +43,7 @@ MIGRATIONS: Final = (
     "CREATE TABLE IF NOT EXISTS {ks}.log_states (shard int, epoch text, seq bigint, PRIMARY KEY (shard, epoch))",
     *cassandra_list.MIGRATIONS,
     *cassandra_marks.MIGRATIONS,
+    "CREATE TABLE IF NOT EXISTS {ks}.message_ids (message_id text PRIMARY KEY, conversation text, sent_at bigint)",
 )
 LIST_SECONDS: Final = 8.0  # for all its reads: how many there are hangs on how the user talks
 _STATEMENTS: Final = {
@@ -53,6 +54,8 @@ _STATEMENTS: Final = {
     "bucket": "INSERT INTO {ks}.conversation_days (conversation, day, slice) VALUES (?, ?, ?)",
     "state": "INSERT INTO {ks}.log_states (shard, epoch, seq) VALUES (?, ?, ?) USING TIMESTAMP ?",
     "log_state": "SELECT seq FROM {ks}.log_states WHERE shard = ? AND epoch = ?",
+    "id": "INSERT INTO {ks}.message_ids (message_id, conversation, sent_at) VALUES (?, ?, ?) USING TIMESTAMP ?",
+    "place_of": "SELECT conversation, sent_at FROM {ks}.message_ids WHERE message_id = ?",
     **cassandra_pages.STATEMENTS,
     **cassandra_list.STATEMENTS,
     **cassandra_marks.STATEMENTS,
@@ -73,11 +76,12 @@ class CassandraStore:
     async def append(self, shard: int, state: LogState, messages: Sequence[Message]) -> None:
         """In this order: a conversation has its line before its bucket is listed, which is before it holds anything;
         lines go when others stand for them, and the state never runs ahead of it all. A crash in between leaves a line
-        whose message is about to come, an empty bucket, or what is written again."""
+        or an id whose message is about to come, an empty bucket, or what is written again."""
         placed = [(self._buckets.place(message), message) for message in distinct(messages)]
         fresh = {bucket for bucket, _ in placed if not self._buckets.is_listed(bucket)}
         await self._conversations.write(messages)
         await together(self._cassandra.write(self._statements["bucket"], *bucket) for bucket in fresh)
+        await together(self._name(message) for _, message in placed)
         await together(self._write(bucket, message) for bucket, message in placed)
         await self._conversations.settle(messages, fresh)
         for bucket in fresh:
@@ -93,6 +97,13 @@ class CassandraStore:
 
     async def page_after(self, conversation: str, after: Position, limit: int) -> list[Message]:
         return await self._pages.after(conversation, after, limit)
+
+    async def message(self, message_id: str) -> Message | None:
+        named = await self._cassandra.row(self._statements["place_of"], message_id)
+        if named is None:
+            return None
+        rows = await self._pages.before(named["conversation"], just_after(Position(named["sent_at"], message_id)), 1)
+        return rows[0] if rows and rows[0].message_id == message_id else None
 
     async def conversations(self, user_id: str, after: Position | None, limit: int) -> list[Latest]:
         async with _in_time():
@@ -112,6 +123,10 @@ class CassandraStore:
 
     async def marks(self, conversation: str, user_id: str | None = None) -> list[Mark]:
         return await self._marks.of(conversation, user_id)
+
+    async def _name(self, message: Message) -> None:
+        named = (message.message_id, message.conversation, message.sent_at)
+        await self._cassandra.write(self._statements["id"], *named, message.sent_at * 1000)
 
     async def _write(self, bucket: Bucket, message: Message) -> None:
         _, *columns = message

@@ -26,6 +26,7 @@ from push_workloads.common.subjects import inbox_subject
 from push_workloads.message.access import Access
 from push_workloads.message.callers import Callers
 from push_workloads.message.doors import writing
+from push_workloads.message.known import KnownMessages
 from push_workloads.message.log import Log
 
 ANSWER_SECONDS: Final = 10.0  # a caller that waits longer has gone; the same dedup_id may be sent again
@@ -35,9 +36,10 @@ REQUESTS_AT_ONCE: Final = 256
 class Sender:
     """Takes messages as soon as `open` has given it the log."""
 
-    def __init__(self, callers: Callers, access: Access, registry: CollectorRegistry) -> None:
+    def __init__(self, callers: Callers, access: Access, known: KnownMessages, registry: CollectorRegistry) -> None:
         self._callers = callers
         self._access = access
+        self._known = known
         self._log: Log | None = None
         self._running = 0
         self._outcomes = Counter("push_message_sends", "Sends over HTTP by outcome", ["outcome"], registry=registry)
@@ -61,7 +63,7 @@ class Sender:
 
     def _admit(self, user_id: str, messages: Sequence[Outgoing]) -> Log:
         first = messages[0]
-        refusal = unusable(first)
+        refusal = unusable(first, retries=True)
         if refusal:
             raise BadRequest(refusal)
         if self._log is None:
@@ -84,12 +86,21 @@ class Sender:
             async with asyncio.timeout(ANSWER_SECONDS):
                 await writing(self._access, user_id, message)
                 send = begin(user_id, inbox_subject(user_id), message, 0.0, sent_at, os.urandom(10))
-                await _write(log, send)
+                if not (message.retry and await self._is_known(send)):
+                    await _write(log, send)
         except TimeoutError:
             return Unavailable(UNANSWERED, retry_after_ms=RETRY_AFTER_MS)
         except PushError as error:
             return error
         return send
+
+    async def _is_known(self, send: Send) -> bool:
+        """Whether history has it: then it is the duplicate of that. Raises Conflict or Unavailable."""
+        for held in await self._known.find(send.recipient, [send.message_id]):
+            if held.digest != send.digest():
+                raise Conflict(CONFLICT)
+            send.sent_at, send.duplicate = held.sent_at, True
+        return send.duplicate
 
 
 async def _write(log: Log, send: Send) -> None:

@@ -24,6 +24,7 @@ from push_workloads.message.api import routes
 from push_workloads.message.callers import Callers
 from push_workloads.message.config import MessageConfig
 from push_workloads.message.direct_only import DirectOnly
+from push_workloads.message.known import HistoryLag, KnownMessages
 from push_workloads.message.log import Log
 from push_workloads.message.receipts.desk import ReceiptDesk
 from push_workloads.message.sender import Sender
@@ -44,7 +45,9 @@ async def serve(config: MessageConfig, process: Process) -> AsyncIterator[None]:
     """Serves history at once; writes it, and takes messages, as soon as the bus is there."""
     async with _store(config.store, process) as store:
         access = _access()
-        sender = Sender(Callers(config.messages_per_second, config.messages_burst), access, process.registry)
+        known = KnownMessages(store, config.nats.shards)
+        callers = Callers(config.messages_per_second, config.messages_burst)
+        sender = Sender(callers, access, known, process.registry)
         desk = ReceiptDesk(store, access, process.registry)
         api = routes(store, access, sender, desk, config.max_frame_bytes)
         app = application("message", api, Tokens(config.tokens), config.common.origins)
@@ -58,7 +61,9 @@ async def serve(config: MessageConfig, process: Process) -> AsyncIterator[None]:
             log = Log(bus, config.nats.shards, lambda shard: writers[shard].epoch)
             sender.open(log)
             desk.open(bus, log)
+            known.open(HistoryLag(bus, DURABLE))
             await answer(client, questions.RECEIPTS, questions.Reports, desk.take)
+            await answer(client, questions.KNOWN, questions.KnownAsked, known.answer)
             consumers = [_consumer(bus, shard, writer) for shard, writer in enumerate(writers)]
             for consumer in consumers:
                 process.checks[consumer.stream] = consumer.waiting

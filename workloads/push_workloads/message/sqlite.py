@@ -77,6 +77,7 @@ MIGRATIONS: Final = (
       PRIMARY KEY (conversation, user_id, kind)
     ) WITHOUT ROWID;
     """,
+    "CREATE INDEX messages_by_id ON messages (message_id)",
 )
 
 _INSERT = "INSERT OR IGNORE INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -110,6 +111,10 @@ RETURNING 1
 _MARKS = """
 SELECT user_id, kind, sent_at, message_id FROM marks WHERE conversation = ? AND user_id = coalesce(?, user_id)
 ORDER BY user_id, kind LIMIT ?
+"""
+_MESSAGE = """
+SELECT conversation, sent_at, message_id, sender, recipient_id, kind, ref, content FROM messages
+WHERE message_id = ? LIMIT 1
 """
 _LATEST = """
 SELECT m.conversation, m.sent_at, m.message_id, m.sender, m.recipient_id, m.kind, m.ref, m.content
@@ -151,6 +156,10 @@ class SqliteStore:
     async def page_after(self, conversation: str, after: Position, limit: int) -> list[Message]:
         rows = await self._read(_PAGE_AFTER, (conversation, *after, limit))
         return [Message(*row) for row in rows]
+
+    async def message(self, message_id: str) -> Message | None:
+        rows = await self._read(_MESSAGE, (message_id,))
+        return Message(*rows[0]) if rows else None
 
     async def conversations(self, user_id: str, after: Position | None, limit: int) -> list[Latest]:
         rows = await self._read(_CONVERSATIONS, (user_id, *(after or _NEWEST), limit))

@@ -45,6 +45,9 @@ class HistoryStore(Protocol):
     async def page_after(self, conversation: str, after: Position, limit: int) -> list[Message]:
         """Up to `limit` messages after a position, oldest first."""
 
+    async def message(self, message_id: str) -> Message | None:
+        """The message of this id, for as long as it is kept."""
+
     async def conversations(self, user_id: str, after: Position | None, limit: int) -> list[Latest]:
         """Up to `limit` direct conversations of a user, the one with the newest last message first, each once; those
         whose place comes after a position."""
@@ -88,6 +91,10 @@ class MemoryStore:
     async def page_after(self, conversation: str, after: Position, limit: int) -> list[Message]:
         rows = sorted(self._rows.get(conversation, {}).items())
         return [message for at, message in rows if at > after][:limit]
+
+    async def message(self, message_id: str) -> Message | None:
+        found = (row for rows in self._rows.values() for row in rows.values() if row.message_id == message_id)
+        return next(found, None)
 
     async def conversations(self, user_id: str, after: Position | None, limit: int) -> list[Latest]:
         last = [one for rows in self._rows.values() if is_direct(one := max(rows.items())[1])]
