@@ -23,8 +23,8 @@ _RIGHTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "gateway": (("log.>", "eph.>", "svc.message.*", "$JS.API.STREAM.MSG.GET.*", "$JS.API.DIRECT.GET.*",
                  "$JS.API.STREAM.INFO.*", "ctl.gateway.*", "_INBOX_gateway.>"),
                 ("*.u.*", "*.g.*", "*.t.*", "ctl.gateway.*", "ctl.blocks.*", "ctl.topics")),
-    "message": (("log.>", "eph.>", "ctl.blocks.*", "ctl.topics", "$JS.API.>", "$JS.ACK.>", "push.>"),
-                ("svc.message.* message",)),
+    "message": (("log.>", "eph.>", "ctl.blocks.*", "ctl.topics", "ctl.message.*", "$JS.API.>", "$JS.ACK.>", "push.>"),
+                ("svc.message.* message", "ctl.message.*")),
     "push": (("$JS.API.CONSUMER.INFO.PUSH.push", "$JS.API.CONSUMER.CREATE.PUSH.push.>",
               "$JS.API.CONSUMER.MSG.NEXT.PUSH.push", "$JS.ACK.PUSH.push.>"), ()),
 }  # fmt: skip

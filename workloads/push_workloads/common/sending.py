@@ -167,9 +167,14 @@ def digest(kind: str, ref: str | None, content: bytes) -> str:
     return hashlib.blake2b(_encode([kind, ref]) + content, digest_size=16).hexdigest()
 
 
+def msg_id(message_id: str, channel: str) -> str:
+    """What the log drops repeats by, and so tells each copy of a message apart."""
+    return f"{message_id}:{channel}"
+
+
 def headers(publication: Publish) -> dict[str, str]:
     """The headers of a copy in the log."""
-    made = {"Nats-Msg-Id": f"{publication.message_id}:{publication.subject}"}
+    made = {"Nats-Msg-Id": msg_id(publication.message_id, publication.subject)}
     if publication.twin is not None:
         made["Push-Twin"] = publication.twin
     if publication.hint is not None:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
+from contextlib import aclosing
 from typing import NamedTuple
 
 import msgspec
@@ -28,18 +29,22 @@ from push_workloads.common.sending import (
     Publish,
     Stored,
     headers,
+    msg_id,
 )
 from push_workloads.common.subjects import BadId, log_subject, shard_of, stream_name
+from push_workloads.message.headers import MESSAGE_ID, headers_since
 from push_workloads.message.model import Payload, Position, decode_payload
 
 PUBLISHES_AT_ONCE = 256
+LOOKED_THROUGH = 1000
 _log = logging.getLogger(__name__)
 
 
 class Logged(NamedTuple):
-    """An entry of a channel's log."""
+    """An entry of a channel's log, and when it was stored, in Unix seconds."""
 
     entry: Payload | Change
+    stored_at: float
 
     @property
     def place(self) -> Position:
@@ -105,9 +110,25 @@ class Log:
         if message is None or message.subject != log_subject(channel, self._shards):
             return None
         try:
-            return Logged(decode_payload(message.data or b""))
+            stored_at = message.time.timestamp() if message.time is not None else 0.0
+            return Logged(decode_payload(message.data or b""), stored_at)
         except (msgspec.DecodeError, BadId, UnicodeError, RecursionError):
             return None
+
+    async def has(self, channel: str, message_id: str, since: float) -> bool:
+        """Whether a channel has a copy of a message that was stored after a time (Unix seconds), among the thousand
+        that follow it: whoever writes the second copy of a message does so within minutes."""
+        seen = 0
+        wanted = msg_id(message_id, channel)
+        subject = log_subject(channel, self._shards)
+        async with aclosing(headers_since(self._bus, stream_name(self.shard(channel)), subject, since)) as messages:
+            async for message in messages:
+                seen += 1
+                if (message.headers or {}).get(MESSAGE_ID) == wanted:
+                    return True
+                if seen >= LOOKED_THROUGH:
+                    break
+        return False
 
     async def _message(self, channel: str, seq: int) -> RawStreamMsg | None:
         if seq < 1:

@@ -22,6 +22,7 @@ from push_workloads.common.tokens import Tokens
 from push_workloads.message.answering import answer
 from push_workloads.message.api import routes
 from push_workloads.message.callers import Callers
+from push_workloads.message.completer import Completer
 from push_workloads.message.config import MessageConfig
 from push_workloads.message.groups.answers import answer_gateways
 from push_workloads.message.groups.api import group_routes
@@ -33,6 +34,7 @@ from push_workloads.message.groups.store import GroupStore
 from push_workloads.message.groups.teller import Teller
 from push_workloads.message.known import HistoryLag, KnownMessages
 from push_workloads.message.log import Log
+from push_workloads.message.lookback import look_back
 from push_workloads.message.receipts.desk import ReceiptDesk
 from push_workloads.message.sender import Sender
 from push_workloads.message.sqlite import sqlite_store
@@ -72,8 +74,9 @@ async def serve(config: MessageConfig, process: Process) -> AsyncIterator[None]:
             bus.on_lost(client.drop_unsent)
             process.checks["nats"] = bus.waiting
             metrics = HistoryMetrics(process.registry)
-            writers = [HistoryWriter(bus, store, shard, metrics) for shard in range(config.nats.shards)]
             log = Log(bus, config.nats.shards, lambda shard: writers[shard].epoch)
+            completer = Completer(bus, log, process.registry)
+            writers = [HistoryWriter(bus, store, shard, metrics, completer.saw) for shard in range(config.nats.shards)]
             sender.open(log)
             office.open(log)
             teller.open(bus)
@@ -85,7 +88,7 @@ async def serve(config: MessageConfig, process: Process) -> AsyncIterator[None]:
             consumers = [_consumer(bus, shard, writer) for shard, writer in enumerate(writers)]
             for consumer in consumers:
                 process.checks[consumer.stream] = consumer.waiting
-            async with beside(_keep_history(bus, store, config, writers, consumers), office.sweep()):
+            async with beside(_keep_history(bus, store, config, writers, consumers, completer), office.sweep()):
                 yield
 
 
@@ -111,18 +114,33 @@ def _consumer(bus: Bus, shard: int, writer: HistoryWriter) -> Consumer:
 
 
 async def _keep_history(
-    bus: Bus, store: HistoryStore, config: MessageConfig, writers: list[HistoryWriter], consumers: list[Consumer]
+    bus: Bus,
+    store: HistoryStore,
+    config: MessageConfig,
+    writers: list[HistoryWriter],
+    consumers: list[Consumer],
+    completer: Completer,
 ) -> None:
     """Makes the streams, then writes history from each shard; a lost log is made anew, under another epoch."""
     back = asyncio.Event()
     bus.on_back(back.set)
     await _ensure(bus, store, config, writers)
+    await completer.open()
     trimmers = [keep_room(bus, shard, DURABLE) for shard in range(config.nats.shards)]
-    async with beside(*(consumer.run() for consumer in consumers), *trimmers):
+    looks = [_look_back(bus, shard, completer) for shard in range(config.nats.shards)]
+    async with beside(*(consumer.run() for consumer in consumers), *trimmers, *looks, completer.run()):
         while True:
             await back.wait()
             back.clear()
             await _ensure(bus, store, config, writers)
+
+
+async def _look_back(bus: Bus, shard: int, completer: Completer) -> None:
+    """Once. Without it a message that was half sent when this process's predecessor died may stay so."""
+    try:
+        await look_back(bus, shard, completer, DURABLE)
+    except Unavailable as error:
+        _log.warning("could not look back: %s", error.message, extra={"shard": shard})
 
 
 async def _ensure(bus: Bus, store: HistoryStore, config: MessageConfig, writers: list[HistoryWriter]) -> None:

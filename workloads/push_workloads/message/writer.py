@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple
 
@@ -27,6 +27,8 @@ from push_workloads.message.store import HistoryStore, LogState
 JOB_CONTENT_BYTES: Final = 2048  # a notification shows a line or two; larger content is left out of the job
 JOB_SECONDS: Final = 5.0
 HINT_HEADER: Final = "Push-Hint"
+Copy = tuple[Payload, str, int]
+Saw = Callable[[Sequence[Copy]], Awaitable[None]]
 _log = logging.getLogger(__name__)
 
 
@@ -44,12 +46,20 @@ class _Read(NamedTuple):
     entry: Payload | Change
     row: Message | None
 
+    def copy(self) -> Copy | None:
+        """Of a message: what it says, its channel, and its seq."""
+        if not isinstance(self.entry, Payload):
+            return None
+        return self.entry, logged_channel(self.message.subject), self.message.metadata.sequence.stream
+
 
 class HistoryWriter:
-    """Handles the batches of one shard. `epoch` is that of its log as last seen."""
+    """Handles the batches of one shard. `epoch` is that of its log as last seen; `saw` is told of all copies that are
+    written."""
 
-    def __init__(self, bus: Bus, store: HistoryStore, shard: int, metrics: HistoryMetrics) -> None:
+    def __init__(self, bus: Bus, store: HistoryStore, shard: int, metrics: HistoryMetrics, saw: Saw) -> None:
         self._bus = bus
+        self._saw = saw
         self._store = store
         self._shard = shard
         self._metrics = metrics
@@ -58,14 +68,15 @@ class HistoryWriter:
     async def handle(self, batch: Sequence[Msg]) -> None:
         """Raises Unavailable when the store or the queue is away; the whole batch comes again then."""
         try:
-            await self._keep(batch)
+            read = await self._keep(batch)
         except Unavailable:
             await _give_back(batch)
             raise
         for message in batch:
             await message.ack()
+        await self._saw([copy for one in read if (copy := one.copy()) is not None])
 
-    async def _keep(self, batch: Sequence[Msg]) -> None:
+    async def _keep(self, batch: Sequence[Msg]) -> list[_Read]:
         read = [entry for message in batch if (entry := self._read(message)) is not None]
         rows = [entry.row for entry in read if entry.row is not None]
         last = batch[-1].metadata
@@ -76,6 +87,7 @@ class HistoryWriter:
         await self._queue_jobs(read)
         self._metrics.written.inc(len(rows))
         self._metrics.lag.labels(str(self._shard)).set(last.num_pending)
+        return read
 
     def _read(self, message: Msg) -> _Read | None:
         try:
