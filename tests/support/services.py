@@ -75,8 +75,9 @@ async def in_process(name: str, environ: Mapping[str, str]) -> AsyncIterator[InP
 class OwnProcess:
     """A service as `python -m push_workloads NAME`."""
 
-    def __init__(self, child: subprocess.Popen[bytes], port: int, admin_port: int) -> None:
+    def __init__(self, child: subprocess.Popen[bytes], port: int, admin_port: int, sse_port: int) -> None:
         self.child = child
+        self.sse_url = f"http://127.0.0.1:{sse_port}"  # of a gateway
         self.url = f"http://127.0.0.1:{port}"
         self.admin_url = f"http://127.0.0.1:{admin_port}"
 
@@ -108,7 +109,8 @@ def launch(name: str, environ: Mapping[str, str], log: Path) -> OwnProcess:
             stdout=out,
             stderr=out,
         )
-        return OwnProcess(child, public.getsockname()[1], admin.getsockname()[1])
+        ports = (made.getsockname()[1] for made in (public, admin, events))
+        return OwnProcess(child, *ports)
 
 
 @asynccontextmanager

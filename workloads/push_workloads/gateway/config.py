@@ -15,7 +15,9 @@ SSE_PORT: Final = 8085
 @dataclass(frozen=True, slots=True)
 class GatewayConfig:
     """`drain_seconds`: over how long a stopping gateway spreads its clients' reconnects. `max_outbound_bytes`: what may
-    wait for one slow client before it is closed with 4410. `sse`: where Server-Sent Events are served."""
+    wait for one slow client before it is closed with 4410. `max_lag_ms` of the event loop, or `max_in_flight` publishes
+    without an answer: over it, who sends waits for a turn; a lag of 0 switches that off. `sse`: where Server-Sent
+    Events are served."""
 
     common: Common
     nats: NatsConfig
@@ -24,6 +26,8 @@ class GatewayConfig:
     limits: Limits
     max_connections: int
     max_outbound_bytes: int
+    max_lag_ms: int
+    max_in_flight: int
     drain_seconds: int
     sse: Listen
 
@@ -44,6 +48,8 @@ class GatewayConfig:
             ),
             max_connections=env.integer("MAX_CONNECTIONS", 15_000, 1, 1_000_000),
             max_outbound_bytes=env.integer("MAX_OUTBOUND_BYTES", 1024 * 1024, 65_536, 64 * 1024 * 1024),
+            max_lag_ms=env.integer("MAX_LAG_MS", 100, 0, 10_000),
+            max_in_flight=env.integer("MAX_IN_FLIGHT", 1000, 1, 1_000_000),
             drain_seconds=env.integer("DRAIN_SECONDS", 3, 0, 3600),
             sse=Listen.read(env, "SSE_", SSE_PORT),
         )

@@ -17,6 +17,7 @@ from push_workloads.gateway.cursors import CursorWriter
 from push_workloads.gateway.devices import Devices, Notice
 from push_workloads.gateway.groups import Groups
 from push_workloads.gateway.hub import Hub, Member
+from push_workloads.gateway.ingress import Ingress
 from push_workloads.gateway.log import Log
 from push_workloads.gateway.presence import PresenceWriter
 from push_workloads.gateway.receipts import ReceiptWriter
@@ -71,6 +72,7 @@ class Gateway:
         self.groups = Groups(rights, cursors)
         self.receipts = receipts
         self.catchup = CatchUp(hub, log)
+        self.ingress = Ingress(config.max_lag_ms / 1000, config.max_in_flight, lambda: log.unanswered)
         self.spawner = spawner
         self.clients: set[Client] = set()
         self.draining = False

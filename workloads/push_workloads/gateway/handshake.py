@@ -45,11 +45,15 @@ class Door:
         try:
             who = self._who(request)
         except PushError as error:
-            self.refused[error.status] = self.refused.get(error.status, 0) + 1
+            self.count(error)
             return WSUpgradeResponseWithListener(_refusal(error), None)
         offered = request.headers.get("Sec-WebSocket-Protocol", "")
         chosen = {"Sec-WebSocket-Protocol": SUBPROTOCOL} if SUBPROTOCOL in _list(offered) else None
         return WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(chosen), make(who))
+
+    def count(self, refusal: PushError) -> None:
+        """Notes that somebody was refused."""
+        self.refused[refusal.status] = self.refused.get(refusal.status, 0) + 1
 
     def _who(self, request: WSUpgradeRequest) -> Who:
         path, _, query = request.path.decode("latin-1").partition("?")

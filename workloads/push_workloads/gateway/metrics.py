@@ -21,6 +21,10 @@ class GatewayCollector(Collector):
         yield GaugeMetricFamily("push_gateway_connections", "Open sockets", value=len(gateway.clients))
         yield GaugeMetricFamily("push_gateway_channels", "Channels present here", value=gateway.hub.channels)
         yield GaugeMetricFamily("push_gateway_publishes_in_flight", "Not yet answered", value=gateway.log.unanswered)
+        ingress = gateway.ingress
+        yield GaugeMetricFamily("push_gateway_pressure", "0 calm, 1 pressed, 2 overloaded", value=ingress.level)
+        yield GaugeMetricFamily("push_gateway_unread", "Sockets that wait for their turn", value=ingress.held)
+        yield CounterMetricFamily("push_gateway_paused", "Times a socket was left unread", value=ingress.times_held)
         yield CounterMetricFamily("push_gateway_accepted", "Sockets accepted", value=gateway.accepted)
         yield CounterMetricFamily("push_gateway_frames_in", "Messages from clients", value=gateway.frames_in)
         yield CounterMetricFamily("push_gateway_frames_out", "Messages to clients", value=gateway.frames_out)

@@ -58,6 +58,9 @@ class Wire(Protocol):
     def buffered(self) -> int:
         """Bytes that wait for the client."""
 
+    def unread(self) -> bool:
+        """Whether what the client sends is left where it is for now."""
+
     def close(self, code: int, reason: str) -> None:
         """Says goodbye; the client may answer."""
 
@@ -387,6 +390,8 @@ class Peer:
     # Time and the bus
 
     def tick(self, now: float) -> None:
+        if self._gateway.ingress.pressed and self._wire is not None and self._wire.unread():
+            self.state.heard(now)  # whether it lives is in what is not read
         if not self._closing:
             self.perform(self.state.tick(now))
 

@@ -59,8 +59,9 @@ async def serve(config: GatewayConfig, process: Process) -> AsyncIterator[None]:
             writers = (presence.run(gateway.sessions), cursors.run(), devices.run(), receipts.run())
             try:
                 followers = (gateway.groups.run(), gateway.tick(), hub.patrol(), _follow(bus, gateway))
+                pace = gateway.ingress.run()
                 events = streaming(gateway, door, config.sse, config.common.origins)
-                async with beside(*writers, *followers), events:
+                async with beside(*writers, *followers, pace), events:
                     async with accepting(gateway, door, config.common.public):
                         yield
                     await gateway.drain()
@@ -92,6 +93,8 @@ def _full(gateway: Gateway, process: Process) -> Callable[[], str | None]:
             return "this gateway is going away: connect again"
         if len(gateway.clients) >= gateway.config.max_connections:
             return "this gateway is full: connect again"
+        if reason := gateway.ingress.full():
+            return reason
         if process.waiting_for().keys() - {"presence"}:  # messages flow without presence
             return "this gateway is not ready: connect again"
         return None

@@ -19,7 +19,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from push_workloads.common.config import Listen
-from push_workloads.common.errors import BadRequest
+from push_workloads.common.errors import BadRequest, PushError
 from push_workloads.common.http import cors, edge, serving
 from push_workloads.common.subjects import inbox
 from push_workloads.gateway.actions import Who
@@ -135,6 +135,9 @@ class Stream:
     def buffered(self) -> int:
         return self._queued
 
+    def unread(self) -> bool:
+        return False  # it sends nothing
+
     def close(self, code: int, reason: str) -> None:
         self._put(b"event: close\ndata: %b\n\n" % encode({"code": code, "reason": reason}))
         self._ended = True
@@ -159,7 +162,11 @@ async def streaming(gateway: Gateway, door: Door, listen: Listen, origins: tuple
     allowed = frozenset(origins)
 
     async def stream(request: web.Request) -> web.StreamResponse:
-        who = door.who(request.query_string, request.headers)
+        try:
+            who = door.who(request.query_string, request.headers)
+        except PushError as error:
+            door.count(error)
+            raise
         last = request.headers.get("Last-Event-ID") or request.query.get("last_event_id")
         made = Stream(gateway, who, _places(who, last), _topics(request.query.get("channels", "")))
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})

@@ -24,11 +24,12 @@ _log = logging.getLogger(__name__)
 class Socket(WSListener):
     """One connection; the peer's `Wire`."""
 
-    __slots__ = ("_fragments", "_fragments_size", "_most", "_peer", "_transport")
+    __slots__ = ("_fragments", "_fragments_size", "_ingress", "_most", "_peer", "_transport")
 
     def __init__(self, gateway: Gateway, who: Who) -> None:
         super().__init__()
         self._peer = Peer(gateway, who)
+        self._ingress = gateway.ingress
         self._most = 2 * gateway.config.limits.max_frame_bytes
         self._transport: WSTransport | None = None
         self._fragments: list[bytes] | None = None
@@ -48,9 +49,12 @@ class Socket(WSListener):
         except Exception:  # noqa: BLE001 - one client's frame must not end the process
             _log.exception("a frame could not be handled", extra={"session_id": self._peer.who.session_id})
             self._peer.close(codes.INTERNAL, "internal error")
+        if self._ingress.pressed and frame.msg_type != WSMsgType.PONG:  # we asked for that one
+            self._wait_for_turn(transport)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         self._transport = None
+        self._ingress.forget(self)
         self._peer.disconnected()
 
     def pause_writing(self) -> None:
@@ -58,6 +62,20 @@ class Socket(WSListener):
 
     def resume_writing(self) -> None:
         self._peer.resume()
+
+    # The ingress calls these, or is called
+
+    def _wait_for_turn(self, transport: WSTransport) -> None:
+        """What picows has read already is still handled: at most one buffer of it."""
+        if self._peer.closing or self.unread() or transport.underlying_transport.is_closing():
+            return
+        if self._ingress.must_wait(self):
+            transport.underlying_transport.pause_reading()
+            self._ingress.hold(self)
+
+    def read_on(self) -> None:
+        if self._transport is not None and not self._transport.underlying_transport.is_closing():
+            self._transport.underlying_transport.resume_reading()
 
     # Frames in
 
@@ -131,7 +149,12 @@ class Socket(WSListener):
         transport = self._transport
         return transport.underlying_transport.get_write_buffer_size() if transport is not None else 0
 
+    def unread(self) -> bool:
+        return self._ingress.holds(self)
+
     def close(self, code: int, reason: str) -> None:
+        if self._ingress.forget(self):
+            self.read_on()  # the client's own goodbye
         if self._transport is not None:
             self._transport.send_close(cast(WSCloseCode, code), reason.encode()[:MAX_REASON_BYTES])
 
