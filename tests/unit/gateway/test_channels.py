@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.gateway.test_session import GENEROUS, KEY, at, one, opened, passed, says, sent, welcomed, who
 
@@ -392,3 +392,137 @@ def test_the_sender_is_cut_out_of_a_payload_whatever_it_is(sender: str, content:
 def test_a_change_has_no_sender() -> None:
     assert message(1).sender == "bob"
     assert (change(1, "renamed").sender, sender_of(b'{"change":"renamed"}')) == ("", "")
+
+
+# The model: a group whose members come and go, a device that does too, and a message service whose answers are late
+
+
+class Model:
+    """`log`: the group's, and what of it ann may read; `told`: what the message service says now."""
+
+    def __init__(self) -> None:
+        self.log: list[Delivered] = []
+        self.allowed: list[bool] = []
+        self.told: list[Membership] = []
+        self.inbox = 10
+        self.changes: list[Delivered] = []  # in ann's inbox, on their way
+        self.answers: list[list[Membership]] = []  # on their way
+        self.seen: list[int] = []
+        self.cursor: Place | None = None
+        self.session: Session | None = None
+        self.recover: Recover | None = None
+        self.passed: int | None = None  # how many the hub has passed on; None when nobody reads here
+        self.connect()
+
+    def connect(self, _: int = 0) -> None:
+        self.recover, self.passed, self.answers, self.changes = None, None, [], []
+        self.session, actions = welcomed(Joining(who(), GENEROUS, 0.0), head=self.inbox, start=Place("e1", self.inbox))
+        self.here = 0
+        self.do(actions)
+
+    def do(self, actions: Iterable[Action]) -> None:
+        for action in actions:
+            if isinstance(action, AskGroups):
+                self.answers.append(list(self.told))
+            elif isinstance(action, Recover):
+                self.recover, self.passed = action, len(self.log)
+                self.here = action.place.seq if action.place is not None else 0
+            elif isinstance(action, Leave):
+                self.recover, self.passed = None, None
+            elif isinstance(action, bytes):
+                frame = json.loads(action)
+                if frame.get("channel") == ROOM and frame["type"] in ("message", "membership"):
+                    assert frame["seq"] > self.here, "in order, and once on a connection"
+                    self.here = frame["seq"]
+                    self.seen.append(frame["seq"])
+
+    def append(self, made: Delivered, allowed: bool) -> None:
+        self.log.append(made)
+        self.allowed.append(allowed)
+
+    def say(self, count: int) -> None:
+        for _ in range(count):
+            self.append(message(len(self.log) + 1), bool(self.told))
+
+    def join(self, _: int) -> None:
+        if not self.told:
+            self.append(change(len(self.log) + 1, "added", "ann"), allowed=True)
+            self.told = [member(seq=len(self.log) - 1)]
+            self.tell("added")
+
+    def remove(self, _: int) -> None:
+        if self.told:
+            self.append(change(len(self.log) + 1, "removed", "ann"), allowed=True)
+            self.told = []
+            self.tell("removed")
+
+    def tell(self, what: str) -> None:
+        self.inbox += 1
+        self.changes.append(change(self.inbox, what, "ann", channel="user:ann"))
+
+    def hear(self, _: int = 0) -> None:
+        if self.changes and self.session is not None:
+            self.do(passed(self.session, self.changes.pop(0), "user:ann"))
+
+    def answer(self, _: int = 0) -> None:
+        if self.answers and self.session is not None:
+            places = {"r": self.cursor} if self.cursor is not None else {}
+            self.do(answered(self.session, *self.answers.pop(0), **places))
+
+    def live(self, count: int) -> None:
+        for _ in range(count):
+            if self.passed is not None and self.passed < len(self.log) and self.session is not None:
+                self.passed += 1
+                self.do(passed(self.session, self.log[self.passed - 1], ROOM))
+
+    def position(self, _: int = 0) -> None:
+        if self.session is not None and self.recover is not None and not self.recover.behind.told:
+            self.passed = len(self.log)
+            self.do(self.session.positioned(self.recover, "g1", len(self.log), None))
+
+    def read(self, size: int) -> None:
+        after = self.session.wanted(self.recover) if self.session is not None and self.recover is not None else None
+        if after is not None and self.session is not None and self.recover is not None:
+            self.do(self.session.replayed(self.recover, self.log[after : after + size]))
+
+    def receive(self, _: int) -> None:
+        if self.seen:
+            self.cursor = Place("g1", max(self.seen))
+
+    def settle(self) -> None:
+        for _ in range(4):
+            self.hear_all()
+            self.position()
+            self.live(len(self.log))
+            while self.session is not None and self.recover is not None:
+                if self.session.wanted(self.recover) is None:
+                    break
+                self.read(100)
+
+    def hear_all(self) -> None:
+        while self.changes or self.answers:
+            self.hear()
+            self.answer()
+
+
+@settings(max_examples=500)
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.sampled_from(["say", "live", "read"]), st.integers(1, 8)),
+            st.tuples(
+                st.sampled_from(["join", "remove", "hear", "answer", "position", "receive", "connect"]), st.just(0)
+            ),
+        ),
+        max_size=60,
+    )
+)
+def test_a_member_sees_all_of_its_time_and_nothing_of_another(steps: list[tuple[str, int]]) -> None:
+    model = Model()
+    for step, number in steps:
+        getattr(model, step)(number)
+    model.settle()
+    assert [seq for seq in model.seen if not model.allowed[seq - 1]] == [], "what was said without ann"
+    if model.told:
+        begin = model.told[0].seq
+        assert {seq for seq in model.seen if seq > begin} == set(range(begin + 1, len(model.log) + 1))

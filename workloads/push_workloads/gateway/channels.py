@@ -131,8 +131,7 @@ class Channels:
         removed = change.change == "removed" and user_id in change.user_ids
         if not removed and change.change != "deleted":
             return []
-        if self.groups.known is not None:
-            self.groups.known.pop(reading.channel, None)
+        self.groups.end(reading.channel, Place(reading.epoch, reading.delivered))
         return self._close(reading.channel)
 
     # Topics

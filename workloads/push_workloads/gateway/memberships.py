@@ -20,14 +20,15 @@ Waiting = SendMessage | Subscribe | Typing
 
 class Memberships:
     """`known` None until the first answer. `asking`: a question is under way, and `again`: what it will say may be
-    older than the last change."""
+    older than the last change. `_ended`: where in its log each group was left."""
 
-    __slots__ = ("again", "asking", "held", "known")
+    __slots__ = ("_ended", "again", "asking", "held", "known")
 
     def __init__(self) -> None:
         self.known: dict[str, Membership] | None = None
         self.asking = self.again = False
         self.held: list[Waiting] = []
+        self._ended: dict[str, Place] | None = None  # made when first needed
 
     def ask(self) -> bool:
         """Whether to ask now; else it is asked when the answer to the last question is there."""
@@ -45,10 +46,21 @@ class Memberships:
     def answered(self, memberships: Iterable[Membership]) -> tuple[list[str], list[str], list[Waiting]]:
         """The channels that are new, those that are gone, and the frames that waited."""
         before = self.known or {}
-        self.known = {group(one.group_id): one for one in memberships}
+        self.known = {group(one.group_id): one for one in memberships if not self._is_over(one)}
         self.asking = False
         held, self.held = self.held, []
         return [new for new in self.known if new not in before], [old for old in before if old not in self.known], held
+
+    def end(self, channel: str, place: Place) -> None:
+        """The membership ended there: an answer that was on its way may not know it yet."""
+        if self.known is not None:
+            self.known.pop(channel, None)
+        ended = self._ended = self._ended if self._ended is not None else {}
+        ended[channel] = place
+
+    def _is_over(self, membership: Membership) -> bool:
+        ended = self._ended.get(group(membership.group_id)) if self._ended is not None else None
+        return ended is not None and ended.epoch == membership.epoch and membership.seq < ended.seq
 
     def get(self, channel: str) -> Membership | None:
         return self.known.get(channel) if self.known is not None else None
