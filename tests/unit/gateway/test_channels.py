@@ -157,6 +157,14 @@ def test_other_changes_end_nothing(other: tuple[str, ...]) -> None:
     assert len(passed(session, message(6), ROOM)) == 1
 
 
+def test_a_late_answer_does_not_bring_back_what_was_seen_to_end() -> None:
+    session = in_room()
+    one(passed(session, change(11, "added", "ann", channel="user:ann"), "user:ann"), AskGroups)
+    assert one(passed(session, change(5, "removed", "ann"), ROOM), Leave) == Leave(ROOM)
+    assert answered(session, member()) == []
+    assert one(answered(session, member(seq=8)), Recover).place == Place("g1", 8)
+
+
 def test_a_group_that_is_gone_from_the_answer_is_left() -> None:
     session = in_room()
     assert one(answered(session), Leave) == Leave(ROOM)
@@ -456,6 +464,12 @@ class Model:
             self.told = []
             self.tell("removed")
 
+    def replace(self, count: int) -> None:
+        """Removed and added again, and talked about meanwhile."""
+        self.remove(0)
+        self.say(count)
+        self.join(0)
+
     def tell(self, what: str) -> None:
         self.inbox += 1
         self.changes.append(change(self.inbox, what, "ann", channel="user:ann"))
@@ -489,7 +503,7 @@ class Model:
         if self.seen:
             self.cursor = Place("g1", max(self.seen))
 
-    def settle(self) -> None:
+    def catch_up(self, _: int = 0) -> None:
         for _ in range(4):
             self.hear_all()
             self.position()
@@ -509,9 +523,10 @@ class Model:
 @given(
     st.lists(
         st.one_of(
-            st.tuples(st.sampled_from(["say", "live", "read"]), st.integers(1, 8)),
+            st.tuples(st.sampled_from(["say", "live", "read", "replace"]), st.integers(1, 8)),
             st.tuples(
-                st.sampled_from(["join", "remove", "hear", "answer", "position", "receive", "connect"]), st.just(0)
+                st.sampled_from(["join", "remove", "hear", "answer", "position", "receive", "connect", "catch_up"]),
+                st.just(0),
             ),
         ),
         max_size=60,
@@ -521,7 +536,7 @@ def test_a_member_sees_all_of_its_time_and_nothing_of_another(steps: list[tuple[
     model = Model()
     for step, number in steps:
         getattr(model, step)(number)
-    model.settle()
+    model.catch_up()
     assert [seq for seq in model.seen if not model.allowed[seq - 1]] == [], "what was said without ann"
     if model.told:
         begin = model.told[0].seq

@@ -91,8 +91,10 @@ class Channels:
 
     def _close(self, channel: str) -> list[Action]:
         """The inbox stays joined: it tells of groups."""
-        if self._others is None or self._others.pop(channel, None) is None:
+        reading = self._others.pop(channel, None) if self._others is not None else None
+        if reading is None:
             return []
+        reading.stop()  # nothing more of it is shown, whatever is on its way
         return [Leave(channel)]
 
     # Groups
@@ -124,15 +126,16 @@ class Channels:
             return self._open(channel, None, None, asked=False, reason=self._began)
         return self._open(channel, joined(membership), None, asked=False)
 
-    def changed(self, reading: Reading, change: Change, user_id: str) -> list[Action]:
-        """A change of a group's members, in the inbox or in the group's own log, was delivered."""
+    def changed(self, reading: Reading, seq: int, change: Change, user_id: str) -> list[Action]:
+        """A change of a group's members, in the inbox or in the group's own log, was delivered. Whoever was removed and
+        is a member again goes on where that begins."""
         if reading is self.inbox:
             return self.ask_groups()
         removed = change.change == "removed" and user_id in change.user_ids
         if not removed and change.change != "deleted":
             return []
-        self.groups.end(reading.channel, Place(reading.epoch, reading.delivered))
-        return self._close(reading.channel)
+        self.groups.end(reading.channel, Place(reading.epoch, seq))
+        return [*self._close(reading.channel), *self.join(reading.channel, None, first=False)]
 
     # Topics
 

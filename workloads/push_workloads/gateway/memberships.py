@@ -52,11 +52,13 @@ class Memberships:
         return [new for new in self.known if new not in before], [old for old in before if old not in self.known], held
 
     def end(self, channel: str, place: Place) -> None:
-        """The membership ended there: an answer that was on its way may not know it yet."""
-        if self.known is not None:
-            self.known.pop(channel, None)
+        """A membership ended there. An answer that is on its way may not know it yet; and what is known may be the next
+        membership already."""
         ended = self._ended = self._ended if self._ended is not None else {}
         ended[channel] = place
+        held = self.get(channel)
+        if self.known is not None and held is not None and self._is_over(held):
+            del self.known[channel]
 
     def _is_over(self, membership: Membership) -> bool:
         ended = self._ended.get(group(membership.group_id)) if self._ended is not None else None

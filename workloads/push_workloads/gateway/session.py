@@ -358,6 +358,8 @@ class Session:
         actions: list[Action] = []
         for item in items:
             if isinstance(item, Delivered):
+                if reading.stopped:
+                    break  # what came before ended it
                 actions += self._show(reading, item)
             elif isinstance(item, bytes):
                 actions.append(item)
@@ -380,7 +382,7 @@ class Session:
         if message.change is not None:
             if reading is self._channels.inbox and message.seq <= self._head:
                 return (message.frame,)
-            return (message.frame, *self._channels.changed(reading, message.change, self.who.user_id))
+            return (message.frame, *self._channels.changed(reading, message.seq, message.change, self.who.user_id))
         if ack is None and reading is self._channels.inbox:
             self._came(message)
         return (message.frame if ack is None else ack,)
