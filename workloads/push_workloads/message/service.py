@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from push_workloads.common import questions
 from push_workloads.common.bus import Bus, DirectClient, connected
-from push_workloads.common.config import SqliteConfig, StoreConfig
+from push_workloads.common.config import SqliteConfig
 from push_workloads.common.consumer import Consumer, Source
 from push_workloads.common.errors import Unavailable
 from push_workloads.common.http import application, serving
@@ -31,7 +31,7 @@ from push_workloads.message.lookback import look_back
 from push_workloads.message.receipts.desk import ReceiptDesk
 from push_workloads.message.sender import Sender
 from push_workloads.message.sqlite import sqlite_store
-from push_workloads.message.store import HistoryStore
+from push_workloads.message.store import HistoryStore, wall_clock
 from push_workloads.message.streams import ensure_log, ensure_push_queue
 from push_workloads.message.trim import keep_room
 from push_workloads.message.writer import HistoryMetrics, HistoryWriter
@@ -45,7 +45,7 @@ parse = MessageConfig.parse
 @asynccontextmanager
 async def serve(config: MessageConfig, process: Process) -> AsyncIterator[None]:
     """Serves history at once; writes it, and takes messages, as soon as the bus is there."""
-    async with _store(config.store, process) as store:
+    async with _store(config, process) as store:
         access = _access()
         known = KnownMessages(store, config.nats.shards)
         callers = Callers(config.messages_per_second, config.messages_burst)
@@ -79,13 +79,14 @@ def _access() -> Access:
     return DirectOnly()
 
 
-def _store(config: StoreConfig, process: Process) -> AbstractAsyncContextManager[HistoryStore]:
-    if isinstance(config, SqliteConfig):
-        return sqlite_store(config.path)
+def _store(config: MessageConfig, process: Process) -> AbstractAsyncContextManager[HistoryStore]:
+    if isinstance(config.store, SqliteConfig):
+        return sqlite_store(config.store.path, config.retention)
     # Here: its driver costs memory and start-up time, and brings threads.
     from push_workloads.message.cassandra import cassandra_store
+    from push_workloads.message.cassandra_expiry import Expiry
 
-    return cassandra_store(config, process.checks)
+    return cassandra_store(config.store, process.checks, Expiry(config.retention, wall_clock))
 
 
 def _consumer(bus: Bus, shard: int, writer: HistoryWriter) -> Consumer:
