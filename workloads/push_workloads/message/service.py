@@ -19,7 +19,7 @@ from push_workloads.common.subjects import stream_name
 from push_workloads.common.tasks import beside
 from push_workloads.common.tokens import Tokens
 from push_workloads.message.access import Access
-from push_workloads.message.answering import answer
+from push_workloads.message.answering import Question, answering
 from push_workloads.message.api import routes
 from push_workloads.message.callers import Callers
 from push_workloads.message.completer import Completer
@@ -65,12 +65,15 @@ async def serve(config: MessageConfig, process: Process) -> AsyncIterator[None]:
             sender.open(log)
             desk.open(bus, log)
             known.open(HistoryLag(bus, DURABLE))
-            await answer(client, questions.RECEIPTS, questions.Reports, desk.take)
-            await answer(client, questions.KNOWN, questions.KnownAsked, known.answer)
+            asked = (
+                Question(questions.RECEIPTS, questions.Reports, desk.take),
+                Question(questions.KNOWN, questions.KnownAsked, known.answer),
+            )
             consumers = [_consumer(bus, shard, writer) for shard, writer in enumerate(writers)]
             for consumer in consumers:
                 process.checks[consumer.stream] = consumer.waiting
-            async with beside(_keep_history(bus, store, config, writers, consumers, completer)):
+            history = _keep_history(bus, store, config, writers, consumers, completer)
+            async with answering(client, *asked), beside(history):
                 yield
 
 
@@ -107,20 +110,12 @@ async def _keep_history(
     await _ensure(bus, store, config, writers)
     await completer.open()
     trimmers = [keep_room(bus, shard, DURABLE) for shard in range(config.nats.shards)]
-    looks = [_look_back(bus, shard, completer) for shard in range(config.nats.shards)]
-    async with beside(*(consumer.run() for consumer in consumers), *trimmers, *looks, completer.run()):
+    twins = (look_back(bus, config.nats.shards, completer, DURABLE), completer.run())
+    async with beside(*(consumer.run() for consumer in consumers), *trimmers, *twins):
         while True:
             await back.wait()
             back.clear()
             await _ensure(bus, store, config, writers)
-
-
-async def _look_back(bus: Bus, shard: int, completer: Completer) -> None:
-    """Once. Without it a message that was half sent when this process's predecessor died may stay so."""
-    try:
-        await look_back(bus, shard, completer, DURABLE)
-    except Unavailable as error:
-        _log.warning("could not look back: %s", error.message, extra={"shard": shard})
 
 
 async def _ensure(bus: Bus, store: HistoryStore, config: MessageConfig, writers: list[HistoryWriter]) -> None:
