@@ -1,11 +1,12 @@
-"""Answers questions over the bus (`common/questions.py`), some at a time."""
+"""Answers questions over the bus (`common/questions.py`): so many at a time, the others wait in line, in bounds."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from nats.aio.client import Client
@@ -15,35 +16,60 @@ from nats.errors import Error as NatsError
 from push_workloads.common import questions
 from push_workloads.common.errors import PushError
 from push_workloads.common.questions import Failure
+from push_workloads.common.tasks import Spawner
 
-AT_ONCE: Final = 256
+AT_ONCE: Final = 64  # of each question
+WAITING: Final = 1024  # beyond them they are dropped: whoever asked has given up by then, and asks again
 _log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
-Answerer = Callable[[Any], Awaitable[questions.Answer]]
 
 
-async def answer(client: Client, subject: str, kind: type[Any], answerer: Answerer) -> None:
-    """Answers questions on a subject, some at a time; whatever fails is answered by a Failure."""
-    decoder = msgspec.json.Decoder(kind)
+class Question(NamedTuple):
+    """On which subject, what is asked, and who answers; an error of ours becomes a Failure."""
+
+    subject: str
+    kind: type[Any]
+    answer: Callable[[Any], Awaitable[questions.Answer]]
+
+
+@asynccontextmanager
+async def answering(client: Client, *asked: Question) -> AsyncIterator[None]:
+    """While the context is open; what is under way at its end is cancelled, and asked again of another replica."""
+    spawner = Spawner()
+    subscriptions = [
+        await client.subscribe(
+            question.subject, queue=questions.QUEUE, cb=_answerer(question, spawner), pending_msgs_limit=WAITING
+        )
+        for question in asked
+    ]
+    try:
+        yield
+    finally:
+        if client.is_connected:
+            await asyncio.gather(*(one.unsubscribe() for one in subscriptions), return_exceptions=True)
+        await spawner.close()
+
+
+def _answerer(question: Question, spawner: Spawner) -> Callable[[Msg], Awaitable[None]]:
     slots = asyncio.Semaphore(AT_ONCE)
-    running: set[asyncio.Task[None]] = set()
+    decoder = msgspec.json.Decoder(question.kind)
 
-    async def one(message: Msg) -> None:
-        async with slots:
-            try:
-                made = await answerer(decoder.decode(message.data))
-            except PushError as error:
-                made = Failure(error.code, error.message, error.retry_after_ms)
-            except (msgspec.DecodeError, UnicodeError, ValueError) as error:
-                made = Failure("bad_request", str(error))
-            try:
-                await message.respond(_encode(made))
-            except NatsError as error:
-                _log.warning("a question could not be answered: %s", error, extra={"subject": subject})
+    async def answer(message: Msg) -> None:
+        try:
+            made = await question.answer(decoder.decode(message.data))
+        except PushError as error:
+            made = Failure(error.code, error.message, error.retry_after_ms)
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
+            made = Failure("bad_request", str(error))
+        finally:
+            slots.release()
+        try:
+            await message.respond(_encode(made))
+        except NatsError as error:
+            _log.warning("a question could not be answered: %s", error, extra={"subject": question.subject})
 
     async def asked(message: Msg) -> None:
-        task = asyncio.create_task(one(message))
-        running.add(task)
-        task.add_done_callback(running.discard)
+        await slots.acquire()
+        spawner.spawn(answer(message))
 
-    await client.subscribe(subject, queue=questions.QUEUE, cb=asked)
+    return asked

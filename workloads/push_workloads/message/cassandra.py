@@ -20,6 +20,7 @@ from push_workloads.common.errors import Unavailable
 from push_workloads.common.tasks import together
 from push_workloads.message import cassandra_list, cassandra_marks, cassandra_pages
 from push_workloads.message.buckets import Bucket, Buckets
+from push_workloads.message.cassandra_expiry import NEVER, Expiry
 from push_workloads.message.cassandra_list import ConversationList
 from push_workloads.message.cassandra_marks import Marks
 from push_workloads.message.cassandra_pages import Pages, distinct
@@ -50,11 +51,12 @@ _STATEMENTS: Final = {
     "message": """
         INSERT INTO {ks}.messages
           (conversation, day, slice, sent_at, message_id, sender, recipient_id, kind, ref, content)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?""",
-    "bucket": "INSERT INTO {ks}.conversation_days (conversation, day, slice) VALUES (?, ?, ?)",
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ? AND TTL ?""",
+    "bucket": "INSERT INTO {ks}.conversation_days (conversation, day, slice) VALUES (?, ?, ?) USING TTL ?",
     "state": "INSERT INTO {ks}.log_states (shard, epoch, seq) VALUES (?, ?, ?) USING TIMESTAMP ?",
     "log_state": "SELECT seq FROM {ks}.log_states WHERE shard = ? AND epoch = ?",
-    "id": "INSERT INTO {ks}.message_ids (message_id, conversation, sent_at) VALUES (?, ?, ?) USING TIMESTAMP ?",
+    "id": "INSERT INTO {ks}.message_ids (message_id, conversation, sent_at) VALUES (?, ?, ?) "
+    "USING TIMESTAMP ? AND TTL ?",
     "place_of": "SELECT conversation, sent_at FROM {ks}.message_ids WHERE message_id = ?",
     **cassandra_pages.STATEMENTS,
     **cassandra_list.STATEMENTS,
@@ -65,22 +67,26 @@ _STATEMENTS: Final = {
 class CassandraStore:
     """A HistoryStore."""
 
-    def __init__(self, cassandra: Cassandra, statements: Mapping[str, Statement], buckets: Buckets) -> None:
+    def __init__(
+        self, cassandra: Cassandra, statements: Mapping[str, Statement], buckets: Buckets, expiry: Expiry = NEVER
+    ) -> None:
         self._cassandra = cassandra
         self._statements = statements
         self._buckets = buckets
+        self._expiry = expiry
         self._pages = Pages(cassandra, statements)
-        self._conversations = ConversationList(cassandra, statements, self._pages)
+        self._conversations = ConversationList(cassandra, statements, self._pages, expiry)
         self._marks = Marks(cassandra, statements)
 
     async def append(self, shard: int, state: LogState, messages: Sequence[Message]) -> None:
         """In this order: a conversation has its line before its bucket is listed, which is before it holds anything;
         lines go when others stand for them, and the state never runs ahead of it all. A crash in between leaves a line
         or an id whose message is about to come, an empty bucket, or what is written again."""
-        placed = [(self._buckets.place(message), message) for message in distinct(messages)]
+        messages = [message for message in distinct(messages) if self._expiry.is_kept(message)]
+        placed = [(self._buckets.place(message), message) for message in messages]
         fresh = {bucket for bucket, _ in placed if not self._buckets.is_listed(bucket)}
         await self._conversations.write(messages)
-        await together(self._cassandra.write(self._statements["bucket"], *bucket) for bucket in fresh)
+        await together(self._list(bucket) for bucket in fresh)
         await together(self._name(message) for _, message in placed)
         await together(self._write(bucket, message) for bucket, message in placed)
         await self._conversations.settle(messages, fresh)
@@ -124,13 +130,17 @@ class CassandraStore:
     async def marks(self, conversation: str, user_id: str | None = None) -> list[Mark]:
         return await self._marks.of(conversation, user_id)
 
+    async def _list(self, bucket: Bucket) -> None:
+        await self._cassandra.write(self._statements["bucket"], *bucket, self._expiry.of_day(bucket))
+
     async def _name(self, message: Message) -> None:
         named = (message.message_id, message.conversation, message.sent_at)
-        await self._cassandra.write(self._statements["id"], *named, message.sent_at * 1000)
+        await self._cassandra.write(self._statements["id"], *named, message.sent_at * 1000, self._expiry.ttl(message))
 
     async def _write(self, bucket: Bucket, message: Message) -> None:
         _, *columns = message
-        await self._cassandra.write(self._statements["message"], *bucket, *columns, message.sent_at * 1000)
+        ttl = self._expiry.ttl(message)
+        await self._cassandra.write(self._statements["message"], *bucket, *columns, message.sent_at * 1000, ttl)
 
 
 @asynccontextmanager
@@ -147,7 +157,13 @@ async def prepared(cassandra: Cassandra) -> dict[str, Statement]:
 
 
 @asynccontextmanager
-async def cassandra_store(config: CassandraConfig, checks: Checks) -> AsyncIterator[CassandraStore]:
+async def cassandra_store(
+    config: CassandraConfig, checks: Checks, expiry: Expiry = NEVER
+) -> AsyncIterator[CassandraStore]:
     """The store in that keyspace, made when it is not there; waits for Cassandra."""
     async with opened(config, "message", MIGRATIONS, checks) as cassandra:
-        yield CassandraStore(cassandra, await prepared(cassandra), Buckets(lambda: secrets.randbelow(2**31 - 1) + 1))
+        yield CassandraStore(cassandra, await prepared(cassandra), _buckets(), expiry)
+
+
+def _buckets() -> Buckets:
+    return Buckets(lambda: secrets.randbelow(2**31 - 1) + 1)

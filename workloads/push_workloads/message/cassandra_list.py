@@ -20,6 +20,7 @@ from typing import Final, NamedTuple
 from push_workloads.common.cassandra import Cassandra, Statement
 from push_workloads.common.tasks import together
 from push_workloads.message.buckets import DAY_MS, Bucket, day_of
+from push_workloads.message.cassandra_expiry import Expiry
 from push_workloads.message.cassandra_pages import NEWEST, Pages
 from push_workloads.message.model import (
     Latest,
@@ -52,7 +53,7 @@ STATEMENTS: Final = {
     "periods": "SELECT period FROM {ks}.conversation_periods WHERE user_id = ? AND period <= ?",
     # `place` is one cell: of two messages of one moment the later stays whole, as a cell is, by its message id.
     "line": "INSERT INTO {ks}.conversation_lines (user_id, period, day, other, place) VALUES (?, ?, ?, ?, ?) "
-    "USING TIMESTAMP ?",
+    "USING TIMESTAMP ? AND TTL ?",
     "unline": "DELETE FROM {ks}.conversation_lines USING TIMESTAMP ? "
     "WHERE user_id = ? AND period = ? AND day = ? AND other = ?",
     "last_days": "SELECT day FROM {ks}.conversation_days WHERE conversation = ? LIMIT ?",
@@ -74,8 +75,9 @@ class _Line(NamedTuple):
 class ConversationList:
     """The lists as one writer writes them, and as anyone reads them."""
 
-    def __init__(self, cassandra: Cassandra, statements: Mapping[str, Statement], pages: Pages) -> None:
+    def __init__(self, cassandra: Cassandra, statements: Mapping[str, Statement], pages: Pages, expiry: Expiry) -> None:
         self._cassandra = cassandra
+        self._expiry = expiry
         self._statements = statements
         self._pages = pages
         self._periods: OrderedDict[tuple[str, int], None] = OrderedDict()  # that this writer has written down
@@ -123,7 +125,8 @@ class ConversationList:
         day = day_of(message.sent_at)
         place = format_cursor(position(message))
         key = (user_id, _period(day), day, other)
-        await self._cassandra.write(self._statements["line"], *key, place, message.sent_at * 1000)
+        ttl = self._expiry.ttl(message)
+        await self._cassandra.write(self._statements["line"], *key, place, message.sent_at * 1000, ttl)
 
     async def _settle(self, message: Message, lowest: int) -> None:
         rows = await self._cassandra.rows(self._statements["last_days"], message.conversation, LAST_DAYS)

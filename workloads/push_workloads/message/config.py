@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from push_workloads.common.config import Common, Env, NatsConfig, StoreConfig, TokenConfig, read_store
 from push_workloads.common.http import MAX_BODY_BYTES
 from push_workloads.message.groups.policies import BadPolicies, Policy, read_policies
+from push_workloads.message.retention import Retention
+
+MAX_DAYS = 7300
 
 
 @dataclass(frozen=True, slots=True)
 class MessageConfig:
-    """`log_max_bytes` and `log_max_age_hours` bound the log; history is kept in the store. The next
-    three bound what one user sends over HTTP, as the gateway's bound a socket. `topics`: policies by prefix."""
+    """`log_max_bytes` and `log_max_age_hours` bound the log; history is kept in the store, as `retention` says. The
+    `messages_…` bound what one user sends over HTTP, as the gateway's bound a socket. `topics`: policies by prefix."""
 
     common: Common
     nats: NatsConfig
@@ -26,6 +29,7 @@ class MessageConfig:
     messages_per_second: int
     messages_burst: int
     topics: dict[str, Policy]
+    retention: Retention
 
     @classmethod
     def parse(cls, environ: Mapping[str, str]) -> MessageConfig:
@@ -43,6 +47,11 @@ class MessageConfig:
             messages_per_second=env.integer("MESSAGES_PER_SECOND", 50, 1, 100_000),
             messages_burst=env.integer("MESSAGES_BURST", 100, 1, 100_000),
             topics=_topics(env),
+            retention=Retention(
+                direct=env.integer("HISTORY_DAYS_DIRECT", 0, 0, MAX_DAYS),
+                group=env.integer("HISTORY_DAYS_GROUP", 0, 0, MAX_DAYS),
+                topic=env.integer("HISTORY_DAYS_TOPIC", 30, 0, MAX_DAYS),
+            ),
         )
         env.check()
         return made

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from push_workloads.common import questions
 from push_workloads.common.bus import Bus, DirectClient, connected
-from push_workloads.common.config import SqliteConfig, StoreConfig
+from push_workloads.common.config import CassandraConfig, SqliteConfig
 from push_workloads.common.consumer import Consumer, Source
 from push_workloads.common.errors import Unavailable
 from push_workloads.common.http import application, serving
@@ -19,12 +19,12 @@ from push_workloads.common.service import Process
 from push_workloads.common.subjects import stream_name
 from push_workloads.common.tasks import beside
 from push_workloads.common.tokens import Tokens
-from push_workloads.message.answering import answer
+from push_workloads.message.answering import Question, answering
 from push_workloads.message.api import routes
 from push_workloads.message.callers import Callers
 from push_workloads.message.completer import Completer
 from push_workloads.message.config import MessageConfig
-from push_workloads.message.groups.answers import answer_gateways
+from push_workloads.message.groups.answers import gateway_questions
 from push_workloads.message.groups.api import group_routes
 from push_workloads.message.groups.office import Office
 from push_workloads.message.groups.permits import Permits
@@ -38,7 +38,7 @@ from push_workloads.message.lookback import look_back
 from push_workloads.message.receipts.desk import ReceiptDesk
 from push_workloads.message.sender import Sender
 from push_workloads.message.sqlite import sqlite_store
-from push_workloads.message.store import HistoryStore
+from push_workloads.message.store import HistoryStore, wall_clock
 from push_workloads.message.streams import ensure_log, ensure_push_queue
 from push_workloads.message.trim import keep_room
 from push_workloads.message.writer import HistoryMetrics, HistoryWriter
@@ -54,7 +54,7 @@ parse = MessageConfig.parse
 async def serve(config: MessageConfig, process: Process) -> AsyncIterator[None]:
     """Serves history and groups at once; writes history, and takes messages and changes, as soon as the bus is
     there."""
-    async with _store(config.store, process) as store, _groups(config.store, process) as groups:
+    async with _store(config, process) as store, _groups(config.store, process) as groups:
         permits, office = Permits(groups, config.topics), Office(groups)
         callers = Callers(config.messages_per_second, config.messages_burst)
         known = KnownMessages(store, config.nats.shards)
@@ -80,28 +80,32 @@ async def serve(config: MessageConfig, process: Process) -> AsyncIterator[None]:
             sender.open(log)
             office.open(log)
             teller.open(bus)
-            await answer_gateways(client, groups, permits)
             desk.open(bus, log)
             known.open(HistoryLag(bus, DURABLE))
-            await answer(client, questions.RECEIPTS, questions.Reports, desk.take)
-            await answer(client, questions.KNOWN, questions.KnownAsked, known.answer)
+            asked = (
+                *gateway_questions(groups, permits),
+                Question(questions.RECEIPTS, questions.Reports, desk.take),
+                Question(questions.KNOWN, questions.KnownAsked, known.answer),
+            )
             consumers = [_consumer(bus, shard, writer) for shard, writer in enumerate(writers)]
             for consumer in consumers:
                 process.checks[consumer.stream] = consumer.waiting
-            async with beside(_keep_history(bus, store, config, writers, consumers, completer), office.sweep()):
+            history = _keep_history(bus, store, config, writers, consumers, completer)
+            async with answering(client, *asked), beside(history, office.sweep()):
                 yield
 
 
-def _store(config: StoreConfig, process: Process) -> AbstractAsyncContextManager[HistoryStore]:
-    if isinstance(config, SqliteConfig):
-        return sqlite_store(config.path)
+def _store(config: MessageConfig, process: Process) -> AbstractAsyncContextManager[HistoryStore]:
+    if isinstance(config.store, SqliteConfig):
+        return sqlite_store(config.store.path, config.retention)
     # Here: its driver costs memory and start-up time, and brings threads.
     from push_workloads.message.cassandra import cassandra_store
+    from push_workloads.message.cassandra_expiry import Expiry
 
-    return cassandra_store(config, process.checks)
+    return cassandra_store(config.store, process.checks, Expiry(config.retention, wall_clock))
 
 
-def _groups(config: StoreConfig, process: Process) -> AbstractAsyncContextManager[GroupStore]:
+def _groups(config: SqliteConfig | CassandraConfig, process: Process) -> AbstractAsyncContextManager[GroupStore]:
     if isinstance(config, SqliteConfig):
         return sqlite_groups(str(Path(config.path).with_name(GROUPS_FILE)))
     from push_workloads.message.groups.cassandra import cassandra_groups
@@ -127,20 +131,12 @@ async def _keep_history(
     await _ensure(bus, store, config, writers)
     await completer.open()
     trimmers = [keep_room(bus, shard, DURABLE) for shard in range(config.nats.shards)]
-    looks = [_look_back(bus, shard, completer) for shard in range(config.nats.shards)]
-    async with beside(*(consumer.run() for consumer in consumers), *trimmers, *looks, completer.run()):
+    twins = (look_back(bus, config.nats.shards, completer, DURABLE), completer.run())
+    async with beside(*(consumer.run() for consumer in consumers), *trimmers, *twins):
         while True:
             await back.wait()
             back.clear()
             await _ensure(bus, store, config, writers)
-
-
-async def _look_back(bus: Bus, shard: int, completer: Completer) -> None:
-    """Once. Without it a message that was half sent when this process's predecessor died may stay so."""
-    try:
-        await look_back(bus, shard, completer, DURABLE)
-    except Unavailable as error:
-        _log.warning("could not look back: %s", error.message, extra={"shard": shard})
 
 
 async def _ensure(bus: Bus, store: HistoryStore, config: MessageConfig, writers: list[HistoryWriter]) -> None:

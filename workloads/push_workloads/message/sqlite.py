@@ -7,12 +7,13 @@ import json
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 import aiosqlite
 
 from push_workloads.common.errors import Unavailable
 from push_workloads.common.sqlite import opened
+from push_workloads.common.tasks import beside
 from push_workloads.message.model import (
     MAX_MARKS,
     MAX_UNREAD,
@@ -27,7 +28,9 @@ from push_workloads.message.model import (
     listings,
     position,
 )
-from push_workloads.message.store import LogState
+from push_workloads.message.retention import FOR_EVER, Retention
+from push_workloads.message.sqlite_sweep import keep_swept
+from push_workloads.message.store import Clock, LogState, wall_clock
 
 MIGRATIONS: Final = (
     """
@@ -134,49 +137,55 @@ _NEWEST = Position(2**62, "")
 class SqliteStore:
     """A HistoryStore."""
 
-    def __init__(self, writer: aiosqlite.Connection, reader: aiosqlite.Connection) -> None:
+    def __init__(
+        self, writer: aiosqlite.Connection, reader: aiosqlite.Connection, retention: Retention, clock: Clock
+    ) -> None:
         self._writer = writer
         self._reader = reader
+        self._retention = retention
+        self._clock = clock
         self._one_at_a_time = asyncio.Lock()  # the connection has one transaction: a rollback must not drop another's
 
     async def append(self, shard: int, state: LogState, messages: Sequence[Message]) -> None:
-        async with self._transaction() as writer:
-            await writer.executemany(_INSERT, messages)
-            await writer.executemany(_LIST, [_line(*listing) for listing in listings(messages)])
+        now = self._clock()
+        kept = [one for one in messages if self._retention.is_kept(one.conversation, one.sent_at, now)]
+        async with self.transaction() as writer:
+            await writer.executemany(_INSERT, kept)
+            await writer.executemany(_LIST, [_line(*listing) for listing in listings(kept)])
             await writer.execute(_STATE, (shard, state.epoch, state.seq))
 
     async def log_state(self, shard: int, epoch: str) -> LogState | None:
-        rows = await self._read("SELECT epoch, seq FROM log_states WHERE shard = ? AND epoch = ?", (shard, epoch))
+        rows = await self.read("SELECT epoch, seq FROM log_states WHERE shard = ? AND epoch = ?", (shard, epoch))
         return LogState(rows[0][0], rows[0][1]) if rows else None
 
     async def page(self, conversation: str, before: Position | None, limit: int) -> list[Message]:
-        rows = await self._read(_PAGE, (conversation, *(before or _NEWEST), limit))
+        rows = await self.read(_PAGE, (conversation, *(before or _NEWEST), limit))
         return [Message(*row) for row in rows]
 
     async def page_after(self, conversation: str, after: Position, limit: int) -> list[Message]:
-        rows = await self._read(_PAGE_AFTER, (conversation, *after, limit))
+        rows = await self.read(_PAGE_AFTER, (conversation, *after, limit))
         return [Message(*row) for row in rows]
 
     async def message(self, message_id: str) -> Message | None:
-        rows = await self._read(_MESSAGE, (message_id,))
+        rows = await self.read(_MESSAGE, (message_id,))
         return Message(*rows[0]) if rows else None
 
     async def conversations(self, user_id: str, after: Position | None, limit: int) -> list[Latest]:
-        rows = await self._read(_CONVERSATIONS, (user_id, *(after or _NEWEST), limit))
+        rows = await self.read(_CONVERSATIONS, (user_id, *(after or _NEWEST), limit))
         last = [(other, Message(*columns)) for other, *columns in rows]
         return [Latest(other, position(message), message) for other, message in last]
 
     async def latest(self, conversations: Sequence[str]) -> dict[str, Message]:
-        rows = await self._read(_LATEST, (json.dumps(list(conversations)),))
+        rows = await self.read(_LATEST, (json.dumps(list(conversations)),))
         return {row[0]: Message(*row) for row in rows}
 
     async def unread(self, user_id: str, conversation: str, read: Position | None) -> int:
         values = (conversation, *(read or OLDEST), UNREAD_READ, TEXT, user_id)
-        return min(MAX_UNREAD, int((await self._read(_UNREAD, values))[0][0]))
+        return min(MAX_UNREAD, int((await self.read(_UNREAD, values))[0][0]))
 
     async def advance(self, marks: Sequence[Mark]) -> list[Mark]:
         moved = []
-        async with self._transaction() as writer:
+        async with self.transaction() as writer:
             for mark in furthest(marks):
                 values = (mark.conversation, mark.user_id, mark.kind, *mark.place)
                 if list(await writer.execute_fetchall(_ADVANCE, values)):
@@ -184,11 +193,11 @@ class SqliteStore:
         return moved
 
     async def marks(self, conversation: str, user_id: str | None = None) -> list[Mark]:
-        rows = await self._read(_MARKS, (conversation, user_id, MAX_MARKS))
+        rows = await self.read(_MARKS, (conversation, user_id, MAX_MARKS))
         return [Mark(user, conversation, kind, Position(sent_at, id_)) for user, kind, sent_at, id_ in rows]
 
     @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[aiosqlite.Connection]:
+    async def transaction(self) -> AsyncIterator[aiosqlite.Connection]:
         async with self._one_at_a_time:
             try:
                 yield self._writer
@@ -197,7 +206,7 @@ class SqliteStore:
                 await self._writer.rollback()
                 raise Unavailable(f"history cannot be written: {error}", retry_after_ms=1000) from error
 
-    async def _read(self, query: str, values: tuple[object, ...]) -> list[sqlite3.Row]:
+    async def read(self, query: str, values: tuple[object, ...]) -> list[Any]:
         try:
             return list(await self._reader.execute_fetchall(query, values))
         except sqlite3.Error as error:
@@ -209,7 +218,11 @@ def _line(user_id: str, other: str, message: Message) -> tuple[str, str, int, st
 
 
 @asynccontextmanager
-async def sqlite_store(path: str) -> AsyncIterator[SqliteStore]:
-    """The store in the file at `path`, made when it is not there."""
+async def sqlite_store(
+    path: str, retention: Retention = FOR_EVER, clock: Clock = wall_clock
+) -> AsyncIterator[SqliteStore]:
+    """The store in the file at `path`, made when it is not there; what is kept no longer is removed from it."""
     async with opened(path, MIGRATIONS) as writer, opened(path, MIGRATIONS) as reader:
-        yield SqliteStore(writer, reader)
+        store = SqliteStore(writer, reader, retention, clock)
+        async with beside(keep_swept(store, retention, clock)):
+            yield store

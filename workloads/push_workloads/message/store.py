@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from push_workloads.message.model import (
@@ -20,6 +21,14 @@ from push_workloads.message.model import (
     position,
     sides,
 )
+from push_workloads.message.retention import FOR_EVER, Retention
+
+Clock = Callable[[], int]
+"""Unix milliseconds."""
+
+
+def wall_clock() -> int:
+    return time.time_ns() // 1_000_000
 
 
 class LogState(NamedTuple):
@@ -30,7 +39,10 @@ class LogState(NamedTuple):
 
 
 class HistoryStore(Protocol):
-    """Each method raises Unavailable when the store cannot be reached."""
+    """Each method raises Unavailable when the store cannot be reached.
+
+    A message that is older than its retention is not written, and one that is there goes: in SQLite within two hours.
+    """
 
     async def append(self, shard: int, state: LogState, messages: Sequence[Message]) -> None:
         """Writes messages, and then how far the log is written: the state never runs ahead of them. To write a message
@@ -69,7 +81,9 @@ class HistoryStore(Protocol):
 class MemoryStore:
     """For unit tests."""
 
-    def __init__(self) -> None:
+    def __init__(self, retention: Retention = FOR_EVER, clock: Clock = wall_clock) -> None:
+        self._retention = retention
+        self._clock = clock
         self._rows: dict[str, dict[Position, Message]] = {}
         self._states: dict[tuple[int, str], LogState] = {}
         self._marks: dict[tuple[str, ...], Mark] = {}
@@ -85,29 +99,34 @@ class MemoryStore:
         return self._states.get((shard, epoch))
 
     async def page(self, conversation: str, before: Position | None, limit: int) -> list[Message]:
-        rows = sorted(self._rows.get(conversation, {}).items(), reverse=True)
-        return [message for at, message in rows if before is None or at < before][:limit]
+        rows = self._kept(conversation)[::-1]
+        return [message for message in rows if before is None or position(message) < before][:limit]
 
     async def page_after(self, conversation: str, after: Position, limit: int) -> list[Message]:
-        rows = sorted(self._rows.get(conversation, {}).items())
-        return [message for at, message in rows if at > after][:limit]
+        return [message for message in self._kept(conversation) if position(message) > after][:limit]
 
     async def message(self, message_id: str) -> Message | None:
-        found = (row for rows in self._rows.values() for row in rows.values() if row.message_id == message_id)
+        found = (row for key in self._rows for row in self._kept(key) if row.message_id == message_id)
         return next(found, None)
 
     async def conversations(self, user_id: str, after: Position | None, limit: int) -> list[Latest]:
-        last = [one for rows in self._rows.values() if is_direct(one := max(rows.items())[1])]
+        last = filter(is_direct, (await self.latest(list(self._rows))).values())
         found = [Latest(other, position(one), one) for one in last for user, other in sides(one) if user == user_id]
         found.sort(key=lambda line: line.place, reverse=True)
         return [line for line in found if after is None or line.place < after][:limit]
 
     async def latest(self, conversations: Sequence[str]) -> dict[str, Message]:
-        return {key: max(self._rows[key].items())[1] for key in conversations if self._rows.get(key)}
+        return {key: rows[-1] for key in conversations if (rows := self._kept(key))}
 
     async def unread(self, user_id: str, conversation: str, read: Position | None) -> int:
         rows = await self.page_after(conversation, read or OLDEST, UNREAD_READ)
         return min(MAX_UNREAD, sum(is_unread(row, user_id) for row in rows))
+
+    def _kept(self, conversation: str) -> list[Message]:
+        """Oldest first."""
+        now = self._clock()
+        rows = [row for _, row in sorted(self._rows.get(conversation, {}).items())]
+        return [row for row in rows if self._retention.is_kept(conversation, row.sent_at, now)]
 
     async def advance(self, marks: Sequence[Mark]) -> list[Mark]:
         moved = [

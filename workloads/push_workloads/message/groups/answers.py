@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from nats.aio.client import Client
-
 from push_workloads.common import questions
 from push_workloads.common.questions import Blocks, Membership, Memberships, TopicAsked, TopicRights, UserAsked
-from push_workloads.message.answering import answer
+from push_workloads.message.answering import Question
 from push_workloads.message.groups import policies
 from push_workloads.message.groups.permits import Permits
 from push_workloads.message.groups.rules import MAX_GROUPS_OF_USER
@@ -17,8 +15,7 @@ from push_workloads.message.groups.store import GroupStore
 MAX_BLOCKS: Final = 1000
 
 
-async def answer_gateways(client: Client, store: GroupStore, permits: Permits) -> None:
-    """From now on."""
+def gateway_questions(store: GroupStore, permits: Permits) -> list[Question]:
 
     async def memberships(asked: UserAsked) -> Memberships:
         mine = await store.memberships(asked.user_id, MAX_GROUPS_OF_USER)
@@ -37,6 +34,8 @@ async def answer_gateways(client: Client, store: GroupStore, permits: Permits) -
     async def blocks(asked: UserAsked) -> Blocks:
         return Blocks(await store.blocks(asked.user_id, MAX_BLOCKS))
 
-    await answer(client, questions.MEMBERSHIPS, UserAsked, memberships)
-    await answer(client, questions.TOPIC, TopicAsked, topic)
-    await answer(client, questions.BLOCKS, UserAsked, blocks)
+    return [
+        Question(questions.MEMBERSHIPS, UserAsked, memberships),
+        Question(questions.TOPIC, TopicAsked, topic),
+        Question(questions.BLOCKS, UserAsked, blocks),
+    ]
