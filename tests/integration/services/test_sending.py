@@ -234,8 +234,9 @@ async def test_a_log_that_hangs_is_answered_for_in_time(
 
 
 async def forgotten(http: ClientSession, message: InProcess) -> None:
-    """Until the log drops no repeat of what was sent before this."""
-    probe = {"recipient_id": "nobody", "content": 1, "dedup_id": "a-key-of-the-probe"}
+    """Until the log drops no repeat of what was sent before this. The probe is a note to oneself: of two copies one
+    would always be fresh."""
+    probe = {"recipient_id": "ann", "content": 1, "dedup_id": "a-key-of-the-probe"}
     await sent(http, message, "ann", **probe)
 
     async def taken_anew() -> bool:
