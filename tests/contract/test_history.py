@@ -18,6 +18,7 @@ from push_workloads.common.errors import Unavailable
 from push_workloads.message.buckets import DAY_MS, Buckets
 from push_workloads.message.cassandra import MIGRATIONS, CassandraStore, cassandra_store, prepared
 from push_workloads.message.cassandra_expiry import Expiry
+from push_workloads.message.cassandra_marks import Marks
 from push_workloads.message.model import (
     Latest,
     Mark,
@@ -230,6 +231,15 @@ async def test_marks_only_go_forward(store: HistoryStore, seed: int) -> None:
         assert moved == ([mark(best)] if best > furthest else [])
         furthest = max(furthest, best)
         assert await store.marks(TALK) == [mark(furthest)]
+
+
+async def test_a_late_write_takes_no_mark_back(cassandra_server: CassandraServer) -> None:
+    """Of two writers that read the same the one with the older mark may come last."""
+    async with opened(await cassandra_server.emptied(KEYSPACE), "message", MIGRATIONS, {}) as cassandra:
+        marks = Marks(cassandra, await prepared(cassandra))
+        for place in (Position(NOW, "m2"), Position(NOW - 1, "m9"), Position(NOW, "m1")):
+            await marks.write(mark(place))
+        assert await marks.of(TALK, None) == [mark(Position(NOW, "m2"))]
 
 
 async def test_each_user_conversation_and_kind_has_a_mark_of_its_own(store: HistoryStore) -> None:

@@ -51,6 +51,26 @@ def test_what_is_neither_is_told(raw: bytes) -> None:
         decode_payload(raw)
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"message_id": ""},
+        {"message_id": "a b"},
+        {"message_id": "a" * 65},
+        {"sent_at": -1},
+        {"sent_at": 10**15},
+        {"from": ""},
+    ],
+)
+def test_what_no_store_could_hold_is_told(fields: dict[str, object]) -> None:
+    with pytest.raises(BadId):
+        row("group:a", **fields)
+    change = {"change": "added", "message_id": "m", "group_id": "a", "by": "ann", "sent_at": 7}
+    if "from" not in fields:
+        with pytest.raises(BadId):
+            decode_payload(msgspec.json.encode(change | fields))
+
+
 def test_the_channel_of_a_log_message_is_known() -> None:
     subject = channel_subject("topic:a.b>c")
     assert logged_channel(log_subject(subject, 16)) == subject

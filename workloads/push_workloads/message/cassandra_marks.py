@@ -41,7 +41,7 @@ class Marks:
         wanted = furthest(marks)
         held = await together(self._held(mark) for mark in wanted)
         moved = [mark for mark, was in zip(wanted, held, strict=True) if was is None or was.place < mark.place]
-        await together(self._write(mark) for mark in moved)
+        await together(self.write(mark) for mark in moved)
         return moved
 
     async def of(self, conversation: str, user_id: str | None) -> list[Mark]:
@@ -56,7 +56,8 @@ class Marks:
         row = await self._cassandra.row(self._statements["one_mark"], *key)
         return _mark(row) if row else None
 
-    async def _write(self, mark: Mark) -> None:
+    async def write(self, mark: Mark) -> None:
+        """Whatever is there: what is further stays."""
         key = (mark.conversation, mark.user_id, mark.kind)
         await self._cassandra.write(
             self._statements["mark"], *key, format_cursor(mark.place), mark.place.sent_at * 1000

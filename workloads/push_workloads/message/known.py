@@ -26,6 +26,7 @@ MAX_LAG_SECONDS: Final = 60.0  # half of the log's window
 LOOK_SECONDS: Final = 1.0  # for so long one look at the lag serves
 BEHIND: Final = "history is behind, and cannot tell whether this was sent before"
 RETRY_MS: Final = 5000
+NOTHING: Final = 404  # the log has nothing from there on
 
 
 class HistoryLag:
@@ -53,8 +54,10 @@ class HistoryLag:
             return 0.0
         after = {"seq": consumer["ack_floor"]["stream_seq"] + 1, "next_by_subj": ">"}
         found = await self._bus.ask(f"$JS.API.STREAM.MSG.GET.{stream}", after)
+        if found.get("error", {}).get("code") == NOTHING:
+            return 0.0  # the log has dropped what history lacks: to wait for it would be in vain
         if "error" in found:
-            return 0.0  # it is gone, or written meanwhile
+            raise Unavailable("the log does not answer", retry_after_ms=RETRY_MS)
         return time.time() - datetime.fromisoformat(found["message"]["time"]).timestamp()
 
 

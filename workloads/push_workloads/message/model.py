@@ -84,11 +84,14 @@ _decode_payload = msgspec.json.Decoder(Payload).decode
 
 def decode_payload(raw: bytes) -> Payload | changes.Change:
     """Raises msgspec.DecodeError when this is neither a message nor a change, BadId when an id in it is not
-    well-formed."""
-    change = changes.decode(raw)
-    if change is not None:
-        return change
-    payload: Payload = _decode_payload(raw)
+    well-formed, or it has no place in a conversation: a store that refused it would be given it for ever."""
+    entry: Payload | changes.Change = changes.decode(raw) or _decode_payload(raw)
+    if not _CURSOR.fullmatch(format_cursor(Position(entry.sent_at, entry.message_id))):
+        raise BadId("message_id, sent_at: no place in a conversation")
+    return entry if isinstance(entry, changes.Change) else _well_formed(entry)
+
+
+def _well_formed(payload: Payload) -> Payload:
     token(payload.sender)
     if payload.recipient_id is not None:
         token(payload.recipient_id)

@@ -7,7 +7,7 @@ conversation is ordered by (`sent_at`, `message_id`). All of it may happen twice
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple, Protocol
 
@@ -119,18 +119,23 @@ class ReceiptDesk:
 
     async def _settle(self, found: Sequence[_Found]) -> None:
         readings = {one.reading.at(one.place): one.reading for one in found}
+        members = await self._members(found)  # before anything is stored: what fails then is told when it comes again
         moved = await self._store.advance(list(readings))
         self._outcomes.labels("moved").inc(len(moved))
         self._outcomes.labels("unmoved").inc(len(found) - len(moved))
-        await together(self._tell(readings[mark], mark.place) for mark in moved)
+        await together(self._tell(readings[mark], mark.place, members) for mark in moved)
 
-    async def _tell(self, reading: Reading, place: Position) -> None:
+    async def _members(self, found: Sequence[_Found]) -> dict[str | None, int]:
+        """Of each channel concerned."""
+        channels = sorted({one.reading.channel for one in found if one.reading.channel is not None})
+        return dict(zip(channels, await together(map(self._access.members, channels)), strict=True))
+
+    async def _tell(self, reading: Reading, place: Position, members: Mapping[str | None, int]) -> None:
         """Lost when the bus is away: whoever comes back reads what is stored."""
-        members = await self._access.members(reading.channel) if reading.channel is not None else 0
         if self._bus is None or not self._bus.client.is_connected:
             return
         with suppress(NatsError):
-            for subject, frame in frames(reading, place, members):
+            for subject, frame in frames(reading, place, members.get(reading.channel, 0)):
                 await self._bus.client.publish(subject, frame)
 
     def _opened(self) -> Log:
