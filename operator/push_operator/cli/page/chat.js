@@ -1,12 +1,15 @@
 /** One logged-in user: connection, memory and screen, and how news passes between them. */
 
-import { PushClient, randomId } from "./client.js";
+import { PushClient, isChannel, randomId } from "./client.js";
 import { Conversation, People, idFrom, invited, readJson, textOf, writeJson } from "./conversations.js";
+import { GroupPanel, changeText } from "./groups.js";
+import { loadOlder, loadUntilKnown } from "./history.js";
+import { showMessages } from "./lines.js";
+import { MessageMenu } from "./menu.js";
 import * as view from "./view.js";
 
 const { $ } = view;
 const DEVICE_KEY = "push.device";
-const MAX_CATCH_UP_PAGES = 10;
 const SECOND_LOOK_MS = 2_000;
 const MAX_PEOPLE_TO_CHECK = 20;
 
@@ -24,11 +27,15 @@ export class Chat {
   #people;
   #conversations = new Map();
   #presence = new Map();
+  #blocked = null; // a Set once it is known
   #openId = null;
   #client;
+  #menu;
+  #editing = null; // the line that is being edited
   #outboxKey;
   #catchingUp = new Set();
   #lost = false; // told once, not at every attempt
+  group;
 
   /** `end(problem)` is called when the session is over; `problem` is what to tell the user. */
   constructor(api, { user, token }, end) {
@@ -39,6 +46,8 @@ export class Chat {
     this.#people = new People(localStorage, user.id);
     this.#outboxKey = `push.outbox.${user.id}`;
     this.#client = this.#newClient();
+    this.#menu = new MessageMenu(this.#acts());
+    this.group = new GroupPanel(api, token, user.id, (id) => this.#nameOf(id));
   }
 
   start() {
@@ -66,9 +75,12 @@ export class Chat {
     const checkToken = () => this.#api.checkToken(this.#token);
     const client = new PushClient({ gateway: this.#api.gateway, token: this.#token, deviceId, checkToken });
     client.on("state", (state) => this.#connectionChanged(state));
-    client.on("welcome", (_, again) => again || this.#reload(false));
+    client.on("welcome", (_, again) => (again ? this.#loadList() : this.#reload(false)));
     client.on("gap", () => this.#missed());
     client.on("message", (frame) => this.#received(frame));
+    client.on("membership", (frame) => this.#groupChanged(frame));
+    client.on("receipt", (frame) => this.#receipt(frame));
+    client.on("typing", (typing) => this.#othersType(typing));
     client.on("send", (entry) => this.#tracked(entry));
     client.on("error", ({ message }) => view.showBanner(`The platform refused something: ${message}.`));
     return client;
@@ -96,6 +108,10 @@ export class Chat {
     this.#client.start();
   }
 
+  #nameOf(id) {
+    return id === this.#me.id ? "You" : view.nameOf(this.#people.get(id) ?? { id });
+  }
+
   // Coming and going of messages
 
   #conversation(id) {
@@ -105,35 +121,161 @@ export class Chat {
 
   #received(frame) {
     const id = frame.conversation;
-    if (id === undefined || id === null) return; // groups and topics are for richer clients
-    if (!this.#conversation(id).add(frame)) return;
+    if (id === undefined || id === null || id.startsWith("topic:")) return; // topics are for richer clients
+    const isNew = this.#conversation(id).add(frame);
+    this.#conversation(id).typists.delete(frame.from);
+    if (isNew && (frame.kind ?? "text") === "text") this.#receivedText(id, frame);
+    this.#draw(id);
+  }
+
+  #receivedText(id, frame) {
     const text = textOf(frame.content);
     const mine = frame.from === this.#me.id; // written on another device of mine
     // A replay may repeat what was shown, or counted, before the page was loaded again.
     const person = this.#people.get(id);
     const repeated = frame.replayed === true && Boolean(person?.last) && frame.sent_at <= person.at;
     this.#people.preview(id, { text, mine, sentAt: frame.sent_at });
-    if (!mine && !repeated) this.#notify(id, text);
-    this.#draw(id);
+    if (!mine && !repeated) this.#notify(id, frame.from, text);
   }
 
-  #notify(id, text) {
-    view.announce(`${view.nameOf(this.#people.get(id))}: ${text}`);
+  #notify(id, from, text) {
+    view.announce(`${this.#nameOf(from)}: ${text}`);
     const seen = id === this.#openId && document.visibilityState === "visible" && view.isAtEnd();
-    if (!seen) this.#people.countUnread(id);
+    if (!seen) this.#people.setUnread(id, this.#people.get(id).unread + 1);
   }
 
   #tracked(entry) {
-    const { recipientId, content, sentAt = entry.createdAt } = entry;
-    this.#conversation(recipientId).track(entry);
-    this.#people.preview(recipientId, { text: textOf(content), mine: true, sentAt });
+    const { conversation: id, content, more = {}, sentAt = entry.createdAt } = entry;
+    this.#conversation(id).track(entry);
+    const isText = more.kind === undefined;
+    if (isText) this.#people.preview(id, { text: textOf(content), mine: true, sentAt });
+    else if (entry.state === "failed") this.#changeFailed(entry);
     writeJson(sessionStorage, this.#outboxKey, this.#client.unsettled.map(({ timer: _, ...rest }) => rest));
-    this.#draw(recipientId);
+    this.#draw(id);
   }
 
+  #changeFailed({ dedupId, error }) {
+    view.showBanner(`That could not be changed: ${error.message}.`);
+    queueMicrotask(() => this.#client.forget(dedupId)); // what was there before is shown again
+  }
+
+  /** What was written goes out, or takes the place of the message that is being edited. */
   send(text) {
+    this.#client.typing(this.#openId, "stop");
+    if (this.#editing !== null) {
+      const { message } = this.#editing;
+      this.edit(null);
+      if (text !== message.content) this.#client.edit({ ...message, conversation: this.#openId }, text);
+      return;
+    }
     this.#client.send(this.#openId, text);
     view.scrollToEnd();
+  }
+
+  typing() {
+    if (this.#openId !== null) this.#client.typing(this.#openId, $("draft").value.trim() === "" ? "stop" : "start");
+  }
+
+  // What is done with messages
+
+  #acts() {
+    const about = ({ message }) => ({ ...message, conversation: this.#openId });
+    return {
+      retry: (dedupId) => this.#client.retry(dedupId),
+      menu: (line, button) => this.#menu.open(line, button),
+      react: (line, emoji) => this.#client.react(about(line), emoji, hasReacted(line, emoji)),
+      edit: (line) => this.edit(line),
+      delete: (line) => this.#client.delete(about(line)),
+      changeText: (change) => changeText(change, (id) => this.#nameOf(id)),
+    };
+  }
+
+  /** Begins to edit a line; null ends it without a change. */
+  edit(line) {
+    const was = this.#editing;
+    this.#editing = line;
+    $("editing").hidden = line === null;
+    if (line === null && was === null) return;
+    $("draft").value = line === null ? "" : line.text;
+    view.fitDraft();
+    $("draft").focus();
+  }
+
+  get isEditing() {
+    return this.#editing !== null;
+  }
+
+  // Groups
+
+  #groupChanged(frame) {
+    const { channel, change, group_id: groupId, name } = frame;
+    const id = `group:${groupId}`;
+    const isMine = !channel.startsWith("group:");
+    const gone = change === "deleted" || (change === "removed" && frame.user_ids?.includes(this.#me.id));
+    if (gone) return this.#groupGone(id);
+    if (isMine || change === "renamed") this.#people.rename(id, name ?? this.#people.get(id)?.name ?? "");
+    if (!isMine) {
+      this.#conversation(id).add({ ...frame, from: frame.by, kind: "system", content: frame });
+      if (id === this.#openId) this.group.refresh();
+    }
+    return this.#draw(id);
+  }
+
+  #groupGone(id) {
+    const person = this.#people.get(id);
+    if (person === undefined) return;
+    this.#people.remove(id);
+    this.#conversations.delete(id);
+    if (id === this.#openId) {
+      view.showBanner(`You are not in “${view.nameOf(person)}” any more.`);
+      location.hash = "";
+    }
+    this.#draw(null);
+  }
+
+  /** In words why it could not be made, empty when it is. */
+  async createGroup(name) {
+    try {
+      const { group_id: groupId } = await this.#api.createGroup(this.#token, name);
+      this.#people.rename(`group:${groupId}`, name);
+      this.open(`group:${groupId}`);
+      return "";
+    } catch (error) {
+      return error.message;
+    }
+  }
+
+  toggleGroup() {
+    return this.group.toggle(this.#openId, this.openName);
+  }
+
+  // Receipts, typing, blocks
+
+  #receipt(frame) {
+    const id = frame.channel ?? frame.conversation;
+    if (frame.by !== this.#me.id) this.#conversation(id).mark(frame.kind, frame.by, frame);
+    else if (frame.kind === "read" && this.#people.get(id)) this.#people.setUnread(id, 0); // on another device
+    this.#draw(id);
+  }
+
+  #othersType({ from, conversation: id, state }) {
+    const { typists } = this.#conversation(id);
+    if (state === "start") typists.add(from);
+    else typists.delete(from);
+    this.tick();
+  }
+
+  async toggleBlock() {
+    const id = this.#openId;
+    const blocked = !this.#blocked.has(id);
+    try {
+      await this.#api.block(this.#token, id, blocked);
+      if (blocked) this.#blocked.add(id);
+      else this.#blocked.delete(id);
+    } catch (error) {
+      view.showBanner(error.message);
+    }
+    this.tick();
   }
 
   // History
@@ -149,8 +291,48 @@ export class Chat {
   async #reload(again) {
     for (const conversation of this.#conversations.values()) conversation.stale ||= again;
     if (this.#openId !== null && this.#conversation(this.#openId).stale) await this.#catchUp(this.#openId);
+    if (await this.#loadList()) return;
     for (const { id } of this.#people.list.slice(0, MAX_PEOPLE_TO_CHECK)) {
       if (this.#live && id !== this.#openId) await this.#countMissed(id);
+    }
+  }
+
+  /** Conversations, groups and blocks as the platform knows them; false when it does not count what is unread. */
+  async #loadList() {
+    const none = () => null;
+    const [lines, groups, blocks] = await Promise.all([
+      this.#api.conversations(this.#token).catch(none),
+      this.#api.groups(this.#token).catch(none),
+      this.#api.blocks(this.#token).catch(none),
+    ]);
+    if (!this.#live) return true;
+    this.#blocked = blocks === null ? this.#blocked : new Set(blocks);
+    $("new-group").hidden = groups === null && $("new-group").hidden;
+    if (groups !== null) this.#takeGroups(groups);
+    for (const line of lines ?? []) this.#takeLine(line);
+    this.#draw(this.#openId);
+    return (lines ?? []).every(({ unread }) => unread !== undefined) && lines !== null;
+  }
+
+  #takeGroups(groups) {
+    const known = new Set(groups.map(({ group_id: groupId }) => `group:${groupId}`));
+    for (const { id } of this.#people.list) if (isChannel(id) && !known.has(id)) this.#groupGone(id);
+    for (const { group_id: groupId, name } of groups) this.#people.rename(`group:${groupId}`, name);
+  }
+
+  #takeLine(line) {
+    const id = line.channel ?? line.user_id;
+    const last = line.last_message;
+    const conversation = this.#conversation(id);
+    this.#people.add(id, line.name ?? "");
+    if (last && (last.kind ?? "text") === "text") {
+      const mine = last.from === this.#me.id;
+      this.#people.preview(id, { text: textOf(last.content), mine, sentAt: last.sent_at });
+    }
+    if (last && !conversation.has(last.message_id)) conversation.stale = true;
+    if (line.unread !== undefined && id !== this.#openId) this.#people.setUnread(id, line.unread);
+    for (const kind of ["read", "delivered"]) {
+      if (line[`their_${kind}`]) conversation.mark(kind, id, line[`their_${kind}`]);
     }
   }
 
@@ -165,12 +347,16 @@ export class Chat {
     if (missed.length === 0) return;
     const mine = newest.from === this.#me.id;
     this.#people.preview(id, { text: textOf(newest.content), mine, sentAt: newest.sent_at });
-    missed.filter(({ from }) => from !== this.#me.id).forEach(() => this.#people.countUnread(id));
+    const theirs = missed.filter(({ from }) => from !== this.#me.id).length;
+    this.#people.setUnread(id, this.#people.get(id).unread + theirs);
     conversation.stale = true;
     this.#draw(null);
   }
 
-  /** Loads pages from the newest on until they meet what is known, so that no gap stays in between. */
+  #load(id) {
+    return (before) => this.#api.history(this.#token, id, before);
+  }
+
   async #catchUp(id) {
     if (this.#catchingUp.has(id)) return;
     this.#catchingUp.add(id);
@@ -178,8 +364,7 @@ export class Chat {
     view.showProblem("history-problem", "");
     try {
       conversation.stale = false;
-      await this.#loadUntilKnown(id, conversation);
-      conversation.loaded = true;
+      await loadUntilKnown(conversation, this.#load(id));
       this.#previewNewest(id, conversation);
     } catch (error) {
       conversation.stale = true;
@@ -191,36 +376,17 @@ export class Chat {
     this.#draw(id);
   }
 
-  async #loadUntilKnown(id, conversation) {
-    const pages = [];
-    let before = null;
-    do {
-      const page = await this.#api.history(this.#token, id, before);
-      pages.push(page);
-      before = page.next;
-      if (!conversation.loaded) break; // nothing to join with: one page, older ones on request
-      if (page.messages.some(({ message_id: messageId }) => conversation.has(messageId))) break;
-    } while (before !== null && pages.length < MAX_CATCH_UP_PAGES);
-    const joined = conversation.loaded && pages.at(-1).messages.some((one) => conversation.has(one.message_id));
-    if (conversation.loaded && !joined) conversation.reset();
-    for (const page of pages) page.messages.forEach((message) => conversation.add(message));
-    if (!joined) conversation.next = before;
-  }
-
   #previewNewest(id, conversation) {
-    const newest = conversation.messages.at(-1);
+    const newest = conversation.messages.findLast(({ system, deleted }) => !system && !deleted);
     if (newest) this.#people.preview(id, newest);
   }
 
   async loadOlder() {
     const id = this.#openId;
-    const conversation = this.#conversation(id);
     $("older").disabled = true;
     view.showProblem("history-problem", "");
     try {
-      const page = await this.#api.history(this.#token, id, conversation.next);
-      page.messages.forEach((message) => conversation.add(message));
-      conversation.next = page.next;
+      await loadOlder(this.#conversation(id), this.#load(id));
       this.#draw(id);
     } catch (error) {
       view.showProblem("history-problem", error.message);
@@ -239,6 +405,8 @@ export class Chat {
     $("open").hidden = id === "";
     $("nothing").hidden = id !== "";
     $("rename-form").hidden = true;
+    this.group.close();
+    this.edit(null);
     if (id === "") return this.#draw(null);
     this.#people.add(id);
     const conversation = this.#conversation(id);
@@ -280,10 +448,6 @@ export class Chat {
     return this.#people.get(this.#openId).name;
   }
 
-  retry(dedupId) {
-    this.#client.retry(dedupId);
-  }
-
   // Drawing
 
   #draw(changedId) {
@@ -298,14 +462,19 @@ export class Chat {
   }
 
   #drawConversation() {
-    const peerName = view.nameOf(this.#people.get(this.#openId));
-    view.showMessages(this.#conversation(this.#openId), peerName, (dedupId) => this.retry(dedupId));
+    const names = (id) => this.#nameOf(id);
+    showMessages(this.#conversation(this.#openId), { names, isGroup: isChannel(this.#openId), act: this.#acts() });
     this.showNewer();
   }
 
+  /** What is in sight is read: here, on this user's other devices, and for whoever wrote it. */
   #markRead() {
-    const person = this.#openId === null ? null : this.#people.get(this.#openId);
-    if (person?.unread && document.visibilityState === "visible" && view.isAtEnd()) this.#people.read(person.id);
+    if (this.#openId === null || document.visibilityState !== "visible" || !view.isAtEnd()) return;
+    if (this.#people.get(this.#openId)?.unread) this.#people.setUnread(this.#openId, 0);
+    const conversation = this.#conversation(this.#openId);
+    const newest = conversation.newestOfOthers;
+    if (newest === null || newest === conversation.told) return;
+    if (this.#client.readAll(this.#openId)) conversation.told = newest;
   }
 
   showNewer() {
@@ -321,8 +490,15 @@ export class Chat {
   tick() {
     if (!this.#live) return;
     view.showConnection(this.#client.state);
-    const person = this.#openId === null ? undefined : this.#people.get(this.#openId);
-    if (person) view.showPeer(person, this.#presence.get(person.id), this.#client.state);
+    const id = this.#openId;
+    const person = id === null ? undefined : this.#people.get(id);
+    if (!person) return;
+    const typing = [...this.#conversation(id).typists].map((one) => this.#nameOf(one));
+    view.showPeer(person, this.#presence.get(id), this.#client.state, typing);
+    $("members").hidden = !isChannel(id);
+    $("rename").hidden = isChannel(id);
+    $("block").hidden = isChannel(id) || this.#blocked === null;
+    view.setText($("block"), this.#blocked?.has(id) ? "Unblock" : "Block");
   }
 
   #showMe() {
@@ -340,7 +516,7 @@ export class Chat {
   }
 
   async #pollPresence() {
-    const ids = this.#people.list.map(({ id }) => id).slice(0, 100);
+    const ids = this.#people.list.map(({ id }) => id).filter((id) => !isChannel(id)).slice(0, 100);
     if (ids.length === 0) return;
     this.#presence = await this.#api.presence(this.#token, ids).catch(() => new Map()); // unknown is not offline
     this.#draw(null);
@@ -351,4 +527,8 @@ export class Chat {
     this.looked();
     this.poll();
   }
+}
+
+function hasReacted({ reactions }, emoji) {
+  return reactions.some((reaction) => reaction.emoji === emoji && reaction.mine);
 }
