@@ -185,7 +185,9 @@ class Channels:
         """An ack stands in its message's place, so it moves the cursor of a channel that is read."""
         channel = self._channels.get(frame["channel"])
         self._first_time(frame["channel"], frame["message_id"])
-        if channel is not None and not channel.waiting and channel.takes(Cursor(frame["epoch"], frame["seq"])):
+        if channel is None or channel.waiting or channel.read is None or channel.read.epoch != frame["epoch"]:
+            return  # its place comes again, or is not known any more
+        if channel.takes(Cursor(frame["epoch"], frame["seq"])):
             channel.passed()
 
     def _take(self, channel: Channel, frame: Frame) -> list[Action]:

@@ -65,16 +65,17 @@ class Client(Running):
         ref: str | None = None,
         push: dict[str, Any] | None = None,
         dedup_id: str | None = None,
+        retry: bool = False,
         deadline_s: float = SEND_SECONDS,
     ) -> Sent:
         """Returns once the message is durable, over as many connections as that takes. `content` is any JSON value;
-        `dedup_id`: of a send that an earlier run of the program may have made.
+        `dedup_id` and `retry`: of a send that an earlier run of the program may have made.
 
         Raises Refused, Unconfirmed after `deadline_s` seconds, and Stopped when the client ends.
         """
         if (to is None) == (channel is None):
             raise ValueError("say either `to` or `channel`")
-        more = {"ref": ref, "push": push}
+        more = {"ref": ref, "push": push, "retry": retry or None}
         fields = {"content": content, "kind": kind} | {name: one for name, one in more.items() if one is not None}
         entry_deadline = self._now() + deadline_s
         key = dedup_id or secrets.token_hex(16)

@@ -132,7 +132,7 @@ class Api:
     async def create_group(self, name: str, members: Iterable[str] = (), dedup_id: str | None = None) -> Json:
         """As `group` gives it, with the caller as owner. The same `dedup_id` (16 characters or more) is the same group."""
         body = {"name": name, "members": list(members)} | _given(dedup_id=dedup_id)
-        return await self._group("POST", "/groups", json=body, once=dedup_id is None)
+        return await self._message("POST", "/groups", json=body, once=dedup_id is None)
 
     async def groups(self) -> list[Json]:
         answer = await self._message("GET", "/groups")
@@ -140,11 +140,11 @@ class Api:
         return groups
 
     async def group(self, group_id: str) -> Json:
-        """{group_id, name, owner, members, created_at, role}."""
-        return await self._group("GET", _group(group_id))
+        """{group_id, channel, name, role, owner, members, created_at}."""
+        return await self._message("GET", _group(group_id))
 
     async def rename_group(self, group_id: str, name: str) -> Json:
-        return await self._group("PATCH", _group(group_id), json={"name": name})
+        return await self._message("PATCH", _group(group_id), json={"name": name})
 
     async def delete_group(self, group_id: str) -> None:
         await self._message("DELETE", _group(group_id))
@@ -156,7 +156,7 @@ class Api:
 
     async def add_members(self, group_id: str, user_ids: Iterable[str]) -> Json:
         """At most 100 at once; who is there stays as they are."""
-        return await self._group("POST", f"{_group(group_id)}/members", json={"user_ids": list(user_ids)})
+        return await self._message("POST", f"{_group(group_id)}/members", json={"user_ids": list(user_ids)})
 
     async def set_role(self, group_id: str, user_id: str, role: str) -> None:
         """`role` is owner, admin or member."""
@@ -181,11 +181,6 @@ class Api:
         await self._message("DELETE", f"/blocks/{quote(user_id, safe='')}")
 
     # One call
-
-    async def _group(self, method: str, path: str, **more: Any) -> Json:
-        answer = await self._message(method, path, **more)
-        group: Json = answer["group"]
-        return group
 
     async def _message(self, method: str, path: str, **more: Any) -> Json:
         return await self._call(method, f"{self._endpoints.message}{path}", **more)

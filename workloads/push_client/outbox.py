@@ -10,7 +10,7 @@ from typing import Any, Final
 from push_client.errors import PushClientError, Refused, Unconfirmed
 from push_client.events import Frame, Sent, Target
 
-DEDUP_SECONDS: Final = 110.0  # the server knows a dedup_id for 2 minutes; later the same frame would count twice
+DEDUP_SECONDS: Final = 110.0  # the log knows a dedup_id for 2 minutes; later the server has to ask the history
 ANSWER_SECONDS: Final = 35.0  # the server gives a send up after 30 s, and says so
 AGAIN: Final = frozenset({"rate_limited", "unavailable"})
 DEFAULT_RETRY_MS: Final = 1000
@@ -37,9 +37,11 @@ class Entry:
         self.wired_at = 0.0
         self.not_before = float("-inf")
 
-    def ends_at(self) -> float:
-        """A key is worth nothing once the server may have forgotten it."""
-        return self.deadline if self.first_at is None else min(self.deadline, self.first_at + DEDUP_SECONDS)
+    def wire(self, now: float) -> Frame:
+        """The frame as it is written now."""
+        self.wired_at = now
+        self.first_at = now if self.first_at is None else self.first_at
+        return self.frame if now - self.first_at < DEDUP_SECONDS else self.frame | {"retry": True}
 
     def sent(self, answer: dict[str, Any]) -> Sent:
         return Sent(answer["message_id"], self.target, answer["sent_at"], bool(answer.get("duplicate")))
@@ -103,16 +105,14 @@ class Outbox:
                 continue
             del self._idle[entry.key]
             self._wired[entry.key] = entry
-            entry.wired_at = now
-            entry.first_at = now if entry.first_at is None else entry.first_at
-            yield entry.frame
+            yield entry.wire(now)
 
     def ended(self, now: float) -> list[tuple[str, PushClientError]]:
         """Those that are over their time or their size. One that nobody answered is written again."""
         self._put_back({key: one for key, one in self._wired.items() if now - one.wired_at >= ANSWER_SECONDS})
         over: list[tuple[str, PushClientError]] = []
         for entry in self._entries.values():
-            if now >= entry.ends_at():
+            if now >= entry.deadline:
                 over.append((entry.key, Unconfirmed(sent=entry.first_at is not None)))
             elif self.max_bytes is not None and entry.size > self.max_bytes:
                 over.append((entry.key, Refused("too_large", f"a frame has at most {self.max_bytes} bytes")))

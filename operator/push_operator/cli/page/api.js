@@ -95,8 +95,8 @@ export class Api {
     return (await this.#message(token, "/groups")).groups;
   }
 
-  async createGroup(token, name) {
-    return (await this.#message(token, "/groups", { method: "POST", body: { name, dedup_id: randomId() } })).group;
+  createGroup(token, name) {
+    return this.#message(token, "/groups", { method: "POST", body: { name, dedup_id: randomId() } });
   }
 
   renameGroup(token, groupId, name) {

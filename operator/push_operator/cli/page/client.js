@@ -35,7 +35,7 @@ const STABLE_AFTER_MS = 5_000; // a connection that lived this long starts the b
 const RECEIVED_EVERY_MS = 500;
 const ANSWER_WITHIN_MS = 15_000; // no welcome, pong or ack in this time: the connection is taken for dead
 const MAX_TRIES = 5;
-const DEDUP_WINDOW_MS = 110_000; // the server knows a dedup_id for 2 minutes; later the same frame would count twice
+const DEDUP_WINDOW_MS = 110_000; // the log knows a dedup_id for 2 minutes; later the server has to ask the history
 const MAX_ON_WIRE = 64; // sends that wait for their ack
 const MAX_UNSETTLED = 1_000;
 const REMEMBERED_IDS = 5_000;
@@ -46,7 +46,6 @@ const TYPING_ENDS_MS = 6_000;
 const TYPING_AGAIN_MS = 3_000;
 const MAX_NEW_TOKENS = 3;
 const MAX_EMOJI = 32;
-const UNCONFIRMED = "unconfirmed";
 const TRY_AGAIN = new Set(["rate_limited", "unavailable"]);
 const SHOWN_KINDS = new Set(["text", "system"]);
 
@@ -65,6 +64,12 @@ export function randomId() {
 /** Is this conversation a group or a topic? Else it is a user's id. */
 export function isChannel(conversation) {
   return /^(group|topic):/.test(conversation);
+}
+
+function sendFrame({ dedupId, conversation, content, more = {}, firstSentAt }) {
+  const late = firstSentAt !== null && Date.now() - firstSentAt > DEDUP_WINDOW_MS;
+  const key = { id: dedupId, dedup_id: dedupId, ...(late ? { retry: true } : {}) };
+  return { type: "send_message", ...key, ...targetOf(conversation), content, ...more };
 }
 
 function targetOf(conversation) {
@@ -679,16 +684,10 @@ export class PushClient {
     }
   }
 
-  /**
-   * Tries a failed send again. It is still the same message: the key stays, unless the server has forgotten it. Then
-   * whoever asks has seen that it is missing, and it becomes a new send.
-   */
+  /** Tries a failed send again. It is still the same message, under the same key. */
   retry(dedupId) {
     const entry = this.#outbox.get(dedupId);
-    if (entry?.state !== "failed") return undefined;
-    if (entry.error.code !== UNCONFIRMED) return void this.#enter(entry);
-    this.forget(dedupId);
-    return void this.send(entry.conversation, entry.content, entry.more);
+    if (entry?.state === "failed") this.#enter(entry);
   }
 
   /** Lets go of a failed send. */
@@ -721,11 +720,7 @@ export class PushClient {
     if (this.#state.name !== "connected") return; // goes out with the next welcome
     if (this.#onWire.size >= MAX_ON_WIRE && !this.#onWire.has(entry)) return; // its turn comes with an ack
     if (entry.tries >= MAX_TRIES) return this.#fail(entry, "no_answer", "the platform did not confirm the message");
-    if (entry.firstSentAt !== null && Date.now() - entry.firstSentAt > DEDUP_WINDOW_MS) {
-      return this.#fail(entry, UNCONFIRMED, "the connection was lost before the platform could confirm it");
-    }
-    const { dedupId, conversation, content, more = {} } = entry;
-    const frame = { type: "send_message", id: dedupId, dedup_id: dedupId, ...targetOf(conversation), content, ...more };
+    const frame = sendFrame(entry);
     if (new TextEncoder().encode(JSON.stringify(frame)).length > this.#maxFrameBytes) {
       return this.#fail(entry, "too_large", `the message is over the limit of ${this.#maxFrameBytes} bytes`);
     }
@@ -744,7 +739,8 @@ export class PushClient {
 
   #acknowledged(frame) {
     const channel = this.#channels.get(frame.channel);
-    if (channel !== undefined && !channel.waiting) this.#note(channel, frame); // else its place comes again
+    const placed = channel !== undefined && !channel.waiting && channel.place?.epoch === frame.epoch;
+    if (placed) this.#note(channel, frame); // else its place comes again, or is not known any more
     const entry = this.#outbox.get(frame.dedup_id ?? frame.id);
     if (entry !== undefined) this.#settle(entry, frame);
   }
