@@ -3,15 +3,13 @@
 import { PushClient, isChannel, randomId } from "./client.js";
 import { Conversation, People, idFrom, invited, readJson, textOf, writeJson } from "./conversations.js";
 import { GroupPanel, changeText } from "./groups.js";
-import { loadOlder, loadUntilKnown } from "./history.js";
+import { History } from "./history.js";
 import { showMessages } from "./lines.js";
 import { MessageMenu } from "./menu.js";
 import * as view from "./view.js";
 
 const { $ } = view;
 const DEVICE_KEY = "push.device";
-const SECOND_LOOK_MS = 2_000;
-const MAX_PEOPLE_TO_CHECK = 20;
 
 /** Makes the window another device: it gets a new id with the next connection. */
 export function forgetDevice() {
@@ -27,13 +25,12 @@ export class Chat {
   #people;
   #conversations = new Map();
   #presence = new Map();
-  #blocked = null; // a Set once it is known
+  #history;
   #openId = null;
   #client;
   #menu;
   #editing = null; // the line that is being edited
   #outboxKey;
-  #catchingUp = new Set();
   #lost = false; // told once, not at every attempt
   group;
 
@@ -46,8 +43,22 @@ export class Chat {
     this.#people = new People(localStorage, user.id);
     this.#outboxKey = `push.outbox.${user.id}`;
     this.#client = this.#newClient();
+    this.#history = this.#newHistory();
     this.#menu = new MessageMenu(this.#acts());
     this.group = new GroupPanel(api, token, user.id, (id) => this.#nameOf(id));
+  }
+
+  /** What it needs to know and to tell, and no more. */
+  #newHistory() {
+    return new History(this.#api, this.#token, this.#me.id, {
+      people: this.#people,
+      conversation: (id) => this.#conversation(id),
+      openId: () => this.#openId,
+      isLive: () => this.#live,
+      changed: (id) => this.#draw(id),
+      groupGone: (id) => this.#groupGone(id),
+      end: (problem) => this.#end(problem),
+    });
   }
 
   start() {
@@ -75,8 +86,8 @@ export class Chat {
     const checkToken = () => this.#api.checkToken(this.#token);
     const client = new PushClient({ gateway: this.#api.gateway, token: this.#token, deviceId, checkToken });
     client.on("state", (state) => this.#connectionChanged(state));
-    client.on("welcome", (_, again) => (again ? this.#loadList() : this.#reload(false)));
-    client.on("gap", () => this.#missed());
+    client.on("welcome", (_, again) => (again ? this.#history.loadList() : this.#history.reload(false)));
+    client.on("gap", () => this.#history.missed());
     client.on("message", (frame) => this.#received(frame));
     client.on("membership", (frame) => this.#groupChanged(frame));
     client.on("receipt", (frame) => this.#receipt(frame));
@@ -125,6 +136,7 @@ export class Chat {
     const isNew = this.#conversation(id).add(frame);
     this.#conversation(id).typists.delete(frame.from);
     if (isNew && (frame.kind ?? "text") === "text") this.#receivedText(id, frame);
+    else this.#history.previewNewest(id);
     this.#draw(id);
   }
 
@@ -150,6 +162,7 @@ export class Chat {
     const isText = more.kind === undefined;
     if (isText) this.#people.preview(id, { text: textOf(content), mine: true, sentAt });
     else if (entry.state === "failed") this.#changeFailed(entry);
+    else this.#history.previewNewest(id);
     writeJson(sessionStorage, this.#outboxKey, this.#client.unsettled.map(({ timer: _, ...rest }) => rest));
     this.#draw(id);
   }
@@ -267,132 +280,19 @@ export class Chat {
 
   async toggleBlock() {
     const id = this.#openId;
-    const blocked = !this.#blocked.has(id);
+    const blocked = !this.#history.blocked.has(id);
     try {
       await this.#api.block(this.#token, id, blocked);
-      if (blocked) this.#blocked.add(id);
-      else this.#blocked.delete(id);
+      if (blocked) this.#history.blocked.add(id);
+      else this.#history.blocked.delete(id);
     } catch (error) {
       view.showBanner(error.message);
     }
     this.tick();
   }
 
-  // History
-
-  /** What the server could not send again is in the history. */
-  #missed() {
-    this.#reload(true);
-    // It is written a moment after the log: what came last may not be in it yet.
-    setTimeout(() => this.#live && this.#reload(true), SECOND_LOOK_MS);
-  }
-
-  /** At the start and after a gap: first what is on the screen, then what the others wrote in the meantime. */
-  async #reload(again) {
-    for (const conversation of this.#conversations.values()) conversation.stale ||= again;
-    if (this.#openId !== null && this.#conversation(this.#openId).stale) await this.#catchUp(this.#openId);
-    if (await this.#loadList()) return;
-    for (const { id } of this.#people.list.slice(0, MAX_PEOPLE_TO_CHECK)) {
-      if (this.#live && id !== this.#openId) await this.#countMissed(id);
-    }
-  }
-
-  /** Conversations, groups and blocks as the platform knows them; false when it does not count what is unread. */
-  async #loadList() {
-    const none = () => null;
-    const [lines, groups, blocks] = await Promise.all([
-      this.#api.conversations(this.#token).catch(none),
-      this.#api.groups(this.#token).catch(none),
-      this.#api.blocks(this.#token).catch(none),
-    ]);
-    if (!this.#live) return true;
-    this.#blocked = blocks === null ? this.#blocked : new Set(blocks);
-    $("new-group").hidden = groups === null && $("new-group").hidden;
-    if (groups !== null) this.#takeGroups(groups);
-    for (const line of lines ?? []) this.#takeLine(line);
-    this.#draw(this.#openId);
-    return (lines ?? []).every(({ unread }) => unread !== undefined) && lines !== null;
-  }
-
-  #takeGroups(groups) {
-    const known = new Set(groups.map(({ group_id: groupId }) => `group:${groupId}`));
-    for (const { id } of this.#people.list) if (isChannel(id) && !known.has(id)) this.#groupGone(id);
-    for (const { group_id: groupId, name } of groups) this.#people.rename(`group:${groupId}`, name);
-  }
-
-  #takeLine(line) {
-    const id = line.channel ?? line.user_id;
-    const last = line.last_message;
-    const conversation = this.#conversation(id);
-    this.#people.add(id, line.name ?? "");
-    if (last && (last.kind ?? "text") === "text") {
-      const mine = last.from === this.#me.id;
-      this.#people.preview(id, { text: textOf(last.content), mine, sentAt: last.sent_at });
-    }
-    if (last && !conversation.has(last.message_id)) conversation.stale = true;
-    if (line.unread !== undefined && id !== this.#openId) this.#people.setUnread(id, line.unread);
-    for (const kind of ["read", "delivered"]) {
-      if (line[`their_${kind}`]) conversation.mark(kind, id, line[`their_${kind}`]);
-    }
-  }
-
-  async #countMissed(id) {
-    const { at, last } = this.#people.get(id);
-    const page = await this.#api.history(this.#token, id).catch(() => null);
-    if (page === null || id === this.#openId) return;
-    const conversation = this.#conversation(id);
-    const isNew = (message) => !conversation.has(message.message_id) && (!last || message.sent_at > at);
-    const missed = page.messages.filter(isNew);
-    const [newest] = page.messages;
-    if (missed.length === 0) return;
-    const mine = newest.from === this.#me.id;
-    this.#people.preview(id, { text: textOf(newest.content), mine, sentAt: newest.sent_at });
-    const theirs = missed.filter(({ from }) => from !== this.#me.id).length;
-    this.#people.setUnread(id, this.#people.get(id).unread + theirs);
-    conversation.stale = true;
-    this.#draw(null);
-  }
-
-  #load(id) {
-    return (before) => this.#api.history(this.#token, id, before);
-  }
-
-  async #catchUp(id) {
-    if (this.#catchingUp.has(id)) return;
-    this.#catchingUp.add(id);
-    const conversation = this.#conversation(id);
-    view.showProblem("history-problem", "");
-    try {
-      conversation.stale = false;
-      await loadUntilKnown(conversation, this.#load(id));
-      this.#previewNewest(id, conversation);
-    } catch (error) {
-      conversation.stale = true;
-      if (error.status === 401) return void this.#end("Your session has ended. Log in again to go on.");
-      if (id === this.#openId) view.showProblem("history-problem", `${error.message} The history is not complete.`);
-    } finally {
-      this.#catchingUp.delete(id);
-    }
-    this.#draw(id);
-  }
-
-  #previewNewest(id, conversation) {
-    const newest = conversation.messages.findLast(({ system, deleted }) => !system && !deleted);
-    if (newest) this.#people.preview(id, newest);
-  }
-
-  async loadOlder() {
-    const id = this.#openId;
-    $("older").disabled = true;
-    view.showProblem("history-problem", "");
-    try {
-      await loadOlder(this.#conversation(id), this.#load(id));
-      this.#draw(id);
-    } catch (error) {
-      view.showProblem("history-problem", error.message);
-    } finally {
-      $("older").disabled = false;
-    }
+  loadOlder() {
+    return this.#history.loadOlder(this.#openId);
   }
 
   // What is open
@@ -414,7 +314,7 @@ export class Chat {
     view.showProblem("history-problem", "");
     this.#draw(id);
     view.scrollToEnd();
-    if (conversation.stale) this.#catchUp(id);
+    if (conversation.stale) this.#history.catchUp(id);
     this.#pollPresence();
     $("draft").value = "";
     view.fitDraft();
@@ -497,8 +397,8 @@ export class Chat {
     view.showPeer(person, this.#presence.get(id), this.#client.state, typing);
     $("members").hidden = !isChannel(id);
     $("rename").hidden = isChannel(id);
-    $("block").hidden = isChannel(id) || this.#blocked === null;
-    view.setText($("block"), this.#blocked?.has(id) ? "Unblock" : "Block");
+    $("block").hidden = isChannel(id) || this.#history.blocked === null;
+    view.setText($("block"), this.#history.blocked?.has(id) ? "Unblock" : "Block");
   }
 
   #showMe() {

@@ -3,6 +3,7 @@
 import { fold, isChannel } from "./client.js";
 
 const PREVIEW_CHARACTERS = 120;
+const DELETED = "This message was deleted";
 const MAX_ID_BYTES = 128;
 
 /** `content` is any JSON value; people see text as it is and everything else as formatted JSON. */
@@ -119,7 +120,8 @@ export class Conversation {
     const line = { key, messageId, from, mine: from === this.me, sentAt, message };
     const seen = { state: "sent", edited, deleted, system: kind === "system", content, mark: this.#markOf(line) };
     const shownReactions = [...reactions].map(([emoji, users]) => ({ emoji, users, mine: users.includes(this.me) }));
-    return { ...line, ...seen, ...written(content), reactions: shownReactions };
+    const words = deleted ? { text: DELETED, formatted: false } : written(content);
+    return { ...line, ...seen, ...words, reactions: shownReactions };
   }
 
   #sending({ dedupId, content, createdAt, state, error }) {

@@ -86,10 +86,10 @@ function showAuthor(node, name, visible) {
 }
 
 function showBubble(item, bubble, message) {
-  bubble.classList.toggle("code", message.formatted && !message.deleted);
+  bubble.classList.toggle("code", message.formatted);
   item.classList.toggle("deleted", Boolean(message.deleted));
   bubble.dir = "auto";
-  setText(bubble, message.deleted ? "This message was deleted" : message.text);
+  setText(bubble, message.text);
 }
 
 function showReactions(node, message, act, names) {
@@ -111,7 +111,7 @@ function showNote(part, message) {
   part(".edited").hidden = !message.edited || Boolean(message.deleted);
   setText(part("time"), message.state === "sent" ? clock.format(message.sentAt) : "");
   part("time").dateTime = new Date(message.sentAt).toISOString();
-  part(".tick").hidden = !(message.mine && message.state === "sent");
+  part(".tick").hidden = !(message.mine && message.state === "sent") || Boolean(message.deleted);
   setText(part(".tick"), TICKS[message.mark] ?? "✓");
   part(".tick").title = marks[message.mark] ?? "";
   part(".tick").setAttribute("role", "img");
