@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 from playwright.async_api import Browser, Locator, Page, async_playwright, expect
 
-from tests.e2e.running import PASSWORD, new_email
+from tests.e2e.running import PASSWORD, Running, new_email
 
 PROGRAMS: Final = ("chromium", "chromium-browser", "google-chrome")
 FLAGS: Final = (
@@ -120,5 +120,22 @@ class Person:
     async def knows_sent(self, text: str) -> None:
         await expect(self.message(text)).to_have_attribute("data-state", "sent")
 
+    async def opens_menu_of(self, text: str) -> None:
+        await self.message(text).hover()
+        await self.message(text).get_by_role("button", name="React, edit or delete").click()
+
     async def texts(self) -> list[str]:
         return await self.page.locator(".message .bubble").all_inner_texts()
+
+
+async def two_people(chromium: Browser, platform: Running) -> tuple[Person, Person]:
+    """Ada, and Grace who came by Ada's link; the conversation is open in both windows."""
+    ada = await Person.at(chromium, platform.page)
+    await ada.register("Ada")
+    grace = await Person.at(chromium, await ada.link)
+    await grace.register("Grace")
+    await expect(grace.page.get_by_role("heading", name="Ada", exact=True)).to_be_visible()
+    await grace.say("Hello, Ada!")
+    await ada.page.locator(".person").click()
+    await ada.sees("Hello, Ada!")
+    return ada, grace

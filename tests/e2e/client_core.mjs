@@ -1,8 +1,9 @@
 /** The page's client against a socket made of paper: every rule of the protocol that is about time or failure. */
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { beforeEach, mock, test } from "node:test";
-import { PushClient, backoffMs } from "../../operator/push_operator/cli/page/client.js";
+import { PushClient, backoffMs, fold } from "../../operator/push_operator/cli/page/client.js";
 
 const WELCOME = { type: "welcome", user_id: "me", heartbeat_s: 25, max_frame_bytes: 1000, inbox: { epoch: "e", seq: 7 } };
 let sockets;
@@ -143,23 +144,19 @@ test("its own message on the channel confirms a send whose ack was lost", () => 
   assert.deepEqual(seen, []);
 });
 
-test("after two minutes the key is worth nothing any more, so only a person may send it again, as new", () => {
+test("after two minutes the server is to ask the history, whose ack moves no cursor", () => {
   const client = started();
-  now().opens();
+  now().opens().hears(message("m8", 8));
   const entry = client.send("you", "hi");
-  now().ends(1006);
-  mock.timers.tick(1000); // connecting, and nothing answers for a while
-  now().ends(1006);
   client.stop();
   mock.timers.tick(120_000);
   client.start();
-  now().opens();
-  assert.equal(entry.state, "failed");
-  assert.equal(entry.error.code, "unconfirmed");
-  client.retry(entry.dedupId);
+  now().opens().hears(subscribed(8, 8));
   const [again] = now().sends("send_message");
-  assert.equal(entry.state, "withdrawn");
-  assert.notEqual(again.dedup_id, entry.dedupId);
+  assert.deepEqual([again.dedup_id, again.retry], [entry.dedupId, true]);
+  now().hears({ ...ack(again, 0), epoch: "", duplicate: true });
+  assert.equal(entry.state, "sent");
+  assert.deepEqual(client.cursors, { "user:me": { epoch: "e", seq: 8 } });
 });
 
 test("a repeated message is handed over once, by its id and by its place", () => {
@@ -193,6 +190,7 @@ test("received is told for the channel that moved only", () => {
   started();
   now().opens().hears(message("m8", 8));
   mock.timers.tick(500);
+  now().hears(subscribed(0, 0, { channel: "group:g" }));
   now().hears(message("g1", 1, { channel: "group:g" }));
   mock.timers.tick(500);
   assert.deepEqual(now().sends("received").map(({ channel, seq }) => [channel, seq]), [["user:me", 8], ["group:g", 1]]);
@@ -233,7 +231,7 @@ test("a gateway that announced its end and does not close is left", () => {
   assert.equal(sockets.length, 2);
 });
 
-for (const [code, reason] of [[4401, "expired"], [4409, "elsewhere"]]) {
+for (const [code, reason] of [[4400, "misused"], [4401, "expired"], [4409, "elsewhere"]]) {
   test(`close ${code} is final`, () => {
     const client = started();
     now().opens().ends(code);
@@ -242,7 +240,7 @@ for (const [code, reason] of [[4401, "expired"], [4409, "elsewhere"]]) {
   });
 }
 
-for (const code of [1001, 1006, 1009, 1012, 1013, 4400, 4408, 4410]) {
+for (const code of [1001, 1006, 1009, 1012, 1013, 4408, 4410]) {
   test(`close ${code} is followed by a new connection`, () => {
     started();
     now().opens().ends(code);
@@ -393,4 +391,208 @@ test("an ack before the answer to a resume does not move the cursor past what is
   now().hears(subscribed(7, 9));
   now().hears(message("m8", 8));
   assert.deepEqual(seen, ["m8"]);
+});
+
+// What a conversation shows ------------------------------------------------------------------------------------------
+
+const FOLDS = JSON.parse(readFileSync(new URL("../unit/client/folds.json", import.meta.url), "utf8"));
+
+for (const { case: name, messages, shown } of FOLDS) {
+  test(`fold: ${name}`, () => {
+    const plain = { edited: false, deleted: false, reactions: {} };
+    const folded = fold(messages).map(({ message: { message_id: id }, reactions, ...rest }) => {
+      const { content, edited, deleted } = rest;
+      return { message_id: id, content, edited, deleted, reactions: Object.fromEntries(reactions) };
+    });
+    assert.deepEqual(folded, shown.map((one) => ({ ...plain, ...one })));
+  });
+}
+
+// Groups and topics --------------------------------------------------------------------------------------------------
+
+const GROUP = "group:g";
+const inGroup = (id, seq, more = {}) => message(id, seq, { channel: GROUP, conversation: GROUP, ...more });
+const change = (what, channel, seq, more = {}) => ({
+  type: "membership", channel, epoch: "e", seq, prev: 0, change: what, message_id: `c${channel}${seq}`,
+  group_id: "g", by: "you", user_ids: ["me"], sent_at: 1, ...more,
+});
+
+function heard(client, ...names) {
+  const all = [];
+  for (const name of names) client.on(name, (value) => all.push([name, value]));
+  return all;
+}
+
+test("each channel goes on from its own cursor, the inbox first, and messages wait for their channel only", () => {
+  const client = started();
+  const seen = heard(client, "message");
+  now().opens().hears(subscribed(4, 4, { channel: GROUP }));
+  now().hears(inGroup("g5", 5));
+  now().hears(message("m8", 8));
+  now().ends(1006);
+  mock.timers.tick(1000);
+  now().opens();
+  const [resume] = now().sends("resume");
+  assert.deepEqual(Object.entries(resume.channels), [["user:me", { epoch: "e", seq: 8 }], [GROUP, { epoch: "e", seq: 5 }]]);
+  now().hears(inGroup("g7", 7));
+  now().hears(subscribed(8, 8));
+  now().hears(message("m9", 9));
+  now().hears(subscribed(5, 7, { channel: GROUP }));
+  for (const seq of [6, 7]) now().hears(inGroup(`g${seq}`, seq));
+  assert.deepEqual(seen.map(([, { message_id: id }]) => id), ["g5", "m8", "m9", "g6", "g7"]);
+});
+
+test("cursors that were kept are used", () => {
+  const cursors = { [GROUP]: { epoch: "g", seq: 3 }, "user:me": { epoch: "e", seq: 5 } };
+  const client = new PushClient({ gateway: "ws://g.test/ws", token: "t", deviceId: "d", WebSocket: PaperSocket, cursors });
+  client.start();
+  now().opens();
+  assert.equal(now().url.searchParams.get("resume"), "client");
+  assert.deepEqual(Object.keys(now().sends("resume")[0].channels), ["user:me", GROUP]);
+  assert.deepEqual(client.cursors, cursors);
+});
+
+test("who is added reads the group from there on, and who is removed does not", () => {
+  const client = started();
+  const all = heard(client, "membership", "message");
+  now().opens().hears(change("added", "user:me", 8, { since: { epoch: "e", seq: 4 } }));
+  assert.deepEqual(now().sends("subscribe").map(({ channel, since }) => [channel, since]), [[GROUP, { epoch: "e", seq: 4 }]]);
+  now().hears(subscribed(4, 4, { channel: GROUP }));
+  now().hears(subscribed(4, 4, { channel: GROUP, id: "subscribe" }));
+  now().hears(change("added", GROUP, 5));
+  now().hears(inGroup("g6", 6));
+  now().hears(change("removed", GROUP, 7));
+  now().hears(inGroup("g8", 8));
+  assert.deepEqual(all.map(([name, { change: what, content }]) => what ?? content), ["added", "added", "g6", "removed"]);
+  assert.equal(GROUP in client.cursors, false);
+});
+
+test("a group that the server joined too late is a gap", () => {
+  const client = started();
+  const gaps = [];
+  client.on("gap", (...gap) => gaps.push(gap));
+  now().opens().hears(subscribed(9, 9, { channel: GROUP }));
+  now().hears(change("added", "user:me", 8, { since: { epoch: "e", seq: 4 } }));
+  assert.deepEqual(gaps, [["no_cursor", GROUP]]);
+});
+
+test("a topic is subscribed to, over a cut, and a refusal is told", async () => {
+  const client = started();
+  now().opens();
+  const answer = client.subscribe("topic:t");
+  const [{ id }] = now().sends("subscribe");
+  now().hears({ type: "error", id, channel: "topic:t", code: "unavailable", message: "", retry_after_ms: 300 });
+  mock.timers.tick(300);
+  assert.equal(now().sends("subscribe").length, 2);
+  now().ends(1006);
+  mock.timers.tick(1000);
+  now().opens();
+  assert.equal(now().sends("subscribe").length, 1);
+  now().hears(subscribed(3, 3, { channel: "topic:t" }));
+  assert.equal((await answer).since, 3);
+  assert.equal((await client.subscribe("topic:t")).seq, 3);
+  const refused = client.subscribe("topic:secret");
+  const { id: other } = now().sends("subscribe").at(-1);
+  now().hears({ type: "error", id: other, channel: "topic:secret", code: "forbidden", message: "not yours" });
+  await assert.rejects(refused, { code: "forbidden" });
+  client.unsubscribe("topic:t");
+  assert.equal(now().sends("unsubscribe").length, 1);
+});
+
+test("a group's message of somebody else with our dedup_id settles nothing", () => {
+  const client = started();
+  now().opens().hears(subscribed(4, 4, { channel: GROUP }));
+  const entry = client.send(GROUP, "hi");
+  assert.equal(now().sends("send_message")[0].channel, GROUP);
+  now().hears(inGroup("g5", 5, { dedup_id: entry.dedupId }));
+  assert.equal(entry.state, "pending");
+});
+
+test("edit, delete and react name the message and go where it went", () => {
+  const client = started();
+  now().opens();
+  const about = inGroup("g5", 5);
+  client.edit(about, "better");
+  client.react(message("m9", 9), "👍");
+  client.react(message("m9", 9), "👍", true);
+  client.delete(about);
+  const sent = now().sends("send_message").map(({ kind, ref, content, channel, recipient_id: to }) => [kind, ref, content, channel ?? to]);
+  assert.deepEqual(sent, [
+    ["edit", "g5", "better", GROUP],
+    ["reaction", "m9", { emoji: "👍" }, "you"],
+    ["reaction", "m9", { emoji: "👍", remove: true }, "you"],
+    ["delete", "g5", null, GROUP],
+  ]);
+});
+
+// Told now and then --------------------------------------------------------------------------------------------------
+
+test("typing ends by itself after six seconds, and is said every three", () => {
+  const client = started();
+  const all = heard(client, "typing");
+  now().opens();
+  for (const state of ["start", "start"]) now().hears({ type: "typing", from: "you", state });
+  mock.timers.tick(5999);
+  assert.deepEqual(all.map(([, { state }]) => state), ["start"]);
+  mock.timers.tick(1);
+  assert.deepEqual(all.at(-1)[1], { from: "you", conversation: "you", state: "stop" });
+  for (let second = 0; second < 4; second += 1) {
+    client.typing(GROUP);
+    mock.timers.tick(1000);
+  }
+  client.typing(GROUP, "stop");
+  client.typing(GROUP, "stop");
+  const said = now().sends("typing").map(({ channel, state }) => [channel, state]);
+  assert.deepEqual(said, [[GROUP, "start"], [GROUP, "start"], [GROUP, "stop"]]);
+});
+
+test("read is told for the conversation, and again after a cut where its channel is read", () => {
+  const client = started();
+  now().opens().hears(message("m8", 8));
+  client.read(message("m8", 8));
+  client.read(message("m7", 7));
+  mock.timers.tick(500);
+  const told = [{ type: "read", channel: "user:me", seq: 8, conversation: "you" }];
+  assert.deepEqual(now().sends("read"), told);
+  now().ends(1006);
+  mock.timers.tick(1000);
+  now().opens();
+  mock.timers.tick(500);
+  assert.deepEqual(now().sends("read"), []);
+  now().hears(subscribed(8, 8));
+  mock.timers.tick(500);
+  assert.deepEqual(now().sends("read"), told);
+});
+
+test("receipts are passed on", () => {
+  const client = started();
+  const all = heard(client, "receipt");
+  now().opens().hears({ type: "receipt", kind: "read", by: "you", conversation: "you", message_id: "m8", sent_at: 1 });
+  assert.equal(all[0][1].message_id, "m8");
+});
+
+test("only so many sends wait on the wire, and the next ones go with the acks", () => {
+  const client = started();
+  now().opens();
+  for (let number = 0; number < 70; number += 1) client.send("you", number);
+  const wired = now().sends("send_message");
+  assert.equal(wired.length, 64);
+  now().hears(ack(wired[0], 8));
+  assert.equal(now().sends("send_message").length, 65);
+});
+
+test("a token from a function is asked for before each connection, and again when it has expired", async () => {
+  const tokens = ["first", "second"];
+  const settled = () => new Promise((resolve) => setImmediate(resolve));
+  const client = new PushClient({
+    gateway: "ws://g.test/ws", token: async () => tokens.shift(), deviceId: "d", WebSocket: PaperSocket, random: () => 0,
+  });
+  client.start();
+  await settled();
+  assert.equal(now().url.searchParams.get("token"), "first");
+  now().opens().ends(4401);
+  mock.timers.tick(500);
+  await settled();
+  assert.equal(now().url.searchParams.get("token"), "second");
+  client.stop();
 });

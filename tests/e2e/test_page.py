@@ -6,14 +6,12 @@ import json
 import os
 import re
 import signal
-from collections.abc import AsyncIterator
 from functools import partial
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, expect
 
-from tests.e2e.browser import PHONE, Person, browser
+from tests.e2e.browser import PHONE, Person, two_people
 from tests.e2e.running import Gateway, Running
 from tests.support.waiting import eventually
 
@@ -24,35 +22,8 @@ const session = JSON.parse(sessionStorage.getItem("push.session"));
 sessionStorage.setItem("push.session", JSON.stringify({ ...session, token: `x${session.token}` }));
 """
 
-
 # One browser for the file, so one event loop too; every person gets a context of their own.
-pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def chromium(platform: Running) -> AsyncIterator[Browser]:
-    async with browser() as running:
-        yield running
-
-
-@pytest_asyncio.fixture(loop_scope="module", autouse=True)
-async def windows_closed(chromium: Browser) -> AsyncIterator[None]:
-    yield
-    for context in chromium.contexts:
-        await context.close()
-
-
-async def two_people(chromium: Browser, platform: Running) -> tuple[Person, Person]:
-    """Ada, and Grace who came by Ada's link; the conversation is open in both windows."""
-    ada = await Person.at(chromium, platform.page)
-    await ada.register("Ada")
-    grace = await Person.at(chromium, await ada.link)
-    await grace.register("Grace")
-    await expect(grace.page.get_by_role("heading", name="Ada", exact=True)).to_be_visible()
-    await grace.say("Hello, Ada!")
-    await ada.page.locator(".person").click()
-    await ada.sees("Hello, Ada!")
-    return ada, grace
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("windows_closed")]
 
 
 async def test_two_people_talk(chromium: Browser, platform: Running) -> None:

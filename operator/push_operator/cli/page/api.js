@@ -1,5 +1,7 @@
 /** The platform's HTTP side: every failure becomes an ApiError whose message can be shown to a person. */
 
+import { isChannel, randomId } from "./client.js";
+
 const TIMEOUT_MS = 10_000;
 
 export class ApiError extends Error {
@@ -24,7 +26,7 @@ async function request(url, { method = "GET", token, body } = {}) {
 
 async function call(url, options) {
   const response = await request(url, options);
-  const answer = await response.json().catch(() => null);
+  const answer = response.status === 204 ? {} : await response.json().catch(() => null);
   if (response.ok && answer !== null) return answer;
   const { code = "internal", message = `The platform answered with status ${response.status}.` } = answer?.error ?? {};
   throw new ApiError(response.status, code, sentence(message));
@@ -33,6 +35,10 @@ async function call(url, options) {
 function sentence(text) {
   const full = text.charAt(0).toUpperCase() + text.slice(1);
   return /[.!?]$/.test(full) ? full : `${full}.`;
+}
+
+function groupPath(groupId) {
+  return `/groups/${encodeURIComponent(groupId)}`;
 }
 
 export class Api {
@@ -69,11 +75,58 @@ export class Api {
     }
   }
 
+  #message(token, path, options = {}) {
+    return call(`${this.#endpoints.message}${path}`, { token, ...options });
+  }
+
   /** One page of a conversation, newest first: {messages, next}. */
-  history(token, userId, before = null) {
+  history(token, conversation, before = null) {
     const query = new URLSearchParams({ limit: "50", ...(before === null ? {} : { before }) });
-    const url = `${this.#endpoints.message}/conversations/${encodeURIComponent(userId)}/messages?${query}`;
-    return call(url, { token });
+    const kind = isChannel(conversation) ? "channels" : "conversations";
+    return this.#message(token, `/${kind}/${encodeURIComponent(conversation)}/messages?${query}`);
+  }
+
+  /** The conversations with the newest messages, each with what is unread in it. */
+  async conversations(token) {
+    return (await this.#message(token, "/conversations")).conversations;
+  }
+
+  async groups(token) {
+    return (await this.#message(token, "/groups")).groups;
+  }
+
+  createGroup(token, name) {
+    return this.#message(token, "/groups", { method: "POST", body: { name, dedup_id: randomId() } });
+  }
+
+  renameGroup(token, groupId, name) {
+    return this.#message(token, groupPath(groupId), { method: "PATCH", body: { name } });
+  }
+
+  deleteGroup(token, groupId) {
+    return this.#message(token, groupPath(groupId), { method: "DELETE" });
+  }
+
+  /** The first members, in the order of their ids: {members: [{user_id, role}], next}. */
+  members(token, groupId) {
+    return this.#message(token, `${groupPath(groupId)}/members?limit=200`);
+  }
+
+  addMember(token, groupId, userId) {
+    return this.#message(token, `${groupPath(groupId)}/members`, { method: "POST", body: { user_ids: [userId] } });
+  }
+
+  /** One's own id: leaves the group. */
+  removeMember(token, groupId, userId) {
+    return this.#message(token, `${groupPath(groupId)}/members/${encodeURIComponent(userId)}`, { method: "DELETE" });
+  }
+
+  async blocks(token) {
+    return (await this.#message(token, "/blocks")).user_ids;
+  }
+
+  block(token, userId, blocked) {
+    return this.#message(token, `/blocks/${encodeURIComponent(userId)}`, { method: blocked ? "PUT" : "DELETE" });
   }
 
   /** Map of user id to "online", "away" or "offline". */

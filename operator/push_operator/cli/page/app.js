@@ -92,6 +92,7 @@ function submitDraft(event) {
 }
 
 function draftKey(event) {
+  if (event.key === "Escape" && chat.isEditing) chat.edit(null);
   if (event.key === "Enter" && !event.shiftKey && !event.isComposing) submitDraft(event);
 }
 
@@ -100,6 +101,24 @@ function submitNew(event) {
   const problem = chat.openPasted($("new-id").value);
   view.showProblem("new-problem", problem);
   if (problem === "") $("new-id").value = "";
+}
+
+async function submitGroup(event) {
+  event.preventDefault();
+  const name = $("new-group-name").value.trim();
+  const problem = name === "" ? "Give the group a name." : await chat.createGroup(name);
+  view.showProblem("new-group-problem", problem);
+  if (problem === "") $("new-group-name").value = "";
+}
+
+async function submitMember(event) {
+  event.preventDefault();
+  if (await chat.group.add($("group-user").value)) $("group-user").value = "";
+}
+
+function submitGroupName(event) {
+  event.preventDefault();
+  chat.group.rename($("group-name").value.trim());
 }
 
 function toggleRename() {
@@ -133,9 +152,18 @@ function wire() {
   $("logout").addEventListener("click", () => leave());
   $("banner-close").addEventListener("click", () => view.showBanner(""));
   $("new-form").addEventListener("submit", submitNew);
+  $("new-group").addEventListener("submit", submitGroup);
+  $("members").addEventListener("click", () => chat.toggleGroup());
+  $("group-add").addEventListener("submit", submitMember);
+  $("group-rename").addEventListener("submit", submitGroupName);
+  $("group-leave").addEventListener("click", () => chat.group.leave());
+  $("group-delete").addEventListener("click", () => chat.group.delete());
+  $("block").addEventListener("click", () => chat.toggleBlock());
   $("composer").addEventListener("submit", submitDraft);
   $("draft").addEventListener("keydown", draftKey);
   $("draft").addEventListener("input", view.fitDraft);
+  $("draft").addEventListener("input", () => chat.typing());
+  $("editing-end").addEventListener("click", () => chat.edit(null));
   $("back").addEventListener("click", () => (location.hash = ""));
   $("rename").addEventListener("click", toggleRename);
   $("rename-form").addEventListener("submit", submitRename);

@@ -1,14 +1,15 @@
 /** One logged-in user: connection, memory and screen, and how news passes between them. */
 
-import { PushClient, randomId } from "./client.js";
+import { PushClient, isChannel, randomId } from "./client.js";
 import { Conversation, People, idFrom, invited, readJson, textOf, writeJson } from "./conversations.js";
+import { GroupPanel, changeText } from "./groups.js";
+import { History } from "./history.js";
+import { showMessages } from "./lines.js";
+import { MessageMenu } from "./menu.js";
 import * as view from "./view.js";
 
 const { $ } = view;
 const DEVICE_KEY = "push.device";
-const MAX_CATCH_UP_PAGES = 10;
-const SECOND_LOOK_MS = 2_000;
-const MAX_PEOPLE_TO_CHECK = 20;
 
 /** Makes the window another device: it gets a new id with the next connection. */
 export function forgetDevice() {
@@ -24,11 +25,14 @@ export class Chat {
   #people;
   #conversations = new Map();
   #presence = new Map();
+  #history;
   #openId = null;
   #client;
+  #menu;
+  #editing = null; // the line that is being edited
   #outboxKey;
-  #catchingUp = new Set();
   #lost = false; // told once, not at every attempt
+  group;
 
   /** `end(problem)` is called when the session is over; `problem` is what to tell the user. */
   constructor(api, { user, token }, end) {
@@ -39,6 +43,22 @@ export class Chat {
     this.#people = new People(localStorage, user.id);
     this.#outboxKey = `push.outbox.${user.id}`;
     this.#client = this.#newClient();
+    this.#history = this.#newHistory();
+    this.#menu = new MessageMenu(this.#acts());
+    this.group = new GroupPanel(api, token, user.id, (id) => this.#nameOf(id));
+  }
+
+  /** What it needs to know and to tell, and no more. */
+  #newHistory() {
+    return new History(this.#api, this.#token, this.#me.id, {
+      people: this.#people,
+      conversation: (id) => this.#conversation(id),
+      openId: () => this.#openId,
+      isLive: () => this.#live,
+      changed: (id) => this.#draw(id),
+      groupGone: (id) => this.#groupGone(id),
+      end: (problem) => this.#end(problem),
+    });
   }
 
   start() {
@@ -66,9 +86,12 @@ export class Chat {
     const checkToken = () => this.#api.checkToken(this.#token);
     const client = new PushClient({ gateway: this.#api.gateway, token: this.#token, deviceId, checkToken });
     client.on("state", (state) => this.#connectionChanged(state));
-    client.on("welcome", (_, again) => again || this.#reload(false));
-    client.on("gap", () => this.#missed());
+    client.on("welcome", (_, again) => (again ? this.#history.loadList() : this.#history.reload(false)));
+    client.on("gap", () => this.#history.missed());
     client.on("message", (frame) => this.#received(frame));
+    client.on("membership", (frame) => this.#groupChanged(frame));
+    client.on("receipt", (frame) => this.#receipt(frame));
+    client.on("typing", (typing) => this.#othersType(typing));
     client.on("send", (entry) => this.#tracked(entry));
     client.on("error", ({ message }) => view.showBanner(`The platform refused something: ${message}.`));
     return client;
@@ -96,6 +119,10 @@ export class Chat {
     this.#client.start();
   }
 
+  #nameOf(id) {
+    return id === this.#me.id ? "You" : view.nameOf(this.#people.get(id) ?? { id });
+  }
+
   // Coming and going of messages
 
   #conversation(id) {
@@ -105,128 +132,167 @@ export class Chat {
 
   #received(frame) {
     const id = frame.conversation;
-    if (id === undefined || id === null) return; // groups and topics are for richer clients
-    if (!this.#conversation(id).add(frame)) return;
+    if (id === undefined || id === null || id.startsWith("topic:")) return; // topics are for richer clients
+    const isNew = this.#conversation(id).add(frame);
+    this.#conversation(id).typists.delete(frame.from);
+    if (isNew && (frame.kind ?? "text") === "text") this.#receivedText(id, frame);
+    else this.#history.previewNewest(id);
+    this.#draw(id);
+  }
+
+  #receivedText(id, frame) {
     const text = textOf(frame.content);
     const mine = frame.from === this.#me.id; // written on another device of mine
     // A replay may repeat what was shown, or counted, before the page was loaded again.
     const person = this.#people.get(id);
     const repeated = frame.replayed === true && Boolean(person?.last) && frame.sent_at <= person.at;
     this.#people.preview(id, { text, mine, sentAt: frame.sent_at });
-    if (!mine && !repeated) this.#notify(id, text);
-    this.#draw(id);
+    if (!mine && !repeated) this.#notify(id, frame.from, text);
   }
 
-  #notify(id, text) {
-    view.announce(`${view.nameOf(this.#people.get(id))}: ${text}`);
+  #notify(id, from, text) {
+    view.announce(`${this.#nameOf(from)}: ${text}`);
     const seen = id === this.#openId && document.visibilityState === "visible" && view.isAtEnd();
-    if (!seen) this.#people.countUnread(id);
+    if (!seen) this.#people.setUnread(id, this.#people.get(id).unread + 1);
   }
 
   #tracked(entry) {
-    const { recipientId, content, sentAt = entry.createdAt } = entry;
-    this.#conversation(recipientId).track(entry);
-    this.#people.preview(recipientId, { text: textOf(content), mine: true, sentAt });
+    const { conversation: id, content, more = {}, sentAt = entry.createdAt } = entry;
+    this.#conversation(id).track(entry);
+    const isText = more.kind === undefined;
+    if (isText) this.#people.preview(id, { text: textOf(content), mine: true, sentAt });
+    else if (entry.state === "failed") this.#changeFailed(entry);
+    else this.#history.previewNewest(id);
     writeJson(sessionStorage, this.#outboxKey, this.#client.unsettled.map(({ timer: _, ...rest }) => rest));
-    this.#draw(recipientId);
+    this.#draw(id);
   }
 
+  #changeFailed({ dedupId, error }) {
+    view.showBanner(`That could not be changed: ${error.message}.`);
+    queueMicrotask(() => this.#client.forget(dedupId)); // what was there before is shown again
+  }
+
+  /** What was written goes out, or takes the place of the message that is being edited. */
   send(text) {
+    this.#client.typing(this.#openId, "stop");
+    if (this.#editing !== null) {
+      const { message } = this.#editing;
+      this.edit(null);
+      if (text !== message.content) this.#client.edit({ ...message, conversation: this.#openId }, text);
+      return;
+    }
     this.#client.send(this.#openId, text);
     view.scrollToEnd();
   }
 
-  // History
-
-  /** What the server could not send again is in the history. */
-  #missed() {
-    this.#reload(true);
-    // It is written a moment after the log: what came last may not be in it yet.
-    setTimeout(() => this.#live && this.#reload(true), SECOND_LOOK_MS);
+  typing() {
+    if (this.#openId !== null) this.#client.typing(this.#openId, $("draft").value.trim() === "" ? "stop" : "start");
   }
 
-  /** At the start and after a gap: first what is on the screen, then what the others wrote in the meantime. */
-  async #reload(again) {
-    for (const conversation of this.#conversations.values()) conversation.stale ||= again;
-    if (this.#openId !== null && this.#conversation(this.#openId).stale) await this.#catchUp(this.#openId);
-    for (const { id } of this.#people.list.slice(0, MAX_PEOPLE_TO_CHECK)) {
-      if (this.#live && id !== this.#openId) await this.#countMissed(id);
+  // What is done with messages
+
+  #acts() {
+    const about = ({ message }) => ({ ...message, conversation: this.#openId });
+    return {
+      retry: (dedupId) => this.#client.retry(dedupId),
+      menu: (line, button) => this.#menu.open(line, button),
+      react: (line, emoji) => this.#client.react(about(line), emoji, hasReacted(line, emoji)),
+      edit: (line) => this.edit(line),
+      delete: (line) => this.#client.delete(about(line)),
+      changeText: (change) => changeText(change, (id) => this.#nameOf(id)),
+    };
+  }
+
+  /** Begins to edit a line; null ends it without a change. */
+  edit(line) {
+    const was = this.#editing;
+    this.#editing = line;
+    $("editing").hidden = line === null;
+    if (line === null && was === null) return;
+    $("draft").value = line === null ? "" : line.text;
+    view.fitDraft();
+    $("draft").focus();
+  }
+
+  get isEditing() {
+    return this.#editing !== null;
+  }
+
+  // Groups
+
+  #groupChanged(frame) {
+    const { channel, change, group_id: groupId, name } = frame;
+    const id = `group:${groupId}`;
+    const isMine = !channel.startsWith("group:");
+    const gone = change === "deleted" || (change === "removed" && frame.user_ids?.includes(this.#me.id));
+    if (gone) return this.#groupGone(id);
+    if (isMine || change === "renamed") this.#people.rename(id, name ?? this.#people.get(id)?.name ?? "");
+    if (!isMine) {
+      this.#conversation(id).add({ ...frame, from: frame.by, kind: "system", content: frame });
+      if (id === this.#openId) this.group.refresh();
     }
+    return this.#draw(id);
   }
 
-  async #countMissed(id) {
-    const { at, last } = this.#people.get(id);
-    const page = await this.#api.history(this.#token, id).catch(() => null);
-    if (page === null || id === this.#openId) return;
-    const conversation = this.#conversation(id);
-    const isNew = (message) => !conversation.has(message.message_id) && (!last || message.sent_at > at);
-    const missed = page.messages.filter(isNew);
-    const [newest] = page.messages;
-    if (missed.length === 0) return;
-    const mine = newest.from === this.#me.id;
-    this.#people.preview(id, { text: textOf(newest.content), mine, sentAt: newest.sent_at });
-    missed.filter(({ from }) => from !== this.#me.id).forEach(() => this.#people.countUnread(id));
-    conversation.stale = true;
+  #groupGone(id) {
+    const person = this.#people.get(id);
+    if (person === undefined) return;
+    this.#people.remove(id);
+    this.#conversations.delete(id);
+    if (id === this.#openId) {
+      view.showBanner(`You are not in “${view.nameOf(person)}” any more.`);
+      location.hash = "";
+    }
     this.#draw(null);
   }
 
-  /** Loads pages from the newest on until they meet what is known, so that no gap stays in between. */
-  async #catchUp(id) {
-    if (this.#catchingUp.has(id)) return;
-    this.#catchingUp.add(id);
-    const conversation = this.#conversation(id);
-    view.showProblem("history-problem", "");
+  /** In words why it could not be made, empty when it is. */
+  async createGroup(name) {
     try {
-      conversation.stale = false;
-      await this.#loadUntilKnown(id, conversation);
-      conversation.loaded = true;
-      this.#previewNewest(id, conversation);
+      const { group_id: groupId } = await this.#api.createGroup(this.#token, name);
+      this.#people.rename(`group:${groupId}`, name);
+      this.open(`group:${groupId}`);
+      return "";
     } catch (error) {
-      conversation.stale = true;
-      if (error.status === 401) return void this.#end("Your session has ended. Log in again to go on.");
-      if (id === this.#openId) view.showProblem("history-problem", `${error.message} The history is not complete.`);
-    } finally {
-      this.#catchingUp.delete(id);
+      return error.message;
     }
+  }
+
+  toggleGroup() {
+    return this.group.toggle(this.#openId, this.openName);
+  }
+
+  // Receipts, typing, blocks
+
+  #receipt(frame) {
+    const id = frame.channel ?? frame.conversation;
+    if (frame.by !== this.#me.id) this.#conversation(id).mark(frame.kind, frame.by, frame);
+    else if (frame.kind === "read" && this.#people.get(id)) this.#people.setUnread(id, 0); // on another device
     this.#draw(id);
   }
 
-  async #loadUntilKnown(id, conversation) {
-    const pages = [];
-    let before = null;
-    do {
-      const page = await this.#api.history(this.#token, id, before);
-      pages.push(page);
-      before = page.next;
-      if (!conversation.loaded) break; // nothing to join with: one page, older ones on request
-      if (page.messages.some(({ message_id: messageId }) => conversation.has(messageId))) break;
-    } while (before !== null && pages.length < MAX_CATCH_UP_PAGES);
-    const joined = conversation.loaded && pages.at(-1).messages.some((one) => conversation.has(one.message_id));
-    if (conversation.loaded && !joined) conversation.reset();
-    for (const page of pages) page.messages.forEach((message) => conversation.add(message));
-    if (!joined) conversation.next = before;
+  #othersType({ from, conversation: id, state }) {
+    const { typists } = this.#conversation(id);
+    if (state === "start") typists.add(from);
+    else typists.delete(from);
+    this.tick();
   }
 
-  #previewNewest(id, conversation) {
-    const newest = conversation.messages.at(-1);
-    if (newest) this.#people.preview(id, newest);
-  }
-
-  async loadOlder() {
+  async toggleBlock() {
     const id = this.#openId;
-    const conversation = this.#conversation(id);
-    $("older").disabled = true;
-    view.showProblem("history-problem", "");
+    const blocked = !this.#history.blocked.has(id);
     try {
-      const page = await this.#api.history(this.#token, id, conversation.next);
-      page.messages.forEach((message) => conversation.add(message));
-      conversation.next = page.next;
-      this.#draw(id);
+      await this.#api.block(this.#token, id, blocked);
+      if (blocked) this.#history.blocked.add(id);
+      else this.#history.blocked.delete(id);
     } catch (error) {
-      view.showProblem("history-problem", error.message);
-    } finally {
-      $("older").disabled = false;
+      view.showBanner(error.message);
     }
+    this.tick();
+  }
+
+  loadOlder() {
+    return this.#history.loadOlder(this.#openId);
   }
 
   // What is open
@@ -239,6 +305,8 @@ export class Chat {
     $("open").hidden = id === "";
     $("nothing").hidden = id !== "";
     $("rename-form").hidden = true;
+    this.group.close();
+    this.edit(null);
     if (id === "") return this.#draw(null);
     this.#people.add(id);
     const conversation = this.#conversation(id);
@@ -246,7 +314,7 @@ export class Chat {
     view.showProblem("history-problem", "");
     this.#draw(id);
     view.scrollToEnd();
-    if (conversation.stale) this.#catchUp(id);
+    if (conversation.stale) this.#history.catchUp(id);
     this.#pollPresence();
     $("draft").value = "";
     view.fitDraft();
@@ -280,10 +348,6 @@ export class Chat {
     return this.#people.get(this.#openId).name;
   }
 
-  retry(dedupId) {
-    this.#client.retry(dedupId);
-  }
-
   // Drawing
 
   #draw(changedId) {
@@ -298,14 +362,19 @@ export class Chat {
   }
 
   #drawConversation() {
-    const peerName = view.nameOf(this.#people.get(this.#openId));
-    view.showMessages(this.#conversation(this.#openId), peerName, (dedupId) => this.retry(dedupId));
+    const names = (id) => this.#nameOf(id);
+    showMessages(this.#conversation(this.#openId), { names, isGroup: isChannel(this.#openId), act: this.#acts() });
     this.showNewer();
   }
 
+  /** What is in sight is read: here, on this user's other devices, and for whoever wrote it. */
   #markRead() {
-    const person = this.#openId === null ? null : this.#people.get(this.#openId);
-    if (person?.unread && document.visibilityState === "visible" && view.isAtEnd()) this.#people.read(person.id);
+    if (this.#openId === null || document.visibilityState !== "visible" || !view.isAtEnd()) return;
+    if (this.#people.get(this.#openId)?.unread) this.#people.setUnread(this.#openId, 0);
+    const conversation = this.#conversation(this.#openId);
+    const newest = conversation.newestOfOthers;
+    if (newest === null || newest === conversation.told) return;
+    if (this.#client.readAll(this.#openId)) conversation.told = newest;
   }
 
   showNewer() {
@@ -321,8 +390,15 @@ export class Chat {
   tick() {
     if (!this.#live) return;
     view.showConnection(this.#client.state);
-    const person = this.#openId === null ? undefined : this.#people.get(this.#openId);
-    if (person) view.showPeer(person, this.#presence.get(person.id), this.#client.state);
+    const id = this.#openId;
+    const person = id === null ? undefined : this.#people.get(id);
+    if (!person) return;
+    const typing = [...this.#conversation(id).typists].map((one) => this.#nameOf(one));
+    view.showPeer(person, this.#presence.get(id), this.#client.state, typing);
+    $("members").hidden = !isChannel(id);
+    $("rename").hidden = isChannel(id);
+    $("block").hidden = isChannel(id) || this.#history.blocked === null;
+    view.setText($("block"), this.#history.blocked?.has(id) ? "Unblock" : "Block");
   }
 
   #showMe() {
@@ -340,7 +416,7 @@ export class Chat {
   }
 
   async #pollPresence() {
-    const ids = this.#people.list.map(({ id }) => id).slice(0, 100);
+    const ids = this.#people.list.map(({ id }) => id).filter((id) => !isChannel(id)).slice(0, 100);
     if (ids.length === 0) return;
     this.#presence = await this.#api.presence(this.#token, ids).catch(() => new Map()); // unknown is not offline
     this.#draw(null);
@@ -351,4 +427,8 @@ export class Chat {
     this.looked();
     this.poll();
   }
+}
+
+function hasReacted({ reactions }, emoji) {
+  return reactions.some((reaction) => reaction.emoji === emoji && reaction.mine);
 }

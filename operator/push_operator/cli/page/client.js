@@ -1,18 +1,31 @@
 /**
  * A PushCluster client: one WebSocket kept alive, every send delivered once, every message handed over once.
  *
- * It knows the protocol and nothing of the page, and takes its WebSocket class as an argument, so the same file runs
- * in a browser and in Node. It tells what happens through `on(name, listener)`:
+ *   const client = new PushClient({ gateway: "ws://localhost:8080/ws", token, deviceId: randomId() });
+ *   client.on("message", (frame) => console.log(`${frame.from}: ${frame.content}`));
+ *   client.start();
+ *   client.send("THEIR-ID", "Hello!"); // a user; or "group:ID", "topic:NAME"
  *
- *   state    {name, reason, retryAt}   "connecting" | "connected" | "waiting" | "stopped"
- *   welcome  (frame, again)            `again`: after a reconnect
- *   gap      (reason)                  what was missed cannot all be sent again: read the history
- *   message  (frame)                   each message once, also when the server had to repeat it
- *   send     (entry)                   a send changed: entry.state is "pending" | "sent" | "failed" | "withdrawn"
- *   error    (frame)                   an error that answers no send
+ * One module without dependencies, for browsers and for Node from 20 on: it knows the protocol and nothing of a page,
+ * and takes its WebSocket class as an argument. A conversation is named by the other user's id, or by the channel of a
+ * group or topic. What happens is told through `on(name, listener)`, which gives back a function that ends it:
+ *
+ *   state       {name, reason, retryAt}      "connecting" | "connected" | "waiting" | "stopped"
+ *   welcome     (frame, again)               `again`: after a reconnect
+ *   subscribed  (frame)                      a channel is read from here on: the inbox and groups by themselves
+ *   gap         (reason, channel)            what was missed cannot all be sent again: read the history
+ *   message     (frame)                      each message once, also when the server had to repeat it
+ *   membership  (frame)                      a group has changed
+ *   receipt     (frame)                      `by` has received or read everything up to `message_id`
+ *   typing      {from, conversation, state}  "start" | "stop"; stops by itself after 6 s
+ *   send        (entry)                      a send changed: entry.state is "pending" | "sent" | "failed" | "withdrawn"
+ *   error       (frame)                      an error that answers no send
+ *
+ * `fold` makes what is shown of a conversation's messages: with edits, without what was deleted, with reactions.
  */
 
 /** Close codes after which connecting again would be wrong. All others mean: connect again, with backoff. */
+export const CLOSE_MISUSED = 4400; // too many bad frames: this client is at fault
 export const CLOSE_EXPIRED = 4401; // get a new token first
 export const CLOSE_ELSEWHERE = 4409; // the same device is connected elsewhere; reconnecting would only take turns
 
@@ -22,11 +35,19 @@ const STABLE_AFTER_MS = 5_000; // a connection that lived this long starts the b
 const RECEIVED_EVERY_MS = 500;
 const ANSWER_WITHIN_MS = 15_000; // no welcome, pong or ack in this time: the connection is taken for dead
 const MAX_TRIES = 5;
-const DEDUP_WINDOW_MS = 110_000; // the server knows a dedup_id for 2 minutes; later the same frame would count twice
+const DEDUP_WINDOW_MS = 110_000; // the log knows a dedup_id for 2 minutes; later the server has to ask the history
+const MAX_ON_WIRE = 64; // sends that wait for their ack
+const MAX_UNSETTLED = 1_000;
 const REMEMBERED_IDS = 5_000;
-const UNCONFIRMED = "unconfirmed";
-const RESUME = "resume"; // the id of that frame
+const MAX_EARLY = 1_000;
+const MAX_READS = 32; // conversations; told again after a cut, as nobody answers them
+const RESUMED_AT_ONCE = 100;
+const TYPING_ENDS_MS = 6_000;
+const TYPING_AGAIN_MS = 3_000;
+const MAX_NEW_TOKENS = 3;
+const MAX_EMOJI = 32;
 const TRY_AGAIN = new Set(["rate_limited", "unavailable"]);
+const SHOWN_KINDS = new Set(["text", "system"]);
 
 /** Full jitter between 0.5 s and a ceiling that doubles with every attempt, up to 30 s. */
 export function backoffMs(attempt, random = Math.random) {
@@ -40,6 +61,116 @@ export function randomId() {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
+/** Is this conversation a group or a topic? Else it is a user's id. */
+export function isChannel(conversation) {
+  return /^(group|topic):/.test(conversation);
+}
+
+function sendFrame({ dedupId, conversation, content, more = {}, firstSentAt }) {
+  const late = firstSentAt !== null && Date.now() - firstSentAt > DEDUP_WINDOW_MS;
+  const key = { id: dedupId, dedup_id: dedupId, ...(late ? { retry: true } : {}) };
+  return { type: "send_message", ...key, ...targetOf(conversation), content, ...more };
+}
+
+function targetOf(conversation) {
+  return isChannel(conversation) ? { channel: conversation } : { recipient_id: conversation };
+}
+
+// What a conversation shows ------------------------------------------------------------------------------------------
+
+/**
+ * All that is to be shown, by (sent_at, message_id): [{message, content, edited, deleted, reactions}], `reactions` a
+ * Map of emoji to the users who reacted with it. The messages of a conversation, from the socket or the history, may
+ * come in any order, and more than once. Clients judge edits, deletions and reactions, as no server reads them:
+ *
+ * - an edit or a deletion counts only when it is `from` the author of its `ref`; the newest edit wins, and a deletion
+ *   ends it;
+ * - a reaction is anyone's, one of each emoji per user; `"remove": true` takes it back, the newest word counts;
+ * - what names an unknown message waits for it; what is not well-formed, or of an unknown kind, is not shown.
+ */
+export function fold(messages) {
+  const known = new Map([...messages].map((message) => [message.message_id, message]));
+  const ordered = [...known.values()].sort(byPlace);
+  const lines = ordered.filter(({ kind }) => SHOWN_KINDS.has(kind ?? "text"));
+  const shown = new Map(lines.map((message) => [message.message_id, unfolded(message)]));
+  for (const message of ordered) {
+    const about = shown.get(message.ref);
+    if (about !== undefined && !about.deleted) applyTo(about, message);
+  }
+  return [...shown.values()];
+}
+
+function byPlace(a, b) {
+  return a.sent_at - b.sent_at || (a.message_id < b.message_id ? -1 : 1);
+}
+
+function unfolded(message) {
+  return { message, content: message.content, edited: false, deleted: false, reactions: new Map() };
+}
+
+function applyTo(about, message) {
+  const own = message.from === about.message.from;
+  if (message.kind === "reaction") react(about.reactions, message);
+  else if (message.kind === "edit" && own) Object.assign(about, { content: message.content, edited: true });
+  else if (message.kind === "delete" && own) {
+    Object.assign(about, { content: null, deleted: true, reactions: new Map() });
+  }
+}
+
+function react(reactions, { from, content }) {
+  const emoji = content?.emoji;
+  if (typeof emoji !== "string" || emoji === "" || [...emoji].length > MAX_EMOJI) return;
+  const users = new Set(reactions.get(emoji));
+  if (content.remove === true) users.delete(from);
+  else users.add(from);
+  if (users.size > 0) reactions.set(emoji, [...users]);
+  else reactions.delete(emoji);
+}
+
+// One channel --------------------------------------------------------------------------------------------------------
+
+/** One channel as this device reads it: what repeats, what is told as received, and what waits for a `subscribed`. */
+class Channel {
+  provisional = false; // only the welcome's word, before the server says where it goes on
+  waiting = true; // for a `subscribed`
+  asked = false; // on this connection
+  told = false; // as received
+  early = []; // messages before the answer: they come again in their place, unless it says that they cannot
+
+  constructor(name, place = null) {
+    this.name = name;
+    this.place = place; // {epoch, seq}: up to here it was handed over
+    this.begun = place; // the first of its places
+  }
+
+  get resumable() {
+    return this.provisional ? null : this.place;
+  }
+
+  start(place, provisional = false) {
+    this.begun ??= place;
+    Object.assign(this, { place, provisional, waiting: false, asked: true, told: false });
+  }
+
+  /** Moves the cursor; false for what was there before. */
+  takes({ epoch, seq }) {
+    if (this.place?.epoch === epoch && this.place.seq >= seq) return false;
+    Object.assign(this, { place: { epoch, seq }, provisional: false, told: false });
+    return true;
+  }
+
+  layAside(frame) {
+    this.early.push(frame);
+    if (this.early.length > MAX_EARLY) this.early.shift();
+  }
+
+  lost() {
+    Object.assign(this, { waiting: true, asked: false, told: false, early: [] });
+  }
+}
+
+// The client ---------------------------------------------------------------------------------------------------------
+
 export class PushClient {
   #gateway;
   #token;
@@ -51,7 +182,9 @@ export class PushClient {
 
   #socket = null;
   #state = { name: "stopped", reason: "not started", retryAt: null };
+  #userId = "";
   #attempt = 0;
+  #tokensRefused = 0;
   #connectedAt = 0;
   #drainUntil = null; // a `reconnect` frame said when to come back
   #retryTimer = null;
@@ -61,33 +194,52 @@ export class PushClient {
   #maxFrameBytes = 65_536;
 
   #outbox = new Map(); // dedup_id -> entry, in the order of sending
-  #seen = new Set(); // message_ids handed over already, oldest first
-  #cursors = new Map(); // channel -> {epoch, seq, told}
+  #onWire = new Set(); // the entries of it that wait for their ack
+  #seen = new Set(); // "channel message_id" handed over already, oldest first
+  #channels; // name -> Channel
+  #asked = new Map(); // id of a frame that asked -> names of channels
+  #subscribers = new Map(); // name -> [{resolve, reject}]
   #receivedTimer = null;
-  #inbox = null; // {channel, epoch, seq}: how far the inbox is known
-  #early = null; // messages that came before the answer to `resume`: they come again, unless it says otherwise
+  #typists = new Map(); // "conversation from" -> timer
+  #typed = new Map(); // conversation -> when it was told last that this user types
+  #reads = new Map(); // conversation -> {channel, epoch, seq, told}
 
   /**
    * @param {object} options
    * @param {string} options.gateway the address of the socket, ws:// or wss://
-   * @param {string} options.token the access token
+   * @param {string | (() => string | Promise<string>)} options.token the access token, or a function that gives one: it
+   *   is called before each connection
    * @param {string} options.deviceId a stable id of this installation
    * @param {typeof WebSocket} [options.WebSocket] the class to connect with
+   * @param {Record<string, {epoch: string, seq: number}>} [options.cursors] what `cursors` was when this device was
+   *   here last; without them the server knows how far it came
    * @param {() => Promise<"valid" | "expired" | "unreachable">} [options.checkToken] asked when a handshake is
    *   refused, because a browser cannot see the reason
    * @param {() => number} [options.random] a number in [0, 1)
    */
-  constructor({ gateway, token, deviceId, WebSocket = globalThis.WebSocket, checkToken, random = Math.random }) {
+  constructor({ gateway, token, deviceId, cursors, ...more }) {
     this.#gateway = gateway;
     this.#token = token;
     this.#deviceId = deviceId;
-    this.#WebSocket = WebSocket;
-    this.#checkToken = checkToken ?? (async () => "valid");
-    this.#random = random;
+    this.#WebSocket = more.WebSocket ?? globalThis.WebSocket;
+    this.#checkToken = more.checkToken ?? (async () => "valid");
+    this.#random = more.random ?? Math.random;
+    this.#channels = new Map(Object.entries(cursors ?? {}).map(([name, place]) => [name, new Channel(name, place)]));
   }
 
   get state() {
     return this.#state;
+  }
+
+  /** Empty before the first welcome. */
+  get userId() {
+    return this.#userId;
+  }
+
+  /** By channel: how far this device came. */
+  get cursors() {
+    const known = [...this.#channels.values()].filter(({ resumable }) => resumable !== null);
+    return Object.fromEntries(known.map(({ name, place }) => [name, place]));
   }
 
   /** Sends that are not settled as "sent": what a page keeps over a reload, to `restore` it afterwards. */
@@ -132,10 +284,25 @@ export class PushClient {
   #connect() {
     clearTimeout(this.#retryTimer);
     this.#drainUntil = null;
+    this.#setState("connecting");
+    if (typeof this.#token !== "function") return this.#open(this.#token);
+    return this.#openWithNewToken(this.#state);
+  }
+
+  async #openWithNewToken(attempt) {
+    try {
+      const token = await this.#token();
+      if (this.#state === attempt) this.#open(token); // else it was stopped meanwhile
+    } catch (error) {
+      if (this.#state === attempt) this.#waitAndReconnect(`no token: ${error.message}`);
+    }
+  }
+
+  #open(token) {
     const url = new URL(this.#gateway);
-    url.searchParams.set("token", this.#token);
+    url.searchParams.set("token", token);
     url.searchParams.set("device_id", this.#deviceId);
-    if (this.#inbox !== null) url.searchParams.set("resume", "client"); // it knows better than the server where it was
+    if (this.#resumes) url.searchParams.set("resume", "client"); // it knows better than the server where it was
     const socket = new this.#WebSocket(url.href);
     let opened = false;
     this.#socket = socket;
@@ -144,14 +311,22 @@ export class PushClient {
     socket.onmessage = (event) => socket === this.#socket && this.#receive(event.data);
     socket.onclose = (event) => socket === this.#socket && this.#closed(event.code, event.reason, opened);
     this.#expectAnswer();
-    this.#setState("connecting");
+  }
+
+  get #resumes() {
+    return [...this.#channels.values()].some(({ name, resumable }) => name.startsWith("user:") && resumable !== null);
   }
 
   /** Lets go of the socket and of every timer that belongs to it. What it still says is not heard any more. */
   #detach() {
     for (const timer of [this.#retryTimer, this.#deadTimer, this.#pingTimer, this.#receivedTimer]) clearTimeout(timer);
-    this.#deadTimer = this.#receivedTimer = this.#early = null;
+    this.#deadTimer = this.#receivedTimer = null;
     for (const entry of this.#outbox.values()) clearTimeout(entry.timer);
+    for (const channel of this.#channels.values()) channel.lost();
+    for (const read of this.#reads.values()) read.told = false; // nobody answers one, so the last ones may be lost
+    this.#onWire.clear();
+    this.#asked.clear();
+    this.#typed.clear();
     const socket = this.#socket;
     this.#socket = null;
     return socket;
@@ -161,11 +336,20 @@ export class PushClient {
     const lived = this.#state.name === "connected" ? Date.now() - this.#connectedAt : 0;
     if (lived >= STABLE_AFTER_MS) this.#attempt = 0;
     this.#detach();
-    if (code === CLOSE_EXPIRED) return this.#setState("stopped", "expired");
+    if (code === CLOSE_EXPIRED) return this.#expired();
     if (code === CLOSE_ELSEWHERE) return this.#setState("stopped", "elsewhere");
+    if (code === CLOSE_MISUSED) return this.#setState("stopped", "misused");
     this.#waitAndReconnect(opened ? reason || `connection closed (${code})` : "the gateway cannot be reached");
     if (!opened) this.#askWhetherExpired();
     return undefined;
+  }
+
+  /** A function may have another token, a string is what it is. */
+  #expired() {
+    this.#tokensRefused += 1;
+    const final = typeof this.#token !== "function" || this.#tokensRefused > MAX_NEW_TOKENS;
+    if (final) this.#setState("stopped", "expired");
+    else this.#waitAndReconnect("the token has expired");
   }
 
   #waitAndReconnect(reason) {
@@ -180,7 +364,7 @@ export class PushClient {
     const answer = await this.#checkToken().catch(() => "unreachable");
     if (answer !== "expired" || this.#state.name !== "waiting") return;
     this.#detach();
-    this.#setState("stopped", "expired");
+    this.#expired();
   }
 
   /** The other side owes an answer: if it does not come, the connection is dead although nobody said so. */
@@ -211,93 +395,168 @@ export class PushClient {
     this.#deadTimer = null;
     const frame = JSON.parse(text);
     if (frame.type === "welcome") this.#welcomed(frame);
-    else if (frame.type === "message") this.#message(frame);
     else if (frame.type === "ack") this.#acknowledged(frame);
     else if (frame.type === "subscribed") this.#subscribed(frame);
     else if (frame.type === "error") this.#refused(frame);
     else if (frame.type === "reconnect") this.#drain(frame);
+    else if (frame.type === "receipt") this.#emit("receipt", frame);
+    else if (frame.type === "typing") this.#othersType(frame);
+    else if (frame.seq !== undefined && frame.channel !== undefined) this.#placed(frame);
     // Frames of kinds that this client does not know are ignored: the protocol grows.
   }
 
   #welcomed(frame) {
-    const again = this.#inbox !== null;
+    const again = this.#userId !== "";
+    this.#userId = frame.user_id;
     this.#connectedAt = Date.now();
+    this.#tokensRefused = 0;
     this.#heartbeatMs = frame.heartbeat_s * 1000;
     this.#maxFrameBytes = frame.max_frame_bytes;
     this.#setState("connected");
     this.#pingTimer = setTimeout(() => this.#ping(), this.#heartbeatMs);
-    if (again) this.#resume();
-    else this.#goOnFrom(`user:${frame.user_id}`, frame.inbox);
-    for (const entry of this.#outbox.values()) if (entry.state === "pending") this.#transmit(entry);
+    this.#goOn(frame.inbox);
+    this.#pump();
     this.#emit("welcome", frame, again);
   }
 
+  get #inbox() {
+    return `user:${this.#userId}`;
+  }
+
+  /** From its own cursors where there are some; an inbox without one is the server's to go on with. */
+  #goOn(head) {
+    const inbox = this.#channel(this.#inbox);
+    if (inbox.resumable !== null) {
+      this.#resume();
+    } else {
+      const missed = inbox.provisional && (inbox.place.epoch !== head.epoch || inbox.place.seq !== head.seq);
+      this.#start(inbox, head, true);
+      if (missed) this.#emit("gap", "no_cursor", inbox.name); // cut off before the server knew this device
+    }
+    for (const channel of this.#channels.values()) if (!channel.asked) this.#ask(channel);
+  }
+
+  #channel(name) {
+    if (!this.#channels.has(name)) this.#channels.set(name, new Channel(name));
+    return this.#channels.get(name);
+  }
+
+  /** The inbox comes first: `resume` has to be the first frame. */
   #resume() {
-    const { channel, epoch, seq } = this.#inbox;
-    this.#early = [];
+    const known = [...this.#channels.values()].filter(({ resumable }) => resumable !== null);
+    const ordered = [...known].sort((a, b) => (b.name === this.#inbox) - (a.name === this.#inbox));
     this.#expectAnswer();
-    this.#write({ type: "resume", id: RESUME, channels: { [channel]: { epoch, seq } } });
+    for (let start = 0; start < ordered.length; start += RESUMED_AT_ONCE) {
+      const part = ordered.slice(start, start + RESUMED_AT_ONCE);
+      const channels = Object.fromEntries(part.map(({ name, place: { epoch, seq } }) => [name, { epoch, seq }]));
+      this.#write({ type: "resume", id: this.#idFor("resume", part), channels });
+    }
   }
 
-  /** The answer to a resume, also to one that the server made by itself: what follows is what comes after `since`. */
-  #subscribed({ channel, epoch, seq, since = seq, recovered, reason }) {
-    if (channel !== this.#inbox?.channel) return;
-    this.#goOnFrom(channel, { epoch, seq: since });
-    this.#resumed(recovered ? null : reason);
+  #ask(channel) {
+    const since = channel.resumable === null ? {} : { since: channel.resumable };
+    this.#write({ type: "subscribe", id: this.#idFor("subscribe", [channel]), channel: channel.name, ...since });
   }
 
-  #resumed(reason) {
-    const early = this.#early ?? [];
-    this.#early = null;
-    if (reason === null) return;
-    this.#emit("gap", reason);
-    for (const frame of early) this.#message(frame);
+  #idFor(word, channels) {
+    const id = this.#asked.has(word) ? `${word}-${this.#asked.size}` : word;
+    this.#asked.set(id, channels.map(({ name }) => name));
+    for (const channel of channels) channel.asked = true;
+    return id;
+  }
+
+  /** The answer to a question, or told by the server of a group or the inbox: what follows comes after `since`. */
+  #subscribed(frame) {
+    const { channel: name, epoch, seq, since = seq, recovered, reason } = frame;
+    const channel = this.#channel(name);
+    const known = channel.resumable;
+    const ahead = recovered && known?.epoch === epoch && known.seq > since; // what comes may be known already
+    const early = channel.early.splice(0);
+    if (!recovered) this.#missed(channel, reason, early);
+    this.#start(channel, ahead ? known : { epoch, seq: since });
+    this.#emit("subscribed", frame);
+    for (const { resolve } of this.#waitingFor(name)) resolve(frame);
+  }
+
+  #waitingFor(name) {
+    const waiting = this.#subscribers.get(name) ?? [];
+    this.#subscribers.delete(name);
+    return waiting;
+  }
+
+  /** What came meanwhile will not come again. */
+  #missed(channel, reason, early) {
+    channel.waiting = false;
+    this.#emit("gap", reason, channel.name);
+    for (const frame of early) this.#placed(frame);
   }
 
   /** From here on the cursor follows what comes; told to the server even when nothing does, so that it knows us. */
-  #goOnFrom(channel, { epoch, seq }) {
-    this.#inbox = { channel, epoch, seq };
-    this.#cursors.set(channel, { epoch, seq, told: false });
-    this.#receivedTimer ??= setTimeout(() => this.#tellReceived(), RECEIVED_EVERY_MS);
+  #start(channel, place, provisional = false) {
+    channel.start(place, provisional);
+    this.#receivedSoon();
   }
 
-  #message(frame) {
-    if (this.#early !== null && frame.channel === this.#inbox.channel) return void this.#early.push(frame);
-    const repeated = this.#knows(frame);
-    this.#note(frame);
-    const own = frame.dedup_id === undefined ? undefined : this.#outbox.get(frame.dedup_id);
+  /** A message, or whatever else has its place in a channel. */
+  #placed(frame) {
+    const channel = this.#channels.get(frame.channel);
+    if (channel === undefined) return undefined; // left, and this was on its way
+    if (channel.waiting) return channel.layAside(frame);
+    if (!this.#note(channel, frame)) return undefined;
+    const own = frame.from === this.#userId ? this.#outbox.get(frame.dedup_id) : undefined;
     if (own !== undefined) return this.#settle(own, frame); // sent before a cut, and this is the proof
-    if (!repeated && this.#firstTime(frame.message_id)) this.#emit("message", frame);
+    if (!this.#firstTime(frame)) return undefined;
+    if (frame.type === "membership") this.#changed(channel, frame);
+    if (frame.type === "message" || frame.type === "membership") this.#emit(frame.type, frame);
     return undefined;
   }
 
-  #knows({ channel, epoch, seq }) {
-    const known = this.#cursors.get(channel);
-    return known?.epoch === epoch && known.seq >= seq;
+  /** The inbox tells where a new member begins; what a removed one read is over. */
+  #changed(channel, { change, group_id: groupId, user_ids: userIds = [], since }) {
+    const name = `group:${groupId}`;
+    const concerned = userIds.includes(this.#userId);
+    if (change === "deleted" || (change === "removed" && concerned)) this.#channels.delete(name);
+    if (change !== "added" || !concerned || since === undefined) return;
+    const { begun } = this.#channels.get(name) ?? {};
+    if (begun === undefined) this.#joinAt(name, since);
+    else if (begun?.epoch === since.epoch && begun.seq > since.seq) this.#emit("gap", "no_cursor", name);
   }
 
-  #firstTime(messageId) {
-    if (this.#seen.has(messageId)) return false;
-    this.#seen.add(messageId);
+  #joinAt(name, { epoch, seq }) {
+    const joined = new Channel(name, { epoch, seq });
+    this.#channels.set(name, joined);
+    this.#ask(joined);
+  }
+
+  #firstTime({ channel, message_id: messageId }) {
+    const key = `${channel} ${messageId}`;
+    if (messageId === undefined) return true;
+    if (this.#seen.has(key)) return false;
+    this.#seen.add(key);
     if (this.#seen.size > REMEMBERED_IDS) this.#seen.delete(this.#seen.values().next().value);
     return true;
   }
 
   /** Moves the channel's cursor; an ack stands in its message's place and counts too. */
-  #note(frame) {
-    if (this.#knows(frame)) return;
-    const { channel, epoch, seq } = frame;
-    if (channel === this.#inbox.channel) this.#inbox = { channel, epoch, seq };
-    this.#cursors.set(channel, { epoch, seq, told: false });
+  #note(channel, place) {
+    if (!channel.takes(place)) return false;
+    this.#receivedSoon();
+    return true;
+  }
+
+  #receivedSoon() {
     this.#receivedTimer ??= setTimeout(() => this.#tellReceived(), RECEIVED_EVERY_MS);
   }
 
   #tellReceived() {
     this.#receivedTimer = null;
-    for (const [channel, cursor] of this.#cursors) {
-      if (!cursor.told) this.#write({ type: "received", channel, seq: cursor.seq });
-      cursor.told = true;
+    if (this.#state.name !== "connected") return;
+    for (const channel of this.#channels.values()) {
+      if (channel.told || channel.waiting || channel.place === null) continue;
+      channel.told = true;
+      this.#write({ type: "received", channel: channel.name, seq: channel.place.seq });
     }
+    this.#tellReads();
   }
 
   /** The gateway is leaving: it closes when it is ready, and if it has not by then, this side does. */
@@ -310,55 +569,164 @@ export class PushClient {
     }, afterMs);
   }
 
+  // Topics -----------------------------------------------------------------------------------------------------------
+
+  /** Reads a topic from now on, over reconnects; a Promise of the `subscribed` frame, which rejects with the error. */
+  subscribe(name) {
+    const channel = this.#channel(name);
+    const answer = new Promise((resolve, reject) => {
+      this.#subscribers.set(name, [...(this.#subscribers.get(name) ?? []), { resolve, reject }]);
+    });
+    if (!channel.asked) {
+      if (this.#state.name === "connected") this.#ask(channel);
+    } else if (!channel.waiting) {
+      const known = { type: "subscribed", channel: name, recovered: true, ...channel.place };
+      for (const { resolve } of this.#waitingFor(name)) resolve(known);
+    }
+    return answer;
+  }
+
+  unsubscribe(name) {
+    this.#channels.delete(name);
+    this.#write({ type: "unsubscribe", channel: name });
+  }
+
+  // Told now and then, and not kept ----------------------------------------------------------------------------------
+
+  #othersType({ from, channel, state }) {
+    const conversation = channel ?? from;
+    const key = `${conversation} ${from}`;
+    const known = this.#typists.has(key);
+    clearTimeout(this.#typists.get(key));
+    this.#typists.delete(key);
+    const stop = () => this.#othersType({ from, channel, state: "stop" });
+    if (state === "start") this.#typists.set(key, setTimeout(stop, TYPING_ENDS_MS));
+    if (known !== (state === "start")) this.#emit("typing", { from, conversation, state });
+  }
+
+  /** This user types; call it for every key. */
+  typing(conversation, state = "start") {
+    const last = this.#typed.get(conversation);
+    const due = state === "start" ? last === undefined || Date.now() - last >= TYPING_AGAIN_MS : last !== undefined;
+    if (!due) return;
+    if (state === "start") this.#typed.set(conversation, Date.now());
+    else this.#typed.delete(conversation);
+    this.#write({ type: "typing", state, ...targetOf(conversation) });
+  }
+
+  /** This user has read all of a conversation that was handed over; false before anything was. */
+  readAll(conversation) {
+    const channel = this.#channels.get(isChannel(conversation) ? conversation : this.#inbox);
+    if (!channel?.place) return false; // nothing was handed over yet
+    this.#markRead(conversation, channel.name, channel.place);
+    return true;
+  }
+
+  /** This user has read a conversation up to a message that came. */
+  read({ conversation, channel, epoch, seq }) {
+    this.#markRead(conversation, channel, { epoch, seq });
+  }
+
+  #markRead(conversation, channel, { epoch, seq }) {
+    const known = this.#reads.get(conversation);
+    if (known?.epoch === epoch && known.seq >= seq) return;
+    this.#reads.delete(conversation);
+    this.#reads.set(conversation, { channel, epoch, seq, told: false });
+    if (this.#reads.size > MAX_READS) this.#reads.delete(this.#reads.keys().next().value);
+    this.#receivedSoon();
+  }
+
+  /** Only where the channel is being read: the server does not take it before. */
+  #tellReads() {
+    for (const [conversation, read] of this.#reads) {
+      const channel = this.#channels.get(read.channel);
+      if (read.told || !channel || channel.waiting || channel.place?.epoch !== read.epoch) continue;
+      read.told = true;
+      const more = isChannel(conversation) ? {} : { conversation };
+      this.#write({ type: "read", channel: read.channel, seq: read.seq, ...more });
+    }
+  }
+
   // Sending ----------------------------------------------------------------------------------------------------------
 
-  /** Sends any JSON value; the entry's `state` tells how it went, and every change comes as a "send" event. */
-  send(recipientId, content) {
-    const entry = { dedupId: randomId(), recipientId, content, createdAt: Date.now(), firstSentAt: null };
+  /**
+   * Sends any JSON value; the entry's `state` tells how it went, and every change comes as a "send" event. `more` is
+   * {kind, ref, push}.
+   */
+  send(conversation, content, more = {}) {
+    const entry = { dedupId: randomId(), conversation, content, more, createdAt: Date.now(), firstSentAt: null };
     return this.#enter(entry);
+  }
+
+  /** Gives an own message another content. A message is one from the socket or the history, or a sent entry. */
+  edit(message, content) {
+    return this.#about(message, "edit", content);
+  }
+
+  /** Takes an own message back. */
+  delete(message) {
+    return this.#about(message, "delete", null);
+  }
+
+  /** Adds a reaction to anyone's message, or takes one's own back. */
+  react(message, emoji, remove = false) {
+    return this.#about(message, "reaction", remove ? { emoji, remove: true } : { emoji });
+  }
+
+  #about({ conversation, message_id: id, messageId = id }, kind, content) {
+    return this.send(conversation, content, { kind, ref: messageId });
   }
 
   /** Takes over what another instance left unsettled, under the same idempotency keys. */
   restore(entries) {
-    for (const { dedupId, recipientId, content, createdAt, firstSentAt } of entries) {
-      this.#enter({ dedupId, recipientId, content, createdAt, firstSentAt });
+    for (const { dedupId, conversation, content, more, createdAt, firstSentAt } of entries) {
+      this.#enter({ dedupId, conversation, content, more, createdAt, firstSentAt });
     }
   }
 
-  /**
-   * Tries a failed send again. It is still the same message: the key stays, unless the server has forgotten it. Then
-   * whoever asks has seen that it is missing, and it becomes a new send.
-   */
+  /** Tries a failed send again. It is still the same message, under the same key. */
   retry(dedupId) {
     const entry = this.#outbox.get(dedupId);
-    if (entry?.state !== "failed") return undefined;
-    if (entry.error.code !== UNCONFIRMED) return void this.#enter(entry);
+    if (entry?.state === "failed") this.#enter(entry);
+  }
+
+  /** Lets go of a failed send. */
+  forget(dedupId) {
+    const entry = this.#outbox.get(dedupId);
+    if (entry?.state !== "failed") return;
     this.#outbox.delete(dedupId);
     this.#emit("send", Object.assign(entry, { state: "withdrawn" }));
-    return void this.send(entry.recipientId, entry.content);
   }
 
   #enter(entry) {
+    const full = this.#outbox.size >= MAX_UNSETTLED && !this.#outbox.has(entry.dedupId);
     Object.assign(entry, { state: "pending", error: null, tries: 0, timer: null });
     this.#outbox.set(entry.dedupId, entry);
     this.#emit("send", entry);
-    this.#transmit(entry);
+    if (full) this.#fail(entry, "too_many", `${MAX_UNSETTLED} messages wait already`);
+    else this.#transmit(entry);
     return entry;
+  }
+
+  /** Those that wait for their turn. */
+  #pump() {
+    for (const entry of this.#outbox.values()) {
+      if (this.#onWire.size >= MAX_ON_WIRE) return;
+      if (entry.state === "pending" && !this.#onWire.has(entry)) this.#transmit(entry);
+    }
   }
 
   #transmit(entry) {
     if (this.#state.name !== "connected") return; // goes out with the next welcome
+    if (this.#onWire.size >= MAX_ON_WIRE && !this.#onWire.has(entry)) return; // its turn comes with an ack
     if (entry.tries >= MAX_TRIES) return this.#fail(entry, "no_answer", "the platform did not confirm the message");
-    if (entry.firstSentAt !== null && Date.now() - entry.firstSentAt > DEDUP_WINDOW_MS) {
-      return this.#fail(entry, UNCONFIRMED, "the connection was lost before the platform could confirm it");
-    }
-    const { dedupId, recipientId, content } = entry;
-    const frame = { type: "send_message", id: dedupId, dedup_id: dedupId, recipient_id: recipientId, content };
+    const frame = sendFrame(entry);
     if (new TextEncoder().encode(JSON.stringify(frame)).length > this.#maxFrameBytes) {
       return this.#fail(entry, "too_large", `the message is over the limit of ${this.#maxFrameBytes} bytes`);
     }
     entry.tries += 1;
     entry.firstSentAt ??= Date.now();
+    this.#onWire.add(entry);
     this.#expectAnswer();
     this.#tryAgainAfter(entry, ANSWER_WITHIN_MS);
     return this.#write(frame);
@@ -370,32 +738,59 @@ export class PushClient {
   }
 
   #acknowledged(frame) {
-    if (this.#early === null) this.#note(frame); // else its place comes again
+    const channel = this.#channels.get(frame.channel);
+    const placed = channel !== undefined && !channel.waiting && channel.place?.epoch === frame.epoch;
+    if (placed) this.#note(channel, frame); // else its place comes again, or is not known any more
     const entry = this.#outbox.get(frame.dedup_id ?? frame.id);
     if (entry !== undefined) this.#settle(entry, frame);
   }
 
-  #settle(entry, { message_id: messageId, sent_at: sentAt }) {
+  #settle(entry, { channel, message_id: messageId, sent_at: sentAt }) {
     clearTimeout(entry.timer);
     this.#outbox.delete(entry.dedupId);
-    this.#firstTime(messageId);
+    this.#onWire.delete(entry);
+    this.#firstTime({ channel, message_id: messageId });
     this.#emit("send", Object.assign(entry, { state: "sent", messageId, sentAt }));
+    this.#pump();
   }
 
   #refused(frame) {
+    if (this.#asked.has(frame.id)) return this.#notSubscribed(frame);
     const again = TRY_AGAIN.has(frame.code);
-    if (frame.id === RESUME) return this.#resumed(frame.code); // a gateway that cannot: the history can
     const entry = this.#outbox.get(frame.id);
     // An error that names no frame may be about any that is unanswered.
-    const unanswered = entry ? [entry] : this.unsettled.filter(({ state, tries }) => state === "pending" && tries > 0);
+    const unanswered = entry ? [entry] : [...this.#onWire];
     if (entry && !again) return this.#fail(entry, frame.code, frame.message);
     if (!again || unanswered.length === 0) return this.#emit("error", frame);
     for (const one of unanswered) this.#tryAgainAfter(one, frame.retry_after_ms ?? backoffMs(one.tries, this.#random));
     return undefined;
   }
 
+  /** A gateway that cannot resume: the history can. One that cannot now is asked again. */
+  #notSubscribed(frame) {
+    const names = frame.channel === undefined ? this.#asked.get(frame.id) : [frame.channel];
+    const channels = names.map((name) => this.#channels.get(name)).filter((channel) => channel?.waiting);
+    if (TRY_AGAIN.has(frame.code)) {
+      const socket = this.#socket;
+      const again = () => socket === this.#socket && channels.forEach((channel) => this.#ask(channel));
+      return void setTimeout(again, frame.retry_after_ms ?? BACKOFF_MIN_MS);
+    }
+    for (const channel of channels) this.#giveUp(channel, frame);
+    return undefined;
+  }
+
+  #giveUp(channel, frame) {
+    if (channel.name === this.#inbox) return this.#missed(channel, frame.code, channel.early.splice(0));
+    this.#channels.delete(channel.name);
+    const waiting = this.#waitingFor(channel.name);
+    for (const { reject } of waiting) reject(Object.assign(new Error(frame.message), { code: frame.code }));
+    return undefined;
+  }
+
   #fail(entry, code, message) {
     clearTimeout(entry.timer);
+    this.#onWire.delete(entry);
     this.#emit("send", Object.assign(entry, { state: "failed", error: { code, message } }));
+    this.#pump();
   }
 }

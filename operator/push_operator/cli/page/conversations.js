@@ -1,6 +1,9 @@
-/** What the page remembers of people and their messages. No page elements here, and no network. */
+/** What the page remembers of people, groups and their messages. No page elements here, and no network. */
+
+import { fold, isChannel } from "./client.js";
 
 const PREVIEW_CHARACTERS = 120;
+const DELETED = "This message was deleted";
 const MAX_ID_BYTES = 128;
 
 /** `content` is any JSON value; people see text as it is and everything else as formatted JSON. */
@@ -32,78 +35,119 @@ function isId(text) {
 
 /** Nobody has to read an id to tell two people apart. */
 export function shortName(userId) {
+  if (isChannel(userId)) return "Group";
   return `User ${userId.replace(/[^A-Za-z0-9]/g, "").slice(-6) || userId}`;
 }
 
-/** The messages with one person: confirmed ones by (sent_at, message_id), then what is on its way. */
+/** A place in a conversation: messages are ordered by (sent_at, message_id). */
+function isUpTo({ sentAt, messageId }, place) {
+  return sentAt < place.sentAt || (sentAt === place.sentAt && messageId <= place.messageId);
+}
+
+/**
+ * The messages of one conversation: what is confirmed, then what is on its way. Edits, deletions and reactions are
+ * messages too, and are folded into what they are about.
+ */
 export class Conversation {
-  #confirmed = new Map(); // message_id -> message
-  #unsettled = new Map(); // dedup_id -> message
+  #frames = new Map(); // message_id -> message, as socket and history give it
+  #keys = new Map(); // message_id -> dedup_id of what was sent here: it stays the same line
+  #unsettled = new Map(); // dedup_id -> send
+  #marks = { delivered: new Map(), read: new Map() }; // user id -> how far the others are
+  typists = new Set();
   next = null; // cursor of the page before the oldest one loaded
   loaded = false;
   stale = true; // something may have been missed; reload before it is shown
+  told = null; // the newest message that was told as read
 
   constructor(me) {
     this.me = me;
   }
 
   has(messageId) {
-    return this.#confirmed.has(messageId);
+    return this.#frames.has(messageId);
   }
 
-  /** Adds what came by socket or from the history; what is known already is left alone. */
+  /** Adds what came by socket or from the history; false for what is known already. */
   add(frame) {
-    if (this.has(frame.message_id) || !isShown(frame)) return false;
-    this.#confirmed.set(frame.message_id, {
-      key: frame.message_id,
-      messageId: frame.message_id,
-      mine: frame.from === this.me,
-      text: textOf(frame.content),
-      formatted: typeof frame.content !== "string",
-      sentAt: millis(frame.sent_at),
-      state: "sent",
-    });
+    if (this.has(frame.message_id)) return false;
+    this.#frames.set(frame.message_id, { ...frame, sent_at: millis(frame.sent_at) });
     return true;
   }
 
-  /** Takes over the present state of a send. A confirmed one keeps its key, so that it stays the same line. */
+  /** Takes over the present state of a send. */
   track(entry) {
-    const { dedupId, content, createdAt, state, error } = entry;
-    const text = textOf(content);
-    const formatted = typeof content !== "string";
-    const message = { key: dedupId, mine: true, text, formatted, sentAt: createdAt, state, error };
-    if (state === "pending" || state === "failed") return void this.#unsettled.set(dedupId, message);
+    const { dedupId, state, messageId } = entry;
+    if (state === "pending" || state === "failed") return void this.#unsettled.set(dedupId, entry);
     this.#unsettled.delete(dedupId);
-    if (state === "withdrawn" || this.has(entry.messageId)) return undefined; // a reload was faster than the ack
-    Object.assign(message, { messageId: entry.messageId, sentAt: millis(entry.sentAt) });
-    return void this.#confirmed.set(entry.messageId, message);
+    if (state === "withdrawn") return undefined;
+    if (!this.has(messageId)) this.#keys.set(messageId, dedupId); // else a reload was faster than the ack
+    return void this.add(this.#frameOf(entry, messageId, entry.sentAt));
+  }
+
+  #frameOf({ conversation, content, more = {} }, messageId, sentAt) {
+    return { message_id: messageId, from: this.me, conversation, content, sent_at: sentAt, kind: "text", ...more };
   }
 
   /** Forgets the confirmed messages: too much was missed to join it to what is known. */
   reset() {
-    this.#confirmed.clear();
+    this.#frames.clear();
     this.next = null;
   }
 
+  /** Somebody else has received or read everything up to a place. */
+  mark(kind, userId, { sent_at: sentAt, message_id: messageId }) {
+    const known = this.#marks[kind].get(userId);
+    const place = { sentAt: millis(sentAt), messageId };
+    if (known === undefined || isUpTo(known, place)) this.#marks[kind].set(userId, place);
+  }
+
+  /** The newest message of somebody else. */
+  get newestOfOthers() {
+    return this.messages.findLast(({ mine, system }) => !mine && !system)?.messageId ?? null;
+  }
+
   get messages() {
-    const confirmed = [...this.#confirmed.values()].sort(byTime);
-    return [...confirmed, ...this.#unsettled.values()];
+    const unsettled = [...this.#unsettled.values()];
+    const changes = unsettled.filter(({ more, state }) => isChange(more) && state === "pending");
+    const guessed = changes.map((entry) => this.#frameOf(entry, entry.dedupId, Number.MAX_SAFE_INTEGER));
+    const confirmed = fold([...this.#frames.values(), ...guessed]).map((shown) => this.#line(shown));
+    return [...confirmed, ...unsettled.filter(({ more }) => !isChange(more)).map((entry) => this.#sending(entry))];
+  }
+
+  #line({ message, content, edited, deleted, reactions }) {
+    const { message_id: messageId, from, sent_at: sentAt, kind } = message;
+    const key = this.#keys.get(messageId) ?? messageId;
+    const line = { key, messageId, from, mine: from === this.me, sentAt, message };
+    const seen = { state: "sent", edited, deleted, system: kind === "system", content, mark: this.#markOf(line) };
+    const shownReactions = [...reactions].map(([emoji, users]) => ({ emoji, users, mine: users.includes(this.me) }));
+    const words = deleted ? { text: DELETED, formatted: false } : written(content);
+    return { ...line, ...seen, ...words, reactions: shownReactions };
+  }
+
+  #sending({ dedupId, content, createdAt, state, error }) {
+    const line = { key: dedupId, from: this.me, mine: true, sentAt: createdAt, state, error, reactions: [] };
+    return { ...line, ...written(content) };
+  }
+
+  #markOf(line) {
+    const reached = (kind) => [...this.#marks[kind].values()].some((place) => isUpTo(line, place));
+    return reached("read") ? "read" : reached("delivered") ? "delivered" : "sent";
   }
 }
 
-function isShown({ kind }) {
-  return kind === undefined || kind === null || kind === "text" || kind === "system"; // others are for richer clients
+function isChange(more) {
+  return (more?.kind ?? "text") !== "text";
 }
 
-function byTime(a, b) {
-  return a.sentAt - b.sentAt || (a.messageId < b.messageId ? -1 : 1);
+function written(content) {
+  return { text: textOf(content), formatted: typeof content !== "string" };
 }
 
 function millis(time) {
   return typeof time === "number" ? time : Date.parse(time);
 }
 
-/** The list of people, kept per user in the given storage. */
+/** The list of people and groups, kept per user in the given storage. */
 export class People {
   #storage;
   #key;
@@ -141,6 +185,11 @@ export class People {
     this.#save();
   }
 
+  remove(id) {
+    this.#people.delete(id);
+    this.#save();
+  }
+
   /** The newest message becomes the preview. */
   preview(id, { text, mine, sentAt }) {
     const person = this.add(id);
@@ -154,8 +203,8 @@ export class People {
     this.#save();
   }
 
-  read(id) {
-    this.add(id).unread = 0;
+  setUnread(id, count) {
+    this.add(id).unread = count;
     this.#save();
   }
 

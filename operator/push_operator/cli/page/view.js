@@ -2,12 +2,13 @@
  * What is on the screen, made from plain values. Everything that people wrote goes in as text, never as markup.
  */
 
+import { isChannel } from "./client.js";
 import { shortName } from "./conversations.js";
 
 const HUES = 6;
-const GROUP_MS = 5 * 60_000; // messages of one person within this time stand close together
+const MANY = 100; // unread messages: the platform counts no further
 const NEAR_END_PX = 80;
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+export const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const weekday = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
 const withYear = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "long", year: "numeric" });
 const shortDate = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
@@ -18,7 +19,7 @@ export function nameOf(person) {
   return person.name || shortName(person.id);
 }
 
-function element(tag, className = "", text = null) {
+export function element(tag, className = "", text = null) {
   const made = document.createElement(tag);
   if (className) made.className = className;
   if (text !== null) made.textContent = text;
@@ -31,7 +32,7 @@ export function setText(node, text) {
 }
 
 /** Makes the children of `parent` show `items` in order; a child whose key is still there is updated in place. */
-function reconcile(parent, items, create, update) {
+export function reconcile(parent, items, create, update) {
   const old = new Map([...parent.children].map((child) => [child.dataset.key, child]));
   let place = parent.firstElementChild;
   for (const item of items) {
@@ -47,11 +48,11 @@ function reconcile(parent, items, create, update) {
 
 // Time ---------------------------------------------------------------------------------------------------------------
 
-function dayOf(time) {
+export function dayOf(time) {
   return new Date(time).toDateString();
 }
 
-function dayName(time) {
+export function dayName(time) {
   const now = new Date();
   const yesterday = new Date(now.getFullYear(), now.getMonth(), now.getDate() - 1);
   if (dayOf(time) === now.toDateString()) return "Today";
@@ -71,6 +72,7 @@ function showAvatar(node, person, status) {
   setText(node, letters.join("").toUpperCase());
   node.dataset.hue = [...person.id].reduce((sum, letter) => (sum * 31 + letter.codePointAt(0)) % 9973, 7) % HUES;
   node.dataset.status = status ?? "unknown";
+  node.dataset.group = String(isChannel(person.id));
 }
 
 export function showPeople(people, { openId, presence, choose }) {
@@ -97,83 +99,49 @@ export function showPeople(people, { openId, presence, choose }) {
     setText(part(".name"), nameOf(person));
     setText(part(".last"), person.last ? `${person.mine ? "You: " : ""}${person.last}` : "No messages yet");
     setText(part("time"), person.last ? shortTime(person.at) : "");
-    setText(part(".unread"), String(person.unread));
+    setText(part(".unread"), person.unread >= MANY ? `${MANY - 1}+` : String(person.unread));
     part(".unread").hidden = person.unread === 0;
     setText(part(".status"), `${person.unread ? `, ${person.unread} unread` : ""}${status ? `, ${status}` : ""}`);
   });
   $("people-empty").hidden = people.length > 0;
 }
 
-export function showPeer(person, status, connection) {
+/** `typing`: the names of those who do. */
+export function showPeer(person, status, connection, typing) {
   showAvatar($("peer-avatar"), person, status);
   setText($("peer-name"), nameOf(person));
   const words = { online: "Online", away: "Away", offline: "Offline" };
-  setText($("peer-status"), connection.name === "connected" ? (words[status] ?? "") : withoutCause(connection));
+  const here = isChannel(person.id) ? "Group" : (words[status] ?? "");
+  const now = typing.length > 0 ? typingText(person, typing) : here;
+  setText($("peer-status"), connection.name === "connected" ? now : withoutCause(connection));
+  $("peer-status").classList.toggle("typing", typing.length > 0);
 }
 
-// Messages -----------------------------------------------------------------------------------------------------------
-
-function lines(messages) {
-  const items = [];
-  let before = null;
-  for (const message of messages) {
-    const newDay = before === null || dayOf(before.sentAt) !== dayOf(message.sentAt);
-    if (newDay) items.push({ key: `day ${dayOf(message.sentAt)}`, day: dayName(message.sentAt) });
-    const follows = !newDay && before.mine === message.mine && message.sentAt - before.sentAt < GROUP_MS;
-    if (follows) items.at(-1).quiet = before.state === message.state; // one time for a group is enough
-    items.push({ key: message.key, message, follows });
-    before = message;
-  }
-  return items;
+function typingText(person, names) {
+  if (!isChannel(person.id)) return "typing…";
+  if (names.length > 2) return "several people are typing…";
+  return `${names.join(" and ")} ${names.length > 1 ? "are" : "is"} typing…`;
 }
 
-export function showMessages(conversation, peerName, retry) {
-  const scroll = $("scroll");
-  const atEnd = isAtEnd();
-  const fromEnd = scroll.scrollHeight - scroll.scrollTop;
-  const create = ({ day, message }) => (day === undefined ? createMessage(message, retry) : element("li", "day"));
-  const messages = conversation.messages;
-  const oldest = $("messages").querySelector(".message")?.dataset.key;
-  reconcile($("messages"), lines(messages), create, (item, line) => {
-    if (line.day !== undefined) setText(item, line.day);
-    else updateMessage(item, line, peerName);
+export function showMembers(members, { nameOf: named, mayRemove, remove, more }) {
+  const items = members.map((member) => ({ key: member.user_id, member }));
+  const create = ({ member }) => {
+    const item = element("li", "member");
+    const button = element("button", "quiet", "Remove");
+    button.type = "button";
+    button.addEventListener("click", () => remove(member.user_id));
+    item.append(element("span", "name"), element("span", "role"), button);
+    return item;
+  };
+  reconcile($("group-members"), items, create, (item, { member }) => {
+    setText(item.querySelector(".name"), named(member.user_id));
+    setText(item.querySelector(".role"), member.role === "member" ? "" : member.role);
+    item.querySelector("button").hidden = !mayRemove(member);
   });
-  $("older").hidden = conversation.next === null;
-  $("history-empty").hidden = messages.length > 0 || !conversation.loaded;
-  if (atEnd) scrollToEnd();
-  else if (messages.length > 0 && oldest !== messages[0].key) scroll.scrollTop = scroll.scrollHeight - fromEnd;
+  $("group-more").hidden = !more;
 }
 
-function createMessage(message, retry) {
-  const item = element("li", "message");
-  const note = element("p", "note");
-  const again = element("button", "", "Try again");
-  again.type = "button";
-  again.addEventListener("click", () => retry(item.dataset.key));
-  note.append(element("span", "words"), element("time"), element("span", "tick"), again);
-  note.querySelector(".tick").setAttribute("aria-hidden", "true");
-  item.append(element("p", "hidden author"), element("div", "bubble"), note);
-  return item;
-}
-
-function updateMessage(item, { message, follows, quiet = false }, peerName) {
-  const part = (name) => item.querySelector(name);
-  item.classList.toggle("mine", message.mine);
-  item.classList.toggle("follows", follows);
-  item.classList.toggle("quiet-time", quiet && message.state === "sent");
-  item.dataset.state = message.state;
-  setText(part(".author"), message.mine ? "You wrote:" : `${peerName} wrote:`);
-  part(".bubble").classList.toggle("code", message.formatted);
-  part(".bubble").dir = "auto";
-  setText(part(".bubble"), message.text);
-  const words = { pending: "Sending…", failed: `Not sent: ${message.error?.message}.`, sent: "" };
-  setText(part(".words"), words[message.state]);
-  setText(part("time"), message.state === "sent" ? clock.format(message.sentAt) : "");
-  part("time").dateTime = new Date(message.sentAt).toISOString();
-  part(".tick").hidden = !(message.mine && message.state === "sent");
-  setText(part(".tick"), "✓");
-  part("button").hidden = message.state !== "failed";
-}
+// Place and time of reading ------------------------------------------------------------------------------------------
 
 export function isAtEnd() {
   const scroll = $("scroll");
@@ -204,6 +172,7 @@ export function announce(text) {
 const STOPPED = {
   expired: "Your session has ended",
   elsewhere: "Offline: this window was opened a second time",
+  misused: "Offline: the platform does not understand this page; load it again",
 };
 
 export function connectionText({ name, reason, retryAt }) {
