@@ -20,10 +20,10 @@ from tests.support.services import InProcess
 from tests.support.waiting import eventually
 
 from push_workloads.common.outgoing import Outgoing
-from push_workloads.common.sending import TO_SENDER, Send, begin, headers
-from push_workloads.common.subjects import inbox_subject
+from push_workloads.common.sending import TO_RECIPIENT, TO_SENDER, Send, begin, headers
+from push_workloads.common.subjects import inbox_subject, log_subject, shard_of, stream_name
 
-Start = Callable[[], Any]
+Start = Callable[..., Any]
 
 
 @pytest.fixture
@@ -31,9 +31,9 @@ async def start(operators_nats_server: Nats, valkey_server: Valkey, tmp_path: Pa
     """Starts a message service; all on one history."""
     async with AsyncExitStack() as stack:
 
-        async def one() -> InProcess:
+        async def one(**environ: str) -> InProcess:
             plane = await stack.enter_async_context(data_plane(operators_nats_server, valkey_server, tmp_path))
-            return await plane.message()
+            return await plane.message(**environ)
 
         yield one
 
@@ -50,15 +50,15 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("push_workloads.message.completer.LOOK_SECONDS", 0.1)
 
 
-def sending(number: int) -> Send:
-    frame = Outgoing(recipient_id="bob", content=Raw(msgspec.json.encode({"n": number})))
+def sending(number: int, recipient_id: str = "bob") -> Send:
+    frame = Outgoing(recipient_id=recipient_id, content=Raw(msgspec.json.encode({"n": number})))
     return begin("ann", inbox_subject("ann"), frame, 0.0, 1_790_000_000_000 + number, bytes([number] * 10))
 
 
-async def publish(log: Client, send: Send) -> None:
+async def publish(log: Client, send: Send, shards: int = 1) -> None:
     """The copy that is due."""
     due = send.publication()
-    await log.jetstream().publish(f"log.0.{due.subject}", due.payload, headers=headers(due))
+    await log.jetstream().publish(log_subject(due.subject, shards), due.payload, headers=headers(due))
 
 
 async def written(service: InProcess, count: int) -> None:
@@ -69,9 +69,10 @@ def twins(service: InProcess, outcome: str) -> float:
     return service.metric("push_message_twins_total", outcome=outcome)
 
 
-async def copies(log: Client, subject: str) -> list[dict[str, Any]]:
+async def copies(log: Client, channel: str, shards: int = 1) -> list[dict[str, Any]]:
     """All that a channel has."""
-    subscription = await log.jetstream().pull_subscribe(f"log.0.{subject}", stream="LOG_0")
+    subject, stream = log_subject(channel, shards), stream_name(shard_of(channel, shards))
+    subscription = await log.jetstream().pull_subscribe(subject, stream=stream)
     try:
         messages = await subscription.fetch(100, timeout=0.2)
     except TimeoutError:
@@ -157,3 +158,20 @@ async def test_a_copy_that_nobody_saw_is_not_written_again(
 
 async def _nothing(*_: object) -> None:
     return None
+
+
+async def test_the_copies_may_be_in_logs_of_their_own(start: Start, log: Client, soon: None) -> None:
+    """And be seen in any order."""
+    shards = 4
+    service = await start(LOG_SHARDS=str(shards))
+    halves, wholes = [sending(n, f"user {n}") for n in range(8)], [sending(n, f"user {n}") for n in range(8, 16)]
+    for send in wholes:
+        send.stage = TO_SENDER
+        await publish(log, send, shards)
+    for send in halves + wholes:
+        send.stage = TO_RECIPIENT
+        await publish(log, send, shards)
+    await eventually(lambda: twins(service, "completed") == len(halves))
+    made = await copies(log, "u.ann", shards)
+    assert sorted(one["content"]["n"] for one in made) == list(range(16))
+    assert twins(service, "there") == 0

@@ -26,7 +26,7 @@ from push_workloads.message.receipts.reports import Reading, frames, newest, und
 from push_workloads.message.store import HistoryStore
 
 AT_ONCE: Final = 64  # reads of log and store for one batch
-BEHIND: Final = "history is behind the log: ask again"
+BEHIND: Final = "behind"
 
 
 class Log(Protocol):
@@ -55,7 +55,7 @@ class ReceiptDesk:
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._outcomes = Counter("push_message_receipts", "Receipts by outcome", ["outcome"], registry=registry)
 
-    def open(self, bus: Bus, log: Log) -> None:
+    def open(self, bus: Bus | None, log: Log) -> None:
         self._bus, self._log = bus, log
 
     async def take(self, asked: Reports) -> Done:
@@ -65,18 +65,13 @@ class ReceiptDesk:
         """
         if len(asked.reports) > MAX_REPORTS:
             raise BadRequest(f"reports: at most {MAX_REPORTS} at once")
-        found: list[_Found] = []
-        behind: list[Unavailable] = []
-        for one in await together(self._resolved(report) for report in newest(asked.reports)):
-            if isinstance(one, _Found):
-                found.append(one)
-            elif isinstance(one, Unavailable):
-                behind.append(one)
-            else:
-                self._outcomes.labels(one).inc()
-        await self._settle(found)
-        if behind:  # after the others: one that must wait holds up nobody
-            raise behind[0]
+        resolved = await together(self._resolved(report) for report in newest(asked.reports))
+        skipped = [one for one in resolved if isinstance(one, str)]
+        for why in skipped:
+            self._outcomes.labels(why).inc()
+        await self._settle([one for one in resolved if isinstance(one, _Found)])
+        if BEHIND in skipped:  # after the others: one that must wait holds up nobody
+            raise Unavailable("history is behind the log: ask again", retry_after_ms=1000)
         return Done()
 
     async def read(self, reading: Reading, up_to: Position) -> None:
@@ -85,8 +80,8 @@ class ReceiptDesk:
         if place is not None:
             await self._settle([_Found(reading, place)])
 
-    async def _resolved(self, report: Report) -> _Found | Unavailable | str:
-        """In a word why it is skipped; Unavailable, as a value, for what history does not have yet."""
+    async def _resolved(self, report: Report) -> _Found | str:
+        """Or in a word why it is skipped: for good, unless history is BEHIND."""
         reading = understood(report)
         if reading is None:
             return "malformed"
@@ -95,7 +90,7 @@ class ReceiptDesk:
                 return "forbidden"
             return await self._place(reading, report)
 
-    async def _place(self, reading: Reading, report: Report) -> _Found | Unavailable | str:
+    async def _place(self, reading: Reading, report: Report) -> _Found | str:
         log, subject = self._opened(), channel_subject(report.channel)
         if report.epoch != log.epoch(subject):
             return "epoch"
@@ -108,7 +103,7 @@ class ReceiptDesk:
         # that is; to name the other's would tell the other user of a message that is not theirs.
         held = await self._store.log_state(log.shard(subject), report.epoch)
         if held is None or held.seq < report.seq:
-            return Unavailable(BEHIND, retry_after_ms=1000)
+            return BEHIND
         place = await self._last(reading, logged.place)
         return _Found(reading, place) if place is not None else "nothing"
 
