@@ -11,9 +11,11 @@ import random
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 from push_workloads.common.errors import Unavailable
+from push_workloads.common.ids import ms_of
+from push_workloads.common.presence_keys import Opened
 from push_workloads.common.questions import Membership, Report, TopicRights
 from push_workloads.common.sending import Find, Publish
 from push_workloads.common.subjects import inbox, inbox_subject
@@ -38,6 +40,7 @@ from push_workloads.gateway.gateway import CLOSE_WAIT_SECONDS, Gateway
 from push_workloads.gateway.hub import Channel
 from push_workloads.gateway.joining import Joining
 from push_workloads.gateway.log import Answer
+from push_workloads.gateway.presence import Open
 from push_workloads.gateway.recovery import Delivered, Told
 from push_workloads.gateway.session import At, Session
 
@@ -48,7 +51,9 @@ ENTERING: Final = -1
 
 
 class Wire(Protocol):
-    """How a client is connected."""
+    """How a client is connected. `kind` is told to the user: `ws` or `sse`."""
+
+    kind: ClassVar[str]
 
     def send(self, frame: bytes) -> None: ...
 
@@ -96,7 +101,7 @@ class Peer:
         self._wire = wire
         gateway.clients.add(self)
         gateway.accepted += 1
-        gateway.presence.connected(who.user_id, who.session_id)
+        gateway.presence.connected(self.open())
         subject = inbox_subject(who.user_id)
         for older in gateway.others(who.user_id, who.device_id):
             older.give_way()  # at once, also without Redis: here the order is known
@@ -108,6 +113,10 @@ class Peer:
             self._welcome(channel, head, None)
         else:
             gateway.spawner.spawn(self._join(channel, entered))
+
+    def open(self) -> Open:
+        kind = self._wire.kind if self._wire is not None else None
+        return Open(self.who.user_id, self.who.session_id, Opened(ms_of(self.who.session_id), kind, self.who.device_id))
 
     def disconnected(self) -> None:
         gateway = self._gateway

@@ -12,7 +12,7 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 from aiohttp import web
@@ -83,6 +83,8 @@ class Cursors:
 
 class Stream:
     """One connection; the peer's `Wire`. What is sent waits in a queue that one task empties."""
+
+    kind: ClassVar = "sse"
 
     def __init__(self, gateway: Gateway, who: Who, places: dict[str, Place], topics: list[str]) -> None:
         self._peer = Peer(gateway, who)

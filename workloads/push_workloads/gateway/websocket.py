@@ -7,7 +7,7 @@ UTF-8, reserved bits.
 from __future__ import annotations
 
 import logging
-from typing import Final, cast
+from typing import ClassVar, Final, cast
 
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
@@ -23,6 +23,8 @@ _log = logging.getLogger(__name__)
 
 class Socket(WSListener):
     """One connection; the peer's `Wire`."""
+
+    kind: ClassVar = "ws"
 
     __slots__ = ("_fragments", "_fragments_size", "_ingress", "_most", "_peer", "_transport")
 
