@@ -123,6 +123,17 @@ async def test_nobody_ends_what_is_not_theirs_or_not_there(
     assert not [key async for key in redis.scan_iter("presence:end:*")]
 
 
+async def test_a_gateway_that_lost_its_lease_registers_the_same_sessions_again(
+    plane: Plane, presence: InProcess, http: ClientSession, redis: Any
+) -> None:
+    ada = await plane.client(await plane.gateway(), "ada", device_id="phone")
+    found = await eventually(lambda: _of_length(http, presence, 1))
+    await redis.flushall()
+    assert await eventually(lambda: _of_length(http, presence, 1)) == found
+    assert await _end(http, presence, "ada", ada.welcome["session_id"]) == 204
+    assert await ada.closed() == 4401
+
+
 async def test_what_an_older_gateway_wrote_is_listed_and_what_a_dead_one_left_is_not(
     presence: InProcess, http: ClientSession, redis: Any
 ) -> None:

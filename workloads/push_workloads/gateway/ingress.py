@@ -20,7 +20,9 @@ BUSY_SECONDS: Final = 0.5  # who sends twice within so long is busy, and waits f
 class Readable(Protocol):
     """A socket that can be left unread."""
 
-    def read_on(self) -> None: ...
+    def read_on(self, seconds: float) -> None:
+        """It has its turn, after so long."""
+        ...
 
 
 class Ingress:
@@ -84,5 +86,4 @@ class Ingress:
         if now - self._sent_from >= BUSY_SECONDS:
             self._sent, self._sent_from = set(), now
         for socket in list(islice(self._held, turns)):
-            del self._held[socket]
-            socket.read_on()
+            socket.read_on(now - self._held.pop(socket))

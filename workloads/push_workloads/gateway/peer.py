@@ -62,7 +62,7 @@ class Wire(Protocol):
     def buffered(self) -> int:
         """Bytes that wait for the client."""
 
-    def unread(self) -> bool:
+    def waits(self) -> bool:
         """Whether what the client sends is left where it is for now."""
 
     def close(self, code: int, reason: str) -> None:
@@ -151,6 +151,11 @@ class Peer:
 
     def heard(self) -> None:
         self.state.heard(time.monotonic())
+
+    def unread(self, seconds: float) -> None:
+        """The client waited so long for its turn."""
+        if isinstance(self.state, Session):
+            self.state.unread(seconds)
 
     def said_goodbye(self) -> None:
         self._closing = True
@@ -384,7 +389,7 @@ class Peer:
     # Time and the bus
 
     def tick(self, now: float) -> None:
-        if self._gateway.ingress.pressed and self._wire is not None and self._wire.unread():
+        if self._gateway.ingress.pressed and self._wire is not None and self._wire.waits():
             self.state.heard(now)  # whether it lives is in what is not read
         if not self._closing:
             self.perform(self.state.tick(now))

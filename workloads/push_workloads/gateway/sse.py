@@ -137,7 +137,7 @@ class Stream:
     def buffered(self) -> int:
         return self._queued
 
-    def unread(self) -> bool:
+    def waits(self) -> bool:
         return False  # it sends nothing
 
     def close(self, code: int, reason: str) -> None:
