@@ -219,23 +219,35 @@ async def _enter(url: str, user_id: str) -> ClientConnection:
 
 
 async def _time(client: ClientConnection, number: int, seconds: float, seen: Seen) -> None:
-    """From the moment at which a message should go, so that one slow answer does not hide the next."""
-    started = time.monotonic()
-    due = started + CALM_SECONDS * number / CALM_CLIENTS
-    while due < started + seconds:
-        await asyncio.sleep(max(0.0, due - time.monotonic()))
-        recipient = f"calm{(number + 1) % CALM_CLIENTS}"
-        frame = {"type": "send_message", "id": str(due), "recipient_id": recipient, "content": {"text": "Hello!"}}
+    """Each message goes at its time, whether those before it have their answers or not."""
+    first = time.monotonic() + CALM_SECONDS * number / CALM_CLIENTS
+    dues = [first + CALM_SECONDS * turn for turn in range(int(seconds / CALM_SECONDS))]
+    recipient = f"calm{(number + 1) % CALM_CLIENTS}"
+    sent: dict[str, float] = {}
+    async with asyncio.TaskGroup() as tasks:
+        sending = tasks.create_task(_send(client, recipient, dues, sent))
         try:
-            await client.send(json.dumps(frame))
-            while json.loads(await client.recv()).get("id") != str(due):
-                pass
+            for _ in dues:
+                identifier = await _answered(client)
+                seen.latencies.append(time.monotonic() - sent[identifier])
         except ConnectionClosed as error:
             seen.failed[str(error)] += 1
-            return
-        finally:
-            seen.latencies.append(time.monotonic() - due)
-        due += CALM_SECONDS
+            sending.cancel()
+
+
+async def _send(client: ClientConnection, recipient: str, dues: list[float], sent: dict[str, float]) -> None:
+    for number, due in enumerate(dues):
+        await asyncio.sleep(max(0.0, due - time.monotonic()))
+        frame = {"type": "send_message", "recipient_id": recipient, "content": {"text": "Hello!"}}
+        sent[str(number)] = time.monotonic()
+        await client.send(json.dumps(frame | {"id": str(number)}))
+
+
+async def _answered(client: ClientConnection) -> str:
+    while True:
+        identifier = json.loads(await client.recv()).get("id")
+        if identifier is not None:
+            return str(identifier)
 
 
 async def _knock(url: str, seconds: float, seen: Seen) -> None:

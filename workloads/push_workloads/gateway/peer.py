@@ -179,6 +179,7 @@ class Peer:
         _DO[type(action)](self, action)
 
     def _publish(self, publication: Publish) -> None:
+        self._gateway.ingress.publishing()
         self._gateway.log.publish(publication, partial(self._published, publication))
 
     def _move(self, cursor: Cursor) -> None:
