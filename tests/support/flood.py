@@ -22,7 +22,7 @@ import msgspec
 import uvloop
 from picows import WSFrame, WSHandshakeError, WSListener, WSMsgType, WSTransport, ws_connect
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.support.chat import token_for
 from tests.support.waiting import eventually
@@ -35,7 +35,8 @@ PROBE_SECONDS = 0.5
 
 
 class Outcome(msgspec.Struct):
-    """What became of the messages of a flood. `lost`: acknowledged, but their recipients never saw them."""
+    """What became of the messages of a flood. `lost`: acknowledged, but their recipients, who were there all the time,
+    never saw them."""
 
     sent: int
     acked: int
@@ -60,7 +61,7 @@ class Flood:
         self.count = count
         self.sockets: list[Flooder] = []
         self.welcome = self.sent = 0
-        self.acked: set[str] = set()
+        self.acked: dict[str, int] = {}  # the recipient of each
         self.received: set[str] = set()
         self.errors: Counter[str] = Counter()
         self.closed: Counter[str] = Counter()
@@ -79,12 +80,16 @@ class Flood:
         url = f"{self.url}?token={token_for(f'flooder{number}')}"
         while True:
             try:
-                _, made = await ws_connect(lambda: Flooder(self, (number + 1) % self.count), url, use_aiofastnet=False)
+                _, made = await ws_connect(lambda: Flooder(self, number), url, use_aiofastnet=False)
             except (WSHandshakeError, ConnectionError):
                 await asyncio.sleep(0.1)
             else:
                 self.sockets.append(cast(Flooder, made))
                 return
+
+    def lost(self) -> int:
+        here = {one.number for one in self.sockets if one.transport is not None}
+        return sum(self.acked[missing] in here for missing in self.acked.keys() - self.received)
 
     async def run(self, rate: float, seconds: float) -> Outcome:
         started, turn = time.monotonic(), 0
@@ -94,9 +99,9 @@ class Flood:
                 self.sockets[turn % self.count].send()
                 turn += 1
             await asyncio.sleep(TICK_SECONDS)
-        await _until(lambda: len(self.acked) + self.errors.total() >= self.sent, 60)
-        await _until(lambda: self.acked <= self.received, 10)
-        lost = len(self.acked - self.received)
+        await _until(lambda: not any(one.pending for one in self.sockets), 60)
+        await _until(lambda: not self.lost(), 10)
+        lost = self.lost()
         return Outcome(self.sent, len(self.acked), lost, self.errors, self.closed, time.monotonic() - started)
 
 
@@ -106,10 +111,14 @@ async def _until(condition: Callable[[], bool], seconds: float) -> None:
 
 
 class Flooder(WSListener):
-    def __init__(self, flood: Flood, peer: int) -> None:
+    def __init__(self, flood: Flood, number: int) -> None:
         super().__init__()
         self.flood = flood
-        frame = {"type": "send_message", "id": "1", "recipient_id": f"flooder{peer}", "content": {"text": "Hello!"}}
+        self.number = number
+        self.peer = (number + 1) % flood.count
+        self.pending = 0  # not answered
+        recipient = f"flooder{self.peer}"
+        frame = {"type": "send_message", "id": "1", "recipient_id": recipient, "content": {"text": "Hello!"}}
         self.frame = json.dumps(frame).encode()
         self.transport: WSTransport | None = None
 
@@ -117,7 +126,7 @@ class Flooder(WSListener):
         self.transport = transport
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
-        self.transport = None
+        self.transport, self.pending = None, 0
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         flood = self.flood
@@ -129,9 +138,11 @@ class Flooder(WSListener):
             if read.type == "message":
                 flood.received.add(read.message_id)
             elif read.type == "ack":
-                flood.acked.add(read.message_id)
+                flood.acked[read.message_id] = self.peer
+                self.pending -= 1
             elif read.type == "error":
                 flood.errors[read.code] += 1
+                self.pending -= 1
             elif read.type == "welcome":
                 flood.welcome += 1
 
@@ -139,16 +150,19 @@ class Flooder(WSListener):
         if self.transport is None or self.transport.underlying_transport.get_write_buffer_size() > MOST_UNSENT:
             return
         self.flood.sent += 1
+        self.pending += 1
         self.transport.send(WSMsgType.TEXT, self.frame)
 
 
 @dataclass
 class Seen:
-    """What the calm ones saw during a flood. `refusals`: of new sockets, by status and `Retry-After`."""
+    """What the calm ones saw during a flood. `refusals`: of new sockets, by status and `Retry-After`; `failed`: what
+    else went wrong with new and calm ones, which a gateway in its right mind does not do."""
 
     outcome: Outcome
     latencies: list[float] = field(default_factory=list)
     refusals: Counter[tuple[int, str]] = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter)
     admitted: int = 0
 
     def percentile(self, share: float) -> float:
@@ -205,18 +219,35 @@ async def _enter(url: str, user_id: str) -> ClientConnection:
 
 
 async def _time(client: ClientConnection, number: int, seconds: float, seen: Seen) -> None:
-    """From the moment at which a message should go, so that one slow answer does not hide the next."""
-    started = time.monotonic()
-    due = started + CALM_SECONDS * number / CALM_CLIENTS
-    while due < started + seconds:
+    """Each message goes at its time, whether those before it have their answers or not."""
+    first = time.monotonic() + CALM_SECONDS * number / CALM_CLIENTS
+    dues = [first + CALM_SECONDS * turn for turn in range(int(seconds / CALM_SECONDS))]
+    recipient = f"calm{(number + 1) % CALM_CLIENTS}"
+    sent: dict[str, float] = {}
+    async with asyncio.TaskGroup() as tasks:
+        sending = tasks.create_task(_send(client, recipient, dues, sent))
+        try:
+            for _ in dues:
+                identifier = await _answered(client)
+                seen.latencies.append(time.monotonic() - sent[identifier])
+        except ConnectionClosed as error:
+            seen.failed[str(error)] += 1
+            sending.cancel()
+
+
+async def _send(client: ClientConnection, recipient: str, dues: list[float], sent: dict[str, float]) -> None:
+    for number, due in enumerate(dues):
         await asyncio.sleep(max(0.0, due - time.monotonic()))
-        recipient = f"calm{(number + 1) % CALM_CLIENTS}"
-        frame = {"type": "send_message", "id": str(due), "recipient_id": recipient, "content": {"text": "Hello!"}}
-        await client.send(json.dumps(frame))
-        while json.loads(await client.recv()).get("id") != str(due):
-            pass
-        seen.latencies.append(time.monotonic() - due)
-        due += CALM_SECONDS
+        frame = {"type": "send_message", "recipient_id": recipient, "content": {"text": "Hello!"}}
+        sent[str(number)] = time.monotonic()
+        await client.send(json.dumps(frame | {"id": str(number)}))
+
+
+async def _answered(client: ClientConnection) -> str:
+    while True:
+        identifier = json.loads(await client.recv()).get("id")
+        if identifier is not None:
+            return str(identifier)
 
 
 async def _knock(url: str, seconds: float, seen: Seen) -> None:
@@ -227,6 +258,8 @@ async def _knock(url: str, seconds: float, seen: Seen) -> None:
             client = await _enter(url, f"new{number}")
         except InvalidStatus as error:
             seen.refusals[(error.response.status_code, error.response.headers.get("Retry-After", ""))] += 1
+        except (ConnectionClosed, TimeoutError) as error:
+            seen.failed[str(error)] += 1
         else:
             seen.admitted += 1
             await client.close()
@@ -235,7 +268,7 @@ async def _knock(url: str, seconds: float, seen: Seen) -> None:
 
 def table(rows: dict[str, Seen]) -> str:
     head = f"{'':18}{'calm p50 ms':>13}{'p99 ms':>9}{'max ms':>9}{'acks/s':>9}"
-    head += f"{'errors':>8}{'closed':>8}{'lost':>6}{'503':>5}"
+    head += f"{'errors':>8}{'closed':>8}{'lost':>6}{'503':>5}{'failed':>8}"
     return "\n".join([head, *(_line(name, seen) for name, seen in rows.items())])
 
 
@@ -244,7 +277,8 @@ def _line(name: str, seen: Seen) -> str:
     told = seen.outcome
     rate = f"{told.acked / told.seconds:.0f}"
     errors, closed, refused = sum(told.errors.values()), sum(told.closed.values()), seen.refusals.total()
-    return f"{name:18}{p50:>13}{p99:>9}{worst:>9}{rate:>9}{errors:>8}{closed:>8}{told.lost:>6}{refused:>5}"
+    counts = f"{errors:>8}{closed:>8}{told.lost:>6}{refused:>5}{seen.failed.total():>8}"
+    return f"{name:18}{p50:>13}{p99:>9}{worst:>9}{rate:>9}{counts}"
 
 
 def _say(line: str) -> None:

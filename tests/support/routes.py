@@ -22,6 +22,6 @@ TABLES = {
         *block_routes(NOTHING, NOTHING),
         *topic_routes(NOTHING, NOTHING, NOTHING),
     ],
-    "presence": presence.routes(NOTHING),
+    "presence": presence.routes(NOTHING, NOTHING),
     "push": push.routes(NOTHING, lambda: 0),
 }

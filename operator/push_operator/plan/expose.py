@@ -34,7 +34,7 @@ RULES: Final = (
     Rule(EVENTS_PATH, "gateway", exact=True, port=SSE),
     Rule("/auth", "auth"),
     *(Rule(path, "message") for path in ("/conversations", "/messages", "/groups", "/blocks", "/topics", "/channels")),
-    Rule("/presence", "presence"),
+    *(Rule(path, "presence") for path in ("/presence", "/sessions")),
     Rule("/devices", "push"),
     # A gateway has no such document.
     *(Rule(f"/openapi/{service}.json", service, exact=True) for service in SERVICES if service != "gateway"),

@@ -19,7 +19,7 @@ from push_workloads.common import presence_keys as keys
 from push_workloads.common.config import TokenConfig
 from push_workloads.common.tasks import beside
 from push_workloads.common.tokens import Tokens
-from push_workloads.gateway.presence import PresenceWriter
+from push_workloads.gateway.presence import Open, PresenceWriter
 from push_workloads.presence.lock import Lock
 from push_workloads.presence.sweeper import LOCK_KEY, Pace, Sweeper, SweepMetrics
 
@@ -41,6 +41,10 @@ async def presence(valkey_server: Valkey) -> AsyncIterator[InProcess]:
         yield service
 
 
+def _open(user_id: str, session_id: str) -> Open:
+    return Open(user_id, session_id, keys.Opened(1, "ws", "d1"))
+
+
 def _writer(redis: Any, instance: str) -> PresenceWriter:
     return PresenceWriter(redis, instance)
 
@@ -56,8 +60,8 @@ async def _crashing_gateway(redis: Any, users: list[str]) -> AsyncIterator[str]:
     """A gateway with a session for each user; leaving the context is its crash, with the lease ended at once."""
     writer = _writer(redis, "crashing")
     for user in users:
-        writer.connected(user, f"session-of-{user}")
-    async with beside(writer.run(tuple)):
+        writer.connected(_open(user, f"session-of-{user}"))
+    async with beside(writer.run(tuple, lambda _, __: None)):
         gid: str = await eventually(lambda: _gid(redis, "crashing"))
         await eventually(lambda: _count_is(redis, gid, len(set(users))))
         yield gid
@@ -92,11 +96,11 @@ async def _sweeping(redis: Any, pace: Pace = FAST) -> AsyncIterator[Callable[[st
 
 async def test_who_is_connected_is_online(presence: InProcess, http: ClientSession, redis: Any) -> None:
     writer = _writer(redis, "gateway-1")
-    writer.connected("ada", "s1")
-    writer.connected("ada", "s2")
-    writer.connected("a user, with odd *ids*".replace(",", ";"), "s3")
+    writer.connected(_open("ada", "s1"))
+    writer.connected(_open("ada", "s2"))
+    writer.connected(_open("a user, with odd *ids*".replace(",", ";"), "s3"))
     before = int(time.time() * 1000)
-    async with beside(writer.run(tuple)):
+    async with beside(writer.run(tuple, lambda _, __: None)):
         await eventually(lambda: _is(http, presence, "ada", "online"))
         writer.disconnected("ada", "s1")
         found = await eventually(lambda: _seen(http, presence, "ada"))
@@ -131,9 +135,9 @@ async def test_users_of_a_dead_gateway_are_offline_before_anyone_sweeps(
 async def test_the_sweeper_ends_the_sessions_of_a_dead_gateway(redis: Any) -> None:
     users = [f"user-{number}" for number in range(450)]
     alive = _writer(redis, "alive")
-    alive.connected("user-0", "elsewhere")
+    alive.connected(_open("user-0", "elsewhere"))
     before = int(time.time() * 1000)
-    async with beside(alive.run(tuple)):
+    async with beside(alive.run(tuple, lambda _, __: None)):
         async with _crashing_gateway(redis, users) as gid:
             pass
         async with _sweeping(redis) as metric:
@@ -148,8 +152,8 @@ async def test_the_sweeper_ends_the_sessions_of_a_dead_gateway(redis: Any) -> No
 
 async def test_the_sweeper_leaves_the_living_alone(redis: Any) -> None:
     alive = _writer(redis, "alive")
-    alive.connected("ada", "s1")
-    async with beside(alive.run(tuple)):
+    alive.connected(_open("ada", "s1"))
+    async with beside(alive.run(tuple, lambda _, __: None)):
         await eventually(lambda: redis.exists(keys.user("ada")))
         async with _sweeping(redis) as metric:
             async with _crashing_gateway(redis, ["eve"]):

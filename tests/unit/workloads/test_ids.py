@@ -7,10 +7,15 @@ import uuid
 from hypothesis import given
 from hypothesis import strategies as st
 
-from push_workloads.common.ids import message_id_of, uuid7
+from push_workloads.common.ids import message_id_of, ms_of, uuid7
 
 times = st.integers(0, 2**48 - 1)
 entropies = st.binary(min_size=10, max_size=16)
+
+
+@given(times, entropies)
+def test_uuid7_tells_its_time(now: int, entropy: bytes) -> None:
+    assert ms_of(uuid7(now, entropy)) == now
 
 
 @given(times, entropies)

@@ -25,6 +25,29 @@ def test_the_gateway_of_a_field() -> None:
     assert keys.gid_of(keys.field("gateway-1.0af3", "s|1")) == "gateway-1.0af3"
 
 
+def test_the_session_of_a_field() -> None:
+    assert keys.session_of(keys.field("gateway-1.0af3", "s|1")) == "s|1"
+
+
+@pytest.mark.parametrize(
+    ("text", "opened"),
+    [
+        ("1790000000000|ws|d-1", keys.Opened(1790000000000, "ws", "d-1")),
+        ("1790000000000|sse|d_2", keys.Opened(1790000000000, "sse", "d_2")),
+        ("1790000000000||", keys.Opened(1790000000000, None, None)),
+        ("1790000000000", keys.Opened(1790000000000, None, None)),  # as older gateways wrote it
+    ],
+)
+def test_what_is_kept_of_a_session(text: str, opened: keys.Opened) -> None:
+    assert keys.parse_opened(text) == opened
+    assert keys.parse_opened(keys.format_opened(opened)) == opened
+
+
+@pytest.mark.parametrize("user_id", ["ada", "a|b", "d'où ça|"])
+def test_which_session_is_to_end(user_id: str) -> None:
+    assert keys.parse_ending(keys.ending(user_id, "0199-a")) == (user_id, "0199-a")
+
+
 def test_a_redis_that_ran_all_along_is_no_reason_to_wait() -> None:
     assert RestartGuard(30).hold("r1", uptime=1000, now=5) == 0
 

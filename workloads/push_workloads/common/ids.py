@@ -16,6 +16,11 @@ def uuid7(now_ms: int, entropy: bytes) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
+def ms_of(made: str) -> int:
+    """The Unix milliseconds in a `uuid7`."""
+    return int(made[:8] + made[9:13], 16)
+
+
 def message_id_of(sender: str, target: str, dedup_id: str) -> str:
     """The message id that an idempotency key stands for: the same three values are the same message, for ever.
 

@@ -8,7 +8,8 @@ lease takes a new one, so whatever is written under an old gid is dead and may b
 | `presence:lease:<gid>` | string, PX 15 s | the gateway, every 5 s | this generation lives |
 | `presence:gateways` | set of gids | gateway adds, sweeper removes | where the sweeper looks |
 | `presence:of:<gid>` | set of user ids | gateway adds, sweeper removes | who has, or had, a session there |
-| `presence:user:<user>` | hash `<gid>\\|<session id>` → ms | gateway; sweeper removes | open sessions, since when |
+| `presence:user:<user>` | hash `<gid>\\|<session id>` → `Opened` | gateway; sweeper removes | open sessions |
+| `presence:end:<gid>` | set of `<session id>\\|<user id>`, PX 60 s | presence service; gateway removes | to be closed |
 | `presence:seen:<user>` | string, ms | gateway on disconnect, sweeper | the last disconnect |
 
 A user is online when the gid of any field has a lease. What keeps a crash, or a late write, from leaving a field that
@@ -20,11 +21,12 @@ the sweeper never finds:
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from push_workloads.common.subjects import token
 
 LEASE_MS: Final = 15_000
+END_MS: Final = 60_000  # a gateway looks every second; what is older than this was for one that has gone
 GATEWAYS: Final = "presence:gateways"
 
 # KEYS[1] last_seen(user), ARGV[1] ms. The time of the last disconnect only grows, whoever tells it last.
@@ -58,3 +60,42 @@ def field(gid: str, session_id: str) -> str:
 def gid_of(hash_field: str) -> str:
     """The gateway generation in the field of a user's hash."""
     return hash_field.partition("|")[0]
+
+
+def session_of(hash_field: str) -> str:
+    """The session id in it."""
+    return hash_field.partition("|")[2]
+
+
+class Opened(NamedTuple):
+    """What is kept of an open session: `<ms>|<kind>|<device id>`; older gateways wrote the milliseconds alone.
+    `since_ms` is Unix milliseconds, `kind` `ws` or `sse`."""
+
+    since_ms: int
+    kind: str | None
+    device_id: str | None
+
+
+def format_opened(opened: Opened) -> str:
+    return f"{opened.since_ms}|{opened.kind or ''}|{opened.device_id or ''}"
+
+
+def parse_opened(text: str) -> Opened:
+    since, _, rest = text.partition("|")
+    kind, _, device_id = rest.partition("|")
+    return Opened(int(since), kind or None, device_id or None)
+
+
+def to_end(gid: str) -> str:
+    return f"presence:end:{gid}"
+
+
+def ending(user_id: str, session_id: str) -> str:
+    """A member of `to_end`."""
+    return f"{session_id}|{user_id}"
+
+
+def parse_ending(member: str) -> tuple[str, str]:
+    """User id, session id."""
+    session_id, _, user_id = member.partition("|")
+    return user_id, session_id

@@ -23,6 +23,7 @@ RESTART: Final = 1012  # a `reconnect` frame came first: come back after after_m
 OVERLOADED: Final = 1013  # come back with backoff and jitter
 ABUSE: Final = 4400  # too many bad frames: mend the client
 TOKEN_EXPIRED: Final = 4401  # get a new token first
+ENDED: Final = TOKEN_EXPIRED  # by the user, from elsewhere: ask who is here to sign in
 HEARTBEAT_MISSED: Final = 4408  # come back and resume
 DISPLACED: Final = 4409  # the same device connected elsewhere: do not come back, you would take turns for ever
 FELL_BEHIND: Final = 4410  # read too slowly: come back and resume

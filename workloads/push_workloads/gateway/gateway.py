@@ -10,6 +10,7 @@ from typing import Final, Protocol, cast
 
 from push_workloads.common.subjects import inbox_subject
 from push_workloads.common.tasks import Spawner
+from push_workloads.gateway import codes
 from push_workloads.gateway.actions import Who
 from push_workloads.gateway.catchup import CatchUp
 from push_workloads.gateway.config import GatewayConfig
@@ -19,7 +20,7 @@ from push_workloads.gateway.groups import Groups
 from push_workloads.gateway.hub import Hub, Member
 from push_workloads.gateway.ingress import Ingress
 from push_workloads.gateway.log import Log
-from push_workloads.gateway.presence import PresenceWriter
+from push_workloads.gateway.presence import Open, PresenceWriter
 from push_workloads.gateway.receipts import ReceiptWriter
 from push_workloads.gateway.rights import Rights
 
@@ -38,7 +39,13 @@ class Client(Member, Protocol):
         """A connection of this device has that number."""
         ...
 
+    def open(self) -> Open:
+        """What the presence service is told of it."""
+        ...
+
     def give_way(self) -> None: ...
+
+    def close(self, code: int, reason: str) -> None: ...
 
     def tick(self, now: float) -> None: ...
 
@@ -81,8 +88,15 @@ class Gateway:
         self.joins = asyncio.Semaphore(64)
         self.left = asyncio.Event()  # some client went
 
-    def sessions(self) -> Iterable[tuple[str, str]]:
-        return [(one.who.user_id, one.who.session_id) for one in self.clients]
+    def sessions(self) -> Iterable[Open]:
+        return [one.open() for one in self.clients]
+
+    def end(self, user_id: str, session_id: str) -> None:
+        """Closes a session; its device's cursors stay."""
+        for member in self.hub.members(inbox_subject(user_id)):
+            one = cast(Client, member)
+            if one.who.session_id == session_id:
+                one.close(codes.ENDED, "ended by the user")
 
     def connections(self) -> Iterable[tuple[Who, int]]:
         return [(one.who, one.number) for one in self.clients]

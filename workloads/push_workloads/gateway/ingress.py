@@ -20,7 +20,9 @@ BUSY_SECONDS: Final = 0.5  # who sends twice within so long is busy, and waits f
 class Readable(Protocol):
     """A socket that can be left unread."""
 
-    def read_on(self) -> None: ...
+    def read_on(self, seconds: float) -> None:
+        """It has its turn, after so long."""
+        ...
 
 
 class Ingress:
@@ -29,11 +31,13 @@ class Ingress:
 
     def __init__(self, max_lag: float, max_in_flight: int, in_flight: Callable[[], int]) -> None:
         self._is_limited = max_lag > 0
+        self._max_in_flight = max_in_flight
         self._pressure = Pressure(max_lag, max_in_flight)
         self._in_flight = in_flight
         self._held: dict[Readable, float] = {}  # since when; the first waits longest
         self._sent: set[Readable] = set()  # since `_sent_from`, while pressed
         self._sent_from = self._sampled_at = 0.0
+        self._spared = 0
         self.pressed = False  # read for every frame
         self.times_held = 0
 
@@ -53,7 +57,13 @@ class Ingress:
         if self._pressure.strict or socket in self._sent:
             return True
         self._sent.add(socket)
+        self._spared += 1
         return False
+
+    def publishing(self) -> None:
+        """Before each publish: thousands can come in before the next sample."""
+        if self._in_flight() > self._max_in_flight and self._is_limited:
+            self.pressed = True
 
     def hold(self, socket: Readable) -> None:
         """The socket is not read any more, and waits for its turn."""
@@ -79,10 +89,10 @@ class Ingress:
         self._sampled_at = now
         waited = now - next(iter(self._held.values())) if self._held else 0.0
         lag = max(0.0, now - due)
-        turns = self._pressure.sample(Sample(now, lag, self._in_flight(), len(self._held), waited))
+        turns = self._pressure.sample(Sample(now, lag, self._in_flight(), len(self._held), waited, self._spared))
+        self._spared = 0
         self.pressed = self.level is not Level.CALM
         if now - self._sent_from >= BUSY_SECONDS:
             self._sent, self._sent_from = set(), now
         for socket in list(islice(self._held, turns)):
-            del self._held[socket]
-            socket.read_on()
+            socket.read_on(now - self._held.pop(socket))

@@ -11,9 +11,11 @@ import random
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 from push_workloads.common.errors import Unavailable
+from push_workloads.common.ids import ms_of
+from push_workloads.common.presence_keys import Opened
 from push_workloads.common.questions import Membership, Report, TopicRights
 from push_workloads.common.sending import Find, Publish
 from push_workloads.common.subjects import inbox, inbox_subject
@@ -39,6 +41,7 @@ from push_workloads.gateway.gateway import CLOSE_WAIT_SECONDS, Gateway
 from push_workloads.gateway.hub import Channel
 from push_workloads.gateway.joining import Joining
 from push_workloads.gateway.log import Answer
+from push_workloads.gateway.presence import Open
 from push_workloads.gateway.recovery import Delivered, Told
 from push_workloads.gateway.session import At, Session
 
@@ -49,7 +52,9 @@ ENTERING: Final = -1
 
 
 class Wire(Protocol):
-    """How a client is connected."""
+    """How a client is connected. `kind` is told to the user: `ws` or `sse`."""
+
+    kind: ClassVar[str]
 
     def send(self, frame: bytes) -> None: ...
 
@@ -58,7 +63,7 @@ class Wire(Protocol):
     def buffered(self) -> int:
         """Bytes that wait for the client."""
 
-    def unread(self) -> bool:
+    def waits(self) -> bool:
         """Whether what the client sends is left where it is for now."""
 
     def close(self, code: int, reason: str) -> None:
@@ -97,7 +102,7 @@ class Peer:
         self._wire = wire
         gateway.clients.add(self)
         gateway.accepted += 1
-        gateway.presence.connected(who.user_id, who.session_id)
+        gateway.presence.connected(self.open())
         subject = inbox_subject(who.user_id)
         for older in gateway.others(who.user_id, who.device_id):
             older.give_way()  # at once, also without Redis: here the order is known
@@ -109,6 +114,10 @@ class Peer:
             self._welcome(channel, head, None)
         else:
             gateway.spawner.spawn(self._join(channel, entered))
+
+    def open(self) -> Open:
+        kind = self._wire.kind if self._wire is not None else None
+        return Open(self.who.user_id, self.who.session_id, Opened(ms_of(self.who.session_id), kind, self.who.device_id))
 
     def disconnected(self) -> None:
         gateway = self._gateway
@@ -144,6 +153,11 @@ class Peer:
     def heard(self) -> None:
         self.state.heard(time.monotonic())
 
+    def unread(self, seconds: float) -> None:
+        """The client waited so long for its turn."""
+        if isinstance(self.state, Session):
+            self.state.unread(seconds)
+
     def said_goodbye(self) -> None:
         self._closing = True
 
@@ -166,6 +180,7 @@ class Peer:
         _DO[type(action)](self, action)
 
     def _publish(self, publication: Publish) -> None:
+        self._gateway.ingress.publishing()
         self._gateway.log.publish(publication, partial(self._published, publication))
 
     def _move(self, cursor: Cursor) -> None:
@@ -390,7 +405,7 @@ class Peer:
     # Time and the bus
 
     def tick(self, now: float) -> None:
-        if self._gateway.ingress.pressed and self._wire is not None and self._wire.unread():
+        if self._gateway.ingress.pressed and self._wire is not None and self._wire.waits():
             self.state.heard(now)  # whether it lives is in what is not read
         if not self._closing:
             self.perform(self.state.tick(now))

@@ -1,5 +1,7 @@
 """Tells Redis who is connected here: one lease for the gateway, a field for each session, all written in batches.
 
+The other way the presence service says which sessions their users want ended.
+
 Cost grows with connects and disconnects, not with users: nothing is renewed per session. A gateway that finds its
 lease lost (Redis restarted, or this process was frozen) takes a new generation and registers all again.
 """
@@ -12,7 +14,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from redis.exceptions import RedisError
 
@@ -20,9 +22,19 @@ from push_workloads.common import presence_keys as keys
 
 FLUSH_SECONDS: Final = 0.1
 RENEW_SECONDS: Final = 5.0  # a third of the lease
+END_SECONDS: Final = 1.0  # between two looks for sessions to end
 BATCH: Final = 500
 _log = logging.getLogger(__name__)
 Session = tuple[str, str]  # user id, session id
+End = Callable[[str, str], None]
+
+
+class Open(NamedTuple):
+    """A session that is open here."""
+
+    user_id: str
+    session_id: str
+    opened: keys.Opened
 
 
 class PresenceWriter:
@@ -31,7 +43,8 @@ class PresenceWriter:
     def __init__(self, cache: Any, instance: str) -> None:
         self._cache = cache
         self._instance = instance
-        self._changes: dict[Session, bool] = {}  # the last word on each session; emptied when the lease is given up
+        # The last word on each session, None for the end; emptied when the lease is given up.
+        self._changes: dict[Session, keys.Opened | None] = {}
         self._gid = ""
         self._renewed_at = 0.0
 
@@ -39,18 +52,19 @@ class PresenceWriter:
         """A readiness check."""
         return None if self._gid else "no presence lease in Redis"
 
-    def connected(self, user_id: str, session_id: str) -> None:
-        self._changes[(user_id, session_id)] = True
+    def connected(self, session: Open) -> None:
+        self._changes[(session.user_id, session.session_id)] = session.opened
 
     def disconnected(self, user_id: str, session_id: str) -> None:
-        self._changes[(user_id, session_id)] = False
+        self._changes[(user_id, session_id)] = None
 
-    async def run(self, here: Callable[[], Iterable[Session]]) -> None:
+    async def run(self, here: Callable[[], Iterable[Open]], end: End) -> None:
         """Renews the lease and writes changes until cancelled; Redis away means later, never a stop.
 
-        `here` lists the sessions that are open now; it is asked when everything must be registered again.
+        `here` lists the sessions that are open now; it is asked when everything must be registered again. `end` is
+        called with the user's and the session's id.
         """
-        renew_at = 0.0
+        renew_at = look_at = 0.0
         loop = asyncio.get_running_loop()
         while True:
             try:
@@ -59,6 +73,9 @@ class PresenceWriter:
                     self._renewed_at = loop.time()
                     renew_at = loop.time() + RENEW_SECONDS * random.uniform(0.9, 1.0)  # noqa: S311 - spreads writes
                 await self._flush()
+                if loop.time() >= look_at:
+                    await self._end(end)
+                    look_at = loop.time() + END_SECONDS
             except (RedisError, OSError, TimeoutError) as error:
                 _log.warning("presence cannot be written: %s", error)
                 if loop.time() - self._renewed_at > keys.LEASE_MS / 1000:
@@ -78,7 +95,14 @@ class PresenceWriter:
         except (RedisError, OSError, TimeoutError) as error:
             _log.warning("presence could not be ended: %s", error)
 
-    async def _renew(self, here: Callable[[], Iterable[Session]]) -> None:
+    async def _end(self, end: End) -> None:
+        asked = await self._cache.smembers(keys.to_end(self._gid))
+        if asked:
+            for member in asked:
+                end(*keys.parse_ending(member.decode()))
+            await self._cache.srem(keys.to_end(self._gid), *asked)  # afterwards: twice does no harm
+
+    async def _renew(self, here: Callable[[], Iterable[Open]]) -> None:
         lease = {"px": keys.LEASE_MS}
         if self._gid and await self._cache.set(keys.lease(self._gid), b"1", xx=True, **lease):
             return
@@ -91,25 +115,25 @@ class PresenceWriter:
         await pipe.execute()
         self._gid = gid
         for session in here():
-            self._changes.setdefault(session, True)
+            self._changes.setdefault((session.user_id, session.session_id), session.opened)
 
     async def _flush(self) -> None:
         while self._changes and self._gid:
             batch = [(session, self._changes[session]) for session in list(self._changes)[:BATCH]]
             await self._write(batch)
-            for session, present in batch:
-                if self._changes.get(session) is present:
+            for session, opened in batch:
+                if session in self._changes and self._changes[session] is opened:
                     del self._changes[session]
 
-    async def _write(self, batch: list[tuple[Session, bool]]) -> None:
+    async def _write(self, batch: list[tuple[Session, keys.Opened | None]]) -> None:
         now = int(time.time() * 1000)
         pipe = self._cache.pipeline(transaction=False)
         pipe.sadd(keys.GATEWAYS, self._gid)  # a write that comes late, after a sweep of this gid, is swept again
-        for (user_id, session_id), present in batch:
+        for (user_id, session_id), opened in batch:
             field = keys.field(self._gid, session_id)
-            if present:
+            if opened is not None:
                 pipe.sadd(keys.sessions_of(self._gid), user_id)
-                pipe.hset(keys.user(user_id), field, now)
+                pipe.hset(keys.user(user_id), field, keys.format_opened(opened))
             else:
                 pipe.hdel(keys.user(user_id), field)
                 pipe.eval(keys.LAST_SEEN_LUA, 1, keys.last_seen(user_id), now)

@@ -19,6 +19,8 @@ RISE_SAMPLES: Final = (0, 2, 3)  # so many in a row: one late moment is a pause 
 EASE_SECONDS: Final = 1.0  # at half of what raised it
 EASY_WAIT: Final = 0.2  # seconds; every turn comes at once
 FIRST_TURNS: Final = 32.0
+LEAST_TURNS: Final = 8.0  # so few are not what makes it late
+CROWD: Final = 100  # spared ones in a sample: these may be
 IDLE: Final = 0.05  # of either bound
 MORE: Final = 1.1
 MANY_MORE: Final = 1.5
@@ -34,13 +36,15 @@ class Level(IntEnum):
 
 class Sample(NamedTuple):
     """What was measured. `lag`: seconds by which the loop came late; `in_flight`: publishes without an answer; `held`:
-    sockets that wait for their turn; `waited`: seconds, by the first of them."""
+    sockets that wait for their turn; `waited`: seconds, by the first of them; `spared`: sockets that sent without
+    waiting for one since the last sample."""
 
     now: float
     lag: float
     in_flight: int = 0
     held: int = 0
     waited: float = 0.0
+    spared: int = 0
 
 
 class Pressure:
@@ -68,7 +72,9 @@ class Pressure:
     def _rise(self, sample: Sample) -> None:
         called = self._called(sample)
         self._above = self._above + 1 if called > self.level else 0
-        if self._above and self._above >= RISE_SAMPLES[called]:
+        # What is in flight is no accident of one moment.
+        full = called is Level.PRESSED and sample.in_flight > self._max_in_flight
+        if self._above and (full or self._above >= RISE_SAMPLES[called]):
             self.level, self._above, self._easy_since = called, 0, None
 
     def _called(self, sample: Sample) -> Level:
@@ -100,13 +106,14 @@ class Pressure:
 
     def _pace(self, sample: Sample) -> None:
         """Somebody always has a turn. More only when they are too few: what was never used says nothing of the lag."""
-        in_flight = sample.in_flight / self._max_in_flight
-        if sample.lag > self._max_lag / 2 or in_flight > 1:
-            self._turns = max(1.0, self._turns * (MANY_FEWER if sample.lag > self._max_lag else FEWER))
+        in_flight, late = sample.in_flight / self._max_in_flight, sample.lag > self._max_lag / 2
+        if late:
+            fewer = self._turns * (MANY_FEWER if sample.lag > self._max_lag else FEWER)
+            self._turns = max(LEAST_TURNS, fewer)
         elif sample.lag <= self._max_lag / 4 and in_flight <= 1 / 2 and sample.held > self._turns:
             idle = sample.lag <= self._max_lag * IDLE and in_flight <= IDLE
             self._turns = self._turns * (MANY_MORE if idle else MORE) + 1
-        if self._turns <= 1.0:  # and late even so: those who wait are not the ones
+        if late and self._turns <= LEAST_TURNS and sample.spared >= CROWD:
             self.strict = True
         elif self._turns >= FIRST_TURNS:
             self.strict = False

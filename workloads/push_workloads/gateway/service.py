@@ -56,7 +56,7 @@ async def serve(config: GatewayConfig, process: Process) -> AsyncIterator[None]:
             log.open()
             await devices.listen(gateway.displace)
             await rights.listen()
-            writers = (presence.run(gateway.sessions), cursors.run(), devices.run(), receipts.run())
+            writers = (presence.run(gateway.sessions, gateway.end), cursors.run(), devices.run(), receipts.run())
             try:
                 followers = (gateway.groups.run(), gateway.tick(), hub.patrol(), _follow(bus, gateway))
                 pace = gateway.ingress.run()

@@ -135,6 +135,10 @@ class Session:
         """A pong or any other sign of life."""
         self._heard_at = now
 
+    def unread(self, seconds: float) -> None:
+        """For so long the client's frames were left where they are."""
+        self._manners.unread(self._limits, seconds)
+
     def _blame(self, error: bytes, now: float, weight: float = 1.0) -> list[Action]:
         """Answers a bad frame; a client that goes on sending them is closed."""
         closes = self._manners.blame(now, weight)

@@ -12,7 +12,7 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 from aiohttp import web
@@ -84,6 +84,8 @@ class Cursors:
 class Stream:
     """One connection; the peer's `Wire`. What is sent waits in a queue that one task empties."""
 
+    kind: ClassVar = "sse"
+
     def __init__(self, gateway: Gateway, who: Who, places: dict[str, Place], topics: list[str]) -> None:
         self._peer = Peer(gateway, who)
         self._cursors = Cursors(inbox(who.user_id), places)
@@ -135,7 +137,7 @@ class Stream:
     def buffered(self) -> int:
         return self._queued
 
-    def unread(self) -> bool:
+    def waits(self) -> bool:
         return False  # it sends nothing
 
     def close(self, code: int, reason: str) -> None:

@@ -7,7 +7,7 @@ UTF-8, reserved bits.
 from __future__ import annotations
 
 import logging
-from typing import Final, cast
+from typing import ClassVar, Final, cast
 
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
@@ -23,6 +23,8 @@ _log = logging.getLogger(__name__)
 
 class Socket(WSListener):
     """One connection; the peer's `Wire`."""
+
+    kind: ClassVar = "ws"
 
     __slots__ = ("_fragments", "_fragments_size", "_ingress", "_most", "_peer", "_transport")
 
@@ -67,13 +69,14 @@ class Socket(WSListener):
 
     def _wait_for_turn(self, transport: WSTransport) -> None:
         """What picows has read already is still handled: at most one buffer of it."""
-        if self._peer.closing or self.unread() or transport.underlying_transport.is_closing():
+        if self._peer.closing or self.waits() or transport.underlying_transport.is_closing():
             return
         if self._ingress.must_wait(self):
             transport.underlying_transport.pause_reading()
             self._ingress.hold(self)
 
-    def read_on(self) -> None:
+    def read_on(self, seconds: float) -> None:
+        self._peer.unread(seconds)
         if self._transport is not None and not self._transport.underlying_transport.is_closing():
             self._transport.underlying_transport.resume_reading()
 
@@ -149,12 +152,12 @@ class Socket(WSListener):
         transport = self._transport
         return transport.underlying_transport.get_write_buffer_size() if transport is not None else 0
 
-    def unread(self) -> bool:
+    def waits(self) -> bool:
         return self._ingress.holds(self)
 
     def close(self, code: int, reason: str) -> None:
         if self._ingress.forget(self):
-            self.read_on()  # the client's own goodbye
+            self.read_on(0.0)  # for the client's own goodbye
         if self._transport is not None:
             self._transport.send_close(cast(WSCloseCode, code), reason.encode()[:MAX_REASON_BYTES])
 

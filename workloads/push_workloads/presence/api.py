@@ -7,12 +7,14 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from push_workloads.common.cache import reaching
-from push_workloads.common.errors import BadRequest
+from push_workloads.common.errors import BadRequest, NotFound
 from push_workloads.common.http import Call, Query, Route
 from push_workloads.common.subjects import BadId, token
 from push_workloads.presence.reader import PresenceReader
+from push_workloads.presence.sessions import OpenSession, SessionList
 
 MAX_USERS: Final = 500
+MAX_SESSIONS: Final = 1000
 
 
 class UserPresence(Struct):
@@ -21,13 +23,28 @@ class UserPresence(Struct):
     last_seen: int | None
 
 
+class SessionView(Struct):
+    """`since` is Unix milliseconds. `kind` and `device_id`: null while a gateway of an older version holds it."""
+
+    session_id: str
+    device_id: str | None
+    since: int
+    kind: str | None
+
+
+class Sessions(Struct):
+    """The newest first, at most 1,000."""
+
+    sessions: list[SessionView]
+
+
 class PresenceList(Struct):
     """In the order asked for, each user once."""
 
     presence: list[UserPresence]
 
 
-def routes(reader: PresenceReader) -> list[Route]:
+def routes(reader: PresenceReader, sessions: SessionList) -> list[Route]:
     async def presence(call: Call) -> PresenceList:
         wanted = user_ids(call.query.get("user_ids", ""))
         async with reaching("presence"):
@@ -36,7 +53,20 @@ def routes(reader: PresenceReader) -> list[Route]:
             [UserPresence(one.user_id, "online" if one.online else "offline", one.last_seen) for one in found]
         )
 
+    async def list_sessions(call: Call) -> Sessions:
+        async with reaching("the list of sessions"):
+            found = await sessions.read(call.user_id)
+        return Sessions([_view(one) for one in found[:MAX_SESSIONS]])
+
+    async def end_session(call: Call) -> None:
+        async with reaching("the list of sessions"):
+            known = await sessions.end(call.user_id, call.path["session_id"])
+        if not known:
+            raise NotFound("you have no such session open")
+
     return [
+        Route("GET", "/sessions", list_sessions, "Your open sessions", Sessions),
+        Route("DELETE", "/sessions/{session_id}", end_session, "Ends a session of yours", None, errors=(404,)),
         Route(
             "GET",
             "/presence",
@@ -45,8 +75,12 @@ def routes(reader: PresenceReader) -> list[Route]:
             PresenceList,
             query=(Query("user_ids", f"comma-separated, 1 to {MAX_USERS}", required=True),),
             errors=(400,),
-        )
+        ),
     ]
+
+
+def _view(one: OpenSession) -> SessionView:
+    return SessionView(one.session_id, one.opened.device_id, one.opened.since_ms, one.opened.kind)
 
 
 def user_ids(text: str) -> list[str]:

@@ -34,13 +34,14 @@ class PresenceReader:
             pipe.get(keys.last_seen(user_id))
         answers = await pipe.execute()
         gids = [{keys.gid_of(field.decode()) for field in fields} for fields in answers[::2]]
-        alive = await self._alive(set().union(*gids))
+        alive = await self.alive(set().union(*gids))
         return [
             Presence(user_id, online=not alive.isdisjoint(own), last_seen=int(seen) if seen else None)
             for user_id, own, seen in zip(user_ids, gids, answers[1::2], strict=True)
         ]
 
-    async def _alive(self, gids: set[str]) -> set[str]:
+    async def alive(self, gids: set[str]) -> set[str]:
+        """Those of the gateway generations that have a lease. Raises Redis' own errors."""
         now = self._clock()
         self._leases = {gid: lease for gid, lease in self._leases.items() if lease[1] > now}
         unknown = sorted(gids - self._leases.keys())

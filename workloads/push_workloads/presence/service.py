@@ -14,6 +14,7 @@ from push_workloads.common.tokens import Tokens
 from push_workloads.presence.api import routes
 from push_workloads.presence.config import PresenceConfig
 from push_workloads.presence.reader import PresenceReader
+from push_workloads.presence.sessions import SessionList
 from push_workloads.presence.sweeper import Pace, Sweeper, SweepMetrics
 
 parse = PresenceConfig.parse
@@ -25,7 +26,8 @@ async def serve(config: PresenceConfig, process: Process) -> AsyncIterator[None]
     async with cache(config.redis) as redis:
         sweeper = Sweeper(redis, SweepMetrics(process.registry), lambda: int(time.time() * 1000), Pace())
         process.checks["redis"] = sweeper.waiting
-        api = routes(PresenceReader(redis, time.monotonic))
+        reader = PresenceReader(redis, time.monotonic)
+        api = routes(reader, SessionList(redis, reader))
         app = application("presence", api, Tokens(config.tokens), config.common.origins)
         async with beside(sweeper.run()), serving(app, config.common.public):
             yield
