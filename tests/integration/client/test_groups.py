@@ -25,6 +25,7 @@ from push_client import (
     Message,
     Receipt,
     Refused,
+    Subscribed,
     Typing,
 )
 
@@ -111,6 +112,7 @@ async def test_groups_go_on_where_the_device_stopped(world: World) -> None:
     async with world.api("ann") as api, world.client("ann") as ann:
         channels = [(await api.create_group(f"Team {number}", ["bob"]))["channel"] for number in range(3)]
         async with world.client("bob", state) as bob, listening(bob) as heard:
+            await eventually(lambda: sum(isinstance(one, Subscribed) for one in heard) == 3)  # a new device: the end
             for channel in channels:
                 await ann.send(channel=channel, content=0)
             await eventually(lambda: all(contents(heard, channel) == [0] for channel in channels))
