@@ -29,11 +29,12 @@ async def signed_in(api: Api, email: str, password: str) -> str:
 
 
 async def answer(client: Client, message: Message) -> None:
+    """A crash in the middle brings the message again; its answer has the same key then, so it is given once."""
     client.read(message)
-    client.typing(to=message.target.to, channel=message.target.channel)
-    await client.send(
-        to=message.target.to, channel=message.target.channel, content=message.content, ref=message.message_id
-    )
+    to, channel = message.target
+    client.typing(to=to, channel=channel)
+    key = f"echo-{message.message_id}"
+    await client.send(to=to, channel=channel, content=message.content, dedup_id=key, retry=message.replayed)
 
 
 async def run(endpoints: Endpoints, gateway: str, email: str, password: str, state: Path) -> None:
