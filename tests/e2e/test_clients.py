@@ -238,12 +238,12 @@ async def test_the_guides_examples_run(platform: Running, tmp_path: Path) -> Non
     for text, said in zip(whole["python"], SAID["python"], strict=True):
         (tmp_path / "example.py").write_text(text)
         code, out = await _output(sys.executable, "-W", "error", str(tmp_path / "example.py"))
-        assert (code, out.splitlines()) == (0, said)
+        assert (code, out.splitlines()) == (0, said), out
     shutil.copy(ROOT / "operator" / "push_operator" / "cli" / "page" / "client.js", tmp_path)
     for text, said in zip(whole["js"], SAID["js"], strict=True):
         (tmp_path / "example.mjs").write_text(text)
         code, out = await _node(str(tmp_path / "example.mjs"))
-        assert (code, sorted(out.splitlines())) == (0, said)
+        assert (code, sorted(out.splitlines())) == (0, said), out
 
 
 def _is_whole(program: str) -> bool:
