@@ -467,11 +467,25 @@ test("who is added reads the group from there on, and who is removed does not", 
   assert.equal(GROUP in client.cursors, false);
 });
 
-test("a group that the server joined too late is a gap", () => {
+test("a group that the server joined too late is read from its beginning", () => {
+  const client = started();
+  const seen = heard(client, "message");
+  const since = { epoch: "e", seq: 4 };
+  now().opens().hears(subscribed(9, 9, { channel: GROUP }));
+  now().hears(change("added", "user:me", 8, { since }));
+  assert.deepEqual(now().sends("subscribe").map(({ channel, since: from }) => [channel, from]), [[GROUP, since]]);
+  now().hears(inGroup("g10", 10));
+  now().hears(subscribed(4, 10, { channel: GROUP }));
+  for (const seq of [5, 10]) now().hears(inGroup(`g${seq}`, seq));
+  assert.deepEqual(seen.map(([, { message_id: id }]) => id), ["g5", "g10"]);
+});
+
+test("a group that the server joined too late and that went on is a gap", () => {
   const client = started();
   const gaps = [];
   client.on("gap", (...gap) => gaps.push(gap));
   now().opens().hears(subscribed(9, 9, { channel: GROUP }));
+  now().hears(inGroup("g10", 10));
   now().hears(change("added", "user:me", 8, { since: { epoch: "e", seq: 4 } }));
   assert.deepEqual(gaps, [["no_cursor", GROUP]]);
 });

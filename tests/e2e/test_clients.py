@@ -7,10 +7,12 @@ import json
 import re
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +21,8 @@ from aiohttp import ClientSession
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from push_client import Api, ApiError, Endpoints, Message
+from push_client import Client as PushClient
 from tests.e2e.running import PASSWORD, ROOT, Account, Running, new_email
 from tests.support.chat import Client, Frame
 from tests.support.waiting import eventually
@@ -207,14 +211,21 @@ def _person(account: Account) -> dict[str, str]:
     return {"id": account.user_id, "token": account.token}
 
 
-SAID_IN_PYTHON: Final = (
-    ["Bob received: Hello!", "The same message: True True", "In the history: ['Hello!']"],
-    [
-        "Sent twice, two messages: True [True, True]",
-        "Alice's conversations: True",
-        "New for Bob: ['And you?']",
-    ],
-)
+SAID: Final = {
+    "js": (
+        ["Hello! 👍"],
+        ["Alice's message is safe: yes", "Bob received: Hello!"],
+    ),
+    "python": (
+        ["Alice received: Hello to you!", "Hello! True ['👍']", "Hello to you! False []"],
+        ["Bob received: Hello!", "The same message: True True", "In the history: ['Hello!']"],
+        [
+            "Sent twice, two messages: True [True, True]",
+            "Alice's conversations: True",
+            "New for Bob: ['And you?']",
+        ],
+    ),
+}
 
 
 async def test_the_guides_examples_run(platform: Running, tmp_path: Path) -> None:
@@ -222,15 +233,99 @@ async def test_the_guides_examples_run(platform: Running, tmp_path: Path) -> Non
     guide = (ROOT / "docs" / "clients.md").read_text()
     moved = re.sub(r"localhost:(\d+)", lambda port: f"localhost:{int(port[1]) + platform.offset}", guide)
     programs = re.findall(r"^```(js|python)\n(.*?)^```", moved, re.DOTALL | re.MULTILINE)
-    (script,) = [text for language, text in programs if language == "js"]
-    in_python = [text for language, text in programs if language == "python"]
-    for text, said in zip(in_python, SAID_IN_PYTHON, strict=True):
+    # Those that are whole: a few lines that show one thing are no program.
+    whole = {name: [text for kind, text in programs if kind == name and _is_whole(text)] for name in SAID}
+    for text, said in zip(whole["python"], SAID["python"], strict=True):
         (tmp_path / "example.py").write_text(text)
         code, out = await _output(sys.executable, "-W", "error", str(tmp_path / "example.py"))
-        assert (code, out.splitlines()) == (0, said)
-    (tmp_path / "example.mjs").write_text(script)
-    code, out = await _node(str(tmp_path / "example.mjs"))
-    assert (code, sorted(out.splitlines())) == (0, ["Alice's message is safe: yes", "Bob received: Hello!"])
+        assert (code, out.splitlines()) == (0, said), out
+    shutil.copy(ROOT / "operator" / "push_operator" / "cli" / "page" / "client.js", tmp_path)
+    for text, said in zip(whole["js"], SAID["js"], strict=True):
+        (tmp_path / "example.mjs").write_text(text)
+        code, out = await _node(str(tmp_path / "example.mjs"))
+        assert (code, sorted(out.splitlines())) == (0, said), out
+
+
+def _is_whole(program: str) -> bool:
+    return "register" in program
+
+
+async def test_the_echo_bot(platform: Running, http: ClientSession, tmp_path: Path) -> None:
+    """Started twice: what it was told meanwhile it answers afterwards, and nothing twice."""
+    alice = await platform.register(http)
+    email = new_email()
+    heard: list[object] = []
+    async with PushClient(platform.socket, alice.token) as client:
+        bot_id = await _with_bot(platform, tmp_path, email, partial(_asked, client, heard, "one"))
+        await client.send(to=bot_id, content="two")
+        await _with_bot(platform, tmp_path, email, partial(_asked, client, heard, "three"))
+    assert heard == ["one", "two", "three"]
+
+
+async def _with_bot(platform: Running, folder: Path, email: str, work: Callable[[str], Awaitable[None]]) -> str:
+    """Runs the bot around `work`, which gets its user id; returns that."""
+    bot = await asyncio.create_subprocess_exec(
+        sys.executable, str(ROOT / "examples" / "echo_bot.py"), email, PASSWORD,
+        "--port-offset", str(platform.offset), "--state", str(folder / "bot.json"), stdout=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert bot.stdout is not None
+        async with asyncio.timeout(NODE_SECONDS):
+            ready, bot_id = (await bot.stdout.readline()).decode().split()
+            assert ready == "ready"
+            await work(bot_id)
+    finally:
+        bot.send_signal(signal.SIGINT)
+        await bot.wait()
+    assert bot.returncode == 0
+    return bot_id
+
+
+async def _asked(client: PushClient, heard: list[object], text: str, bot_id: str) -> None:
+    """Says it to the bot, and listens until that is answered."""
+    await client.send(to=bot_id, content=text)
+    async for event in client.events():
+        if isinstance(event, Message) and event.sender == bot_id:
+            heard.append(event.content)
+            if event.content == text:
+                return
+
+
+async def test_the_python_librarys_http_side(platform: Running) -> None:
+    async with Api(Endpoints.local(platform.offset)) as api:
+        ann, bob = [await api.register(new_email(), PASSWORD) for _ in range(2)]
+        api.token = ann.access_token
+        group = await api.create_group("Team", [bob.user_id], dedup_id=secrets.token_hex(16))
+        group_id = group["group_id"]
+        await api.rename_group(group_id, "The team")
+        await api.set_role(group_id, bob.user_id, "admin")
+        assert [(one["name"], one["role"]) for one in await api.groups()] == [("The team", "owner")]
+        members = {one["user_id"]: one["role"] for one in (await api.members(group_id)).items}
+        assert members == {ann.user_id: "owner", bob.user_id: "admin"}
+        await api.block(bob.user_id)
+        assert await api.blocks() == [bob.user_id]
+        await api.unblock(bob.user_id)
+        async with PushClient(platform.socket, ann.access_token, listen=False) as client:
+            for number in range(3):
+                await client.send(channel=f"group:{group_id}", content=number)
+
+        async def said() -> list[object]:
+            history = api.all_history(f"group:{group_id}", page=2)
+            return [one.content async for one in history if one.kind == "text"]
+
+        await eventually(lambda: _equal(said, [2, 1, 0]))
+        (line,) = (await api.conversations()).items
+        assert (line["channel"], line["unread"]) == (f"group:{group_id}", 0)
+        await api.remove_member(group_id, bob.user_id)
+        await api.delete_group(group_id)
+        assert await api.groups() == []
+        with pytest.raises(ApiError) as raised:
+            await api.group(group_id)
+        assert raised.value.status == 404
+
+
+async def _equal(ask: Callable[[], Awaitable[list[object]]], wanted: list[object]) -> bool:
+    return await ask() == wanted
 
 
 async def test_the_pages_client_alone() -> None:

@@ -44,6 +44,15 @@ class Channel:
         begun = self._begun
         return begun is not None and begun.epoch == since.epoch and begun.seq > since.seq
 
+    def go_back(self, since: Cursor) -> bool:
+        """To where it should have been read from; False when something came since, which cannot come in order then."""
+        if self.waiting or self.read != self._begun:
+            return False
+        self.read = self._begun = since
+        self.waiting = True
+        self.asked_at = float("-inf")
+        return True
+
     def lost(self) -> None:
         """The connection is gone: the server has to be asked again where it goes on."""
         self.waiting = True

@@ -215,13 +215,19 @@ class Channels:
             self._channels.pop(change.channel, None)
         if change.change != "added" or change.since is None or not concerned:
             return []
-        joined = self._channels.get(change.channel)
+        return self._join(change.channel, change.since)
+
+    def _join(self, name: str, since: Cursor) -> list[Action]:
+        """Reads a group from where this user became a member. A server that was not told of a cursor, because this
+        device was away, has begun at the end."""
+        joined = self._channels.get(name)
         if joined is None:
-            self._channels[change.channel] = self._made(change.channel, change.since)
-            return self.ask(AT_ONCE)
-        if joined.skipped(change.since):
-            self._mailbox.put(Gap(change.channel, "no_cursor"), joined)
-        return []
+            self._channels[name] = self._made(name, since)
+        elif not joined.skipped(since):
+            return []
+        elif not joined.go_back(since):
+            self._mailbox.put(Gap(name, "no_cursor"), joined)
+        return self.ask(AT_ONCE)
 
     def _first_time(self, channel: str, message_id: str | None) -> bool:
         if message_id is None:

@@ -130,7 +130,7 @@ class Api:
     # Groups
 
     async def create_group(self, name: str, members: Iterable[str] = (), dedup_id: str | None = None) -> Json:
-        """As `group` gives it, with the caller as owner. The same `dedup_id`, 16 characters or more, is the same."""
+        """As `group` gives it, with the caller as owner. The same `dedup_id` (≥16 characters) is the same group."""
         body = {"name": name, "members": list(members)} | _given(dedup_id=dedup_id)
         return await self._message("POST", "/groups", json=body, once=dedup_id is None)
 

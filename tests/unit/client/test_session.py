@@ -397,9 +397,25 @@ def test_who_is_added_reads_the_group_from_there_on_and_who_is_removed_does_not(
     assert GROUP not in session.channels.cursors()
 
 
-def test_a_group_that_the_server_joined_too_late_says_so() -> None:
+def test_a_group_that_the_server_joined_too_late_is_read_from_its_beginning() -> None:
     session, _ = connected(saved={INBOX: Cursor("e", 5)})
     session.on_frame(subscribed(GROUP, 9), 0.0)
+    session.on_frame(subscribed(INBOX, 5), 0.0)
+    since = {"epoch": "e", "seq": 4}
+    (asked,) = written(session.on_frame(change("added", INBOX, 6, since=since), 0.0))
+    assert (asked["channel"], asked["since"]) == (GROUP, since)
+    session.on_frame(message(10, GROUP, conversation=GROUP), 0.0)
+    session.on_frame(subscribed(GROUP, 4), 0.0)
+    for seq in (5, 10):
+        session.on_frame(message(seq, GROUP, conversation=GROUP), 0.0)
+    assert [one.content for one in events(session) if isinstance(one, Message)] == [5, 10]
+    assert session.channels.cursors()[GROUP] == Cursor("e", 10)
+
+
+def test_a_group_that_the_server_joined_too_late_and_that_went_on_is_a_gap() -> None:
+    session, _ = connected(saved={INBOX: Cursor("e", 5)})
+    session.on_frame(subscribed(GROUP, 9), 0.0)
+    session.on_frame(message(10, GROUP, conversation=GROUP), 0.0)
     session.on_frame(subscribed(INBOX, 5), 0.0)
     assert written(session.on_frame(change("added", INBOX, 6, since={"epoch": "e", "seq": 4}), 0.0)) == []
     assert Gap(GROUP, "no_cursor") in events(session)

@@ -517,9 +517,10 @@ export class PushClient {
     const concerned = userIds.includes(this.#userId);
     if (change === "deleted" || (change === "removed" && concerned)) this.#channels.delete(name);
     if (change !== "added" || !concerned || since === undefined) return;
-    const { begun } = this.#channels.get(name) ?? {};
-    if (begun === undefined) this.#joinAt(name, since);
-    else if (begun?.epoch === since.epoch && begun.seq > since.seq) this.#emit("gap", "no_cursor", name);
+    const { begun, place } = this.#channels.get(name) ?? {};
+    const late = begun?.epoch === since.epoch && begun.seq > since.seq; // the server did not know where to begin
+    if (late && place.seq !== begun.seq) this.#emit("gap", "no_cursor", name); // and it went on: the order is gone
+    else if (late || begun === undefined) this.#joinAt(name, since);
   }
 
   #joinAt(name, { epoch, seq }) {
