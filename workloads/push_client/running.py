@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 from aiohttp import ClientSession
 
@@ -21,6 +24,7 @@ from push_client.state import MemoryState, State, device_of
 
 SAVE_SECONDS: Final = 1.0
 TICK_SECONDS: Final = 0.25
+T = TypeVar("T")
 _REFUSED_FOR_GOOD: Final = frozenset({400, 403})
 
 
@@ -55,6 +59,7 @@ class Running:
         self._session: Session
         self._saved: Saved
         self._http: ClientSession
+        self._disk: ThreadPoolExecutor
 
     @property
     def user_id(self) -> str:
@@ -73,11 +78,12 @@ class Running:
 
     async def __aenter__(self) -> Self:
         """Begins to connect, and does not wait for it. Raises ValueError when the state cannot be read."""
-        loaded = await asyncio.to_thread(self._state.load)
+        self._disk = ThreadPoolExecutor(1)  # one call at a time, also when a save is given up at the end
+        loaded = await self._on_disk(self._state.load)
         self._saved = device_of(loaded, self._wanted_device, lambda: secrets.token_hex(16))
         fresh = self._saved is not loaded and self._wanted_device is None
         self._session = Session(self._limits, self._saved, listening=self._listen, fresh=fresh)
-        await asyncio.to_thread(self._state.save, self._saved)
+        await self._on_disk(partial(self._state.save, self._saved))
         self._http = ClientSession()
         self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._tick())]
         for task in self._tasks:
@@ -93,7 +99,9 @@ class Running:
         await self.close()
 
     async def close(self) -> None:
-        """Says goodbye; sends that have no ack yet raise Stopped."""
+        """Says goodbye; sends that have no ack yet raise Stopped. Raises what `State.save` does."""
+        if self._http.closed:
+            return
         if self._connection is not None and self.connected:
             self._perform(self._session.tellings(self._now(), at_once=True))
             await self._connection.flushed()
@@ -101,8 +109,11 @@ class Running:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._end(Stopped("the client was closed"))
-        await self._save()
         await self._http.close()
+        try:
+            await self._save()
+        finally:
+            self._disk.shutdown(wait=False)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -202,7 +213,10 @@ class Running:
 
     async def _save(self) -> None:
         self._saved = Saved(self.device_id, self.user_id or self._saved.user_id, self._session.channels.cursors())
-        await asyncio.to_thread(self._state.save, self._saved)
+        await self._on_disk(partial(self._state.save, self._saved))
+
+    async def _on_disk(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._disk, call)
 
     def _perform(self, actions: list[Action]) -> None:
         for action in actions:
