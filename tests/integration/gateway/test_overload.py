@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from aiohttp import ClientSession
-from tests.support.chat import data_plane, token_for
+from tests.support.chat import token_for
 from tests.support.flood import Seen, flood, table
 from tests.support.servers import Nats, Valkey
-from tests.support.services import OwnProcess, own_process
+from tests.support.services import OwnProcess, environ_for, in_process, own_process
 from tests.support.waiting import eventually
 
 from push_workloads.common.tasks import beside
@@ -53,22 +53,23 @@ class Watch:
 async def test_a_crowd(
     nats_server: Nats, valkey_server: Valkey, tmp_path: Path, http: ClientSession, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with data_plane(nats_server, valkey_server, tmp_path) as plane:
-        await plane.message(LOG_MAX_BYTES=str(1024**3))
-        environ = plane.gateway_environ()
-        seen: dict[str, Seen] = {}
-        # A socket waits for its turn for longer than a silent one is left open.
-        async with own_process("gateway", environ | {"HEARTBEAT_SECONDS": "1"}, tmp_path / "with.log") as gateway:
-            await gateway.ready(http)
-            watch = Watch(http, gateway)
-            async with beside(watch.run()):
-                seen["with the budget"] = told = await _flood(gateway)
-            await eventually(watch.is_calm)
-        async with own_process("gateway", environ | {"MAX_LAG_MS": "0"}, tmp_path / "without.log") as gateway:
-            await gateway.ready(http)
-            seen["without"] = await _flood(gateway)
-        with capsys.disabled():
-            print(f"\n{table(seen)}")  # noqa: T201 - what a machine makes of it is to be read, not to be relied on
+    environ = environ_for(NATS_URL=nats_server.url, REDIS_URL=valkey_server.url)
+    kept = {"SQLITE_PATH": str(tmp_path / "history.db"), "LOG_MAX_BYTES": str(1024**3)}
+    async with in_process("message", environ | kept) as message:  # makes the log; here it would only slow the calm ones
+        await message.ready()
+    seen: dict[str, Seen] = {}
+    # A socket waits for its turn for longer than a silent one is left open.
+    async with own_process("gateway", environ | {"HEARTBEAT_SECONDS": "1"}, tmp_path / "with.log") as gateway:
+        await gateway.ready(http)
+        watch = Watch(http, gateway)
+        async with beside(watch.run()):
+            seen["with the budget"] = told = await _flood(gateway)
+        await eventually(watch.is_calm)
+    async with own_process("gateway", environ | {"MAX_LAG_MS": "0"}, tmp_path / "without.log") as gateway:
+        await gateway.ready(http)
+        seen["without"] = await _flood(gateway)
+    with capsys.disabled():
+        print(f"\n{table(seen)}")  # noqa: T201 - what a machine makes of it is to be read, not to be relied on
     assert watch.highest["push_gateway_paused_total"] > SOCKETS
     assert watch.highest["push_gateway_unread"] > 0
     assert watch.highest["push_gateway_pressure"] == 2
