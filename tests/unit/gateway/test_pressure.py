@@ -37,7 +37,9 @@ FINE: dict[str, float] = {"lag": 0.0}
         ([LATE, FINE, LATE, FINE], CALM),
         ([LATE, LATE], PRESSED),
         ([FULL], PRESSED),
-        ([VERY_LATE] * 2, CALM),
+        ([{"lag": 0.6, "in_flight": 1001, "waited": 5.0}], PRESSED),
+        ([VERY_LATE], CALM),
+        ([VERY_LATE] * 2, PRESSED),
         ([VERY_LATE] * 3, OVERLOADED),
         ([LATE] * 2 + [WAITING] * 2, PRESSED),
         ([LATE] * 2 + [WAITING] * 3, OVERLOADED),
@@ -153,4 +155,18 @@ def test_few_who_send_now_and_then_never_wait_however_late_it_is() -> None:
     for number in range(100):  # the machine is somebody else's
         pressure.sample(Sample(number * 0.3, 0.25, held=500, waited=5.0, spared=20))
     assert pressure.level is OVERLOADED
+    assert not pressure.strict
+
+
+def test_a_log_that_is_slower_than_the_loop_sets_the_pace() -> None:
+    """It stores 300 messages between two samples; each turn sends 20."""
+    pressure, in_flight, stored, most = Pressure(MAX_LAG, MAX_IN_FLIGHT), 5000, 0, 0
+    for number in range(600):
+        turns = pressure.sample(Sample(number * STEP, 0.0, in_flight=in_flight, held=1000, waited=5.0))
+        done = min(300, in_flight + turns * 20)
+        in_flight += turns * 20 - done
+        if number > 100:
+            stored, most = stored + done, max(most, in_flight)
+    assert most <= 1.5 * MAX_IN_FLIGHT
+    assert stored >= 0.8 * 300 * 499
     assert not pressure.strict

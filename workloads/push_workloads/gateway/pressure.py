@@ -53,9 +53,10 @@ class Pressure:
     def __init__(self, max_lag: float, max_in_flight: int) -> None:
         self._max_lag = max_lag
         self._max_in_flight = max_in_flight
-        self._above = 0  # samples in a row that call for a higher level
+        self._called_for = [0, 0, 0]  # samples in a row that call for a level, or a higher one
         self._easy_since: float | None = None
         self._turns = FIRST_TURNS
+        self._room = 1.0  # the share of the turns for which the log has room
         self.level = Level.CALM
         self.strict = False
 
@@ -64,18 +65,19 @@ class Pressure:
         self._rise(sample)
         self._ease(sample)
         if self.level is Level.CALM:
-            self._turns, self.strict = FIRST_TURNS, False
+            self._turns, self._room, self.strict = FIRST_TURNS, 1.0, False
             return sample.held
         self._pace(sample)
-        return min(sample.held, max(1, int(self._turns * self._room(sample.in_flight))))
+        return min(sample.held, max(1, int(self._turns * self._room)))
 
     def _rise(self, sample: Sample) -> None:
         called = self._called(sample)
-        self._above = self._above + 1 if called > self.level else 0
-        # What is in flight is no accident of one moment.
-        full = called is Level.PRESSED and sample.in_flight > self._max_in_flight
-        if self._above and (full or self._above >= RISE_SAMPLES[called]):
-            self.level, self._above, self._easy_since = called, 0, None
+        for level in (Level.PRESSED, Level.OVERLOADED):
+            self._called_for[level] = self._called_for[level] + 1 if called >= level else 0
+            if self.level < level and self._called_for[level] >= RISE_SAMPLES[level]:
+                self.level, self._easy_since = level, None
+        if self.level is Level.CALM and sample.in_flight > self._max_in_flight:  # no accident of one moment
+            self.level, self._easy_since = Level.PRESSED, None
 
     def _called(self, sample: Sample) -> Level:
         if sample.lag > OVERLOADED_LAGS * self._max_lag or sample.waited > OVERLOADED_WAIT:
@@ -100,17 +102,16 @@ class Pressure:
         few = sample.in_flight <= self._max_in_flight / 2
         return few and sample.lag <= self._max_lag / 2 and sample.waited <= EASY_WAIT
 
-    def _room(self, in_flight: int) -> float:
-        """The share of the turns for which there is room in the log: all up to half of the bound, none beyond it."""
-        return min(1.0, max(0.0, 2 - 2 * in_flight / self._max_in_flight))
-
     def _pace(self, sample: Sample) -> None:
-        """Somebody always has a turn. More only when they are too few: what was never used says nothing of the lag."""
+        """Somebody always has a turn. More only when all had theirs and were too few."""
         in_flight, late = sample.in_flight / self._max_in_flight, sample.lag > self._max_lag / 2
+        had_room, self._room = self._room, min(1.0, max(0.0, 2 - 2 * in_flight))
         if late:
             fewer = self._turns * (MANY_FEWER if sample.lag > self._max_lag else FEWER)
             self._turns = max(LEAST_TURNS, fewer)
-        elif sample.lag <= self._max_lag / 4 and in_flight <= 1 / 2 and sample.held > self._turns:
+        elif in_flight > 1 and had_room:  # once: then it drains, however long that takes
+            self._turns = max(LEAST_TURNS, self._turns / in_flight)
+        elif sample.lag <= self._max_lag / 4 and had_room == self._room == 1 and sample.held > self._turns:
             idle = sample.lag <= self._max_lag * IDLE and in_flight <= IDLE
             self._turns = self._turns * (MANY_MORE if idle else MORE) + 1
         if late and self._turns <= LEAST_TURNS and sample.spared >= CROWD:
