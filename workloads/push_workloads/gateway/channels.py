@@ -91,8 +91,10 @@ class Channels:
 
     def _close(self, channel: str) -> list[Action]:
         """The inbox stays joined: it tells of groups."""
-        if self._others is None or self._others.pop(channel, None) is None:
+        reading = self._others.pop(channel, None) if self._others is not None else None
+        if reading is None:
             return []
+        reading.stop()  # whoever is catching up with it too
         return [Leave(channel)]
 
     # Groups
@@ -124,16 +126,19 @@ class Channels:
             return self._open(channel, None, None, asked=False, reason=self._began)
         return self._open(channel, joined(membership), None, asked=False)
 
-    def changed(self, reading: Reading, change: Change, user_id: str) -> list[Action]:
-        """A change of a group's members, in the inbox or in the group's own log, was delivered."""
+    def changed(self, reading: Reading, change: Change, user_id: str, seq: int) -> list[Action]:
+        """A change of a group's members, in the inbox or in the group's own log, was delivered under `seq`."""
         if reading is self.inbox:
             return self.ask_groups()
         removed = change.change == "removed" and user_id in change.user_ids
         if not removed and change.change != "deleted":
             return []
+        left, membership = self._close(reading.channel), self.groups.get(reading.channel)
+        if membership is not None and membership.epoch == reading.epoch and membership.seq >= seq:
+            return [*left, *self._open(reading.channel, joined(membership), None, asked=False)]  # added again since
         if self.groups.known is not None:
             self.groups.known.pop(reading.channel, None)
-        return self._close(reading.channel)
+        return left
 
     # Topics
 

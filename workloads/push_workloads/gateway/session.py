@@ -359,6 +359,8 @@ class Session:
         for item in items:
             if isinstance(item, Delivered):
                 actions += self._show(reading, item)
+                if reading.stopped:  # by what was shown: nothing after a removal is for who was removed
+                    break
             elif isinstance(item, bytes):
                 actions.append(item)
             elif item is UP_TO_HERE:
@@ -380,7 +382,8 @@ class Session:
         if message.change is not None:
             if reading is self._channels.inbox and message.seq <= self._head:
                 return (message.frame,)
-            return (message.frame, *self._channels.changed(reading, message.change, self.who.user_id))
+            actions = [message.frame, *self._channels.changed(reading, message.change, self.who.user_id, message.seq)]
+            return [*actions, *self._overdue(reading)] if reading.stopped else actions
         if ack is None and reading is self._channels.inbox:
             self._came(message)
         return (message.frame if ack is None else ack,)

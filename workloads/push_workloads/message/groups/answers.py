@@ -6,12 +6,12 @@ from typing import Final
 
 from nats.aio.client import Client
 
-from push_workloads.common import questions
+from push_workloads.common import changes, questions
 from push_workloads.common.questions import Blocks, Membership, Memberships, TopicAsked, TopicRights, UserAsked
 from push_workloads.message.answering import answer
 from push_workloads.message.groups import policies
 from push_workloads.message.groups.permits import Permits
-from push_workloads.message.groups.rules import MAX_GROUPS_OF_USER
+from push_workloads.message.groups.rules import MAX_GROUPS_OF_USER, Group, Member
 from push_workloads.message.groups.store import GroupStore
 
 MAX_BLOCKS: Final = 1000
@@ -22,9 +22,7 @@ async def answer_gateways(client: Client, store: GroupStore, permits: Permits) -
 
     async def memberships(asked: UserAsked) -> Memberships:
         mine = await store.memberships(asked.user_id, MAX_GROUPS_OF_USER)
-        return Memberships(
-            [Membership(one.group_id, one.role, one.epoch, one.seq, group.members) for one, group in mine]
-        )
+        return Memberships([_membership(one, group) for one, group in mine])
 
     async def topic(asked: TopicAsked) -> TopicRights:
         policy = await permits.policy(asked.topic)
@@ -40,3 +38,10 @@ async def answer_gateways(client: Client, store: GroupStore, permits: Permits) -
     await answer(client, questions.MEMBERSHIPS, UserAsked, memberships)
     await answer(client, questions.TOPIC, TopicAsked, topic)
     await answer(client, questions.BLOCKS, UserAsked, blocks)
+
+
+def _membership(one: Member, group: Group) -> Membership:
+    change = changes.decode(group.pending) if group.pending is not None else None
+    is_removed = change is not None and change.change == "removed" and one.user_id in change.user_ids
+    is_leaving = is_removed or (change is not None and change.change == "deleted")
+    return Membership(one.group_id, one.role, one.epoch, one.seq, group.members, is_leaving)
