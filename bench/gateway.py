@@ -42,9 +42,12 @@ class Commands:
         self._process = process
 
     async def do(self, command: str) -> None:
+        assert await self.ask(command) == "done", command
+
+    async def ask(self, command: str) -> str:
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.write(f"{command}\n".encode())
-        assert await self._process.stdout.readline() == b"done\n", command
+        return (await self._process.stdout.readline()).decode().strip()
 
 
 async def measure(server: Nats, module: list[str], environ: dict[str, str], sockets: int, messages: int) -> Cost:

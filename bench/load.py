@@ -1,8 +1,10 @@
-"""The clients of `bench/gateway.py`, in a process of their own: many sockets, lean, and obedient on standard input.
+"""The clients of `bench/gateway.py` and `bench/latency.py`, in a process of their own: many sockets, lean, and obedient
+on standard input.
 
 Each line in is a command with a number, each line out says that it is done: `open` that many sockets, `durable`: send
 that many messages from up to 500 sockets to as many others, one under way on each; `reset` the count of messages;
-`expect` it to reach a number.
+`expect` it to reach a number. `paced` has two numbers, messages a second and how many, sends them evenly, and answers
+how many arrived and the p50 and p99 of the time that took, in milliseconds.
 """
 
 from __future__ import annotations
@@ -10,6 +12,8 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
+from statistics import quantiles
 from typing import Any
 
 import uvloop
@@ -25,6 +29,8 @@ class Load:
         self.sockets: list[Socket] = []
         self.welcomes = self.acks = self.messages = 0
         self.to_send = 0
+        self.sent_at: list[float] | None = None  # by number, while times are taken
+        self.times: list[float] = []
         self.changed = asyncio.Event()
 
     async def open(self, count: int) -> None:
@@ -66,6 +72,20 @@ class Load:
             socket.send_next()
         await self.until(lambda: self.acks == count and self.messages == count)
 
+    async def paced(self, per_second: int, count: int) -> str:
+        self.acks = self.messages = 0
+        self.times, self.sent_at = [], []
+        senders = self.sockets[: len(self.sockets) // 2]
+        start = time.monotonic()
+        for number in range(count):
+            await asyncio.sleep(max(0.0, start + number / per_second - time.monotonic()))
+            self.sent_at.append(time.monotonic())
+            senders[number % len(senders)].send(number)
+        await self.until(lambda: self.messages == count)
+        self.sent_at = None
+        cuts = quantiles(self.times, n=100)
+        return f"{len(self.times)} {cuts[49] * 1000} {cuts[98] * 1000}"
+
     async def reset(self, count: int) -> None:
         self.messages = count
 
@@ -94,6 +114,9 @@ class Socket(WSListener):
         head = bytes(frame.get_payload_as_memoryview()[:20])
         if b'"message"' in head:
             load.messages += 1
+            if load.sent_at is not None:
+                number = json.loads(frame.get_payload_as_bytes())["content"]["text"]
+                load.times.append(time.monotonic() - load.sent_at[number])
         elif b'"ack"' in head:
             load.acks += 1
             self.send_next()
@@ -107,20 +130,31 @@ class Socket(WSListener):
         load = self.load
         if load.to_send and self.transport is not None:
             load.to_send -= 1
+            self.send("Hello!")
+
+    def send(self, text: str | int) -> None:
+        if self.transport is not None:
+            load = self.load
             peer = self.number + len(load.sockets) // 2
-            frame = {"type": "send_message", "id": "1", "recipient_id": f"user{peer}", "content": {"text": "Hello!"}}
+            frame = {"type": "send_message", "id": "1", "recipient_id": f"user{peer}", "content": {"text": text}}
             self.transport.send(WSMsgType.TEXT, json.dumps(frame).encode())
 
 
 async def main(url: str) -> None:
     load = Load(url)
-    commands = {b"open": load.open, b"durable": load.durable, b"reset": load.reset, b"expect": load.expect}
+    commands: dict[bytes, Any] = {
+        b"paced": load.paced,
+        b"open": load.open,
+        b"durable": load.durable,
+        b"reset": load.reset,
+        b"expect": load.expect,
+    }
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     while line := (await reader.readline()).split():
-        await commands[line[0]](int(line[1]))
-        sys.stdout.write("done\n")
+        answer = await commands[line[0]](*(int(word) for word in line[1:]))
+        sys.stdout.write(f"{answer or 'done'}\n")
         sys.stdout.flush()
 
 

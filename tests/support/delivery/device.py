@@ -154,7 +154,7 @@ class Device:
         if not self.ready.is_set():
             inbox.view.begins = frame["inbox"]["seq"]
             inbox.begin(**_place(frame["inbox"]))
-            await self._report(inbox)
+            await self._reads(inbox)
         elif self._own_cursors:
             await self._resume([channel for channel, seat in self._seats.items() if seat.cursor is not None])
             topics = []
@@ -207,9 +207,13 @@ class Device:
         seat.begin(frame["epoch"], frame["since"])
         if not self.ready.is_set():
             seat.view.begins = frame["since"]
-            await self._report(seat)
-            if all(self._seats[channel].open for channel in self.channels):
-                self.ready.set()
+            await self._reads(seat)
+
+    async def _reads(self, seat: Seat) -> None:
+        """One more of those from the beginning on."""
+        await self._report(seat)
+        if all(self._seats[channel].open for channel in self.channels):
+            self.ready.set()
 
     # Receiving
 

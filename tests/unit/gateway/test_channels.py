@@ -165,6 +165,52 @@ def test_a_late_answer_does_not_bring_back_what_was_seen_to_end() -> None:
     assert one(answered(session, member(seq=8)), Recover).place == Place("g1", 8)
 
 
+def test_who_catches_up_reads_up_to_its_removal_and_nothing_that_was_held_or_follows() -> None:
+    session, _ = welcomed(Joining(who(), GENEROUS, 0.0), start=Place("e1", 10))
+    recover = one(answered(session, member(seq=3)), Recover)
+    passed(session, change(7, "removed", "ann"), ROOM)
+    passed(session, message(8), ROOM)  # both wait
+    session.positioned(recover, "g1", 6, None)
+    shown = [*session.replayed(recover, (message(5), message(6))), *session.replayed(recover, (message(9),))]
+    assert [frame["seq"] for frame in sent(shown)] == [5, 6, 7]
+    assert session.wanted(recover) is None
+
+
+def test_a_removal_in_what_is_read_from_the_log_ends_the_reading() -> None:
+    session, _ = welcomed(Joining(who(), GENEROUS, 0.0), start=Place("e1", 10))
+    recover = one(answered(session, member(seq=3)), Recover)
+    session.positioned(recover, "g1", 9, None)
+    shown = session.replayed(recover, (message(5), change(6, "removed", "ann"), message(7)))
+    assert [frame["seq"] for frame in sent(shown)] == [5, 6]
+    assert session.wanted(recover) is None
+    assert passed(session, message(10), ROOM) == []
+
+
+def test_a_group_that_the_user_is_leaving_is_not_begun_but_read_to_its_end() -> None:
+    leaving = Membership("r", "member", "g1", 0, 2, leaving=True)
+    assert not [action for action in answered(opened(), leaving) if isinstance(action, Recover)]
+    session = in_room()
+    answered(session, leaving)
+    assert sent(passed(session, message(5), ROOM))
+
+
+def test_who_was_leaving_and_is_added_again_is_read_anew() -> None:
+    leaving = Membership("r", "member", "g1", 0, 2, leaving=True)
+    session = opened()
+    answered(session, leaving)
+    recover = one(answered(session, member(seq=9)), Recover)
+    assert recover.place == Place("g1", 9)
+
+
+def test_a_removal_that_comes_after_the_answer_about_being_added_again_begins_anew_there() -> None:
+    session = in_room()
+    assert answered(session, member(seq=9)) == []
+    actions = passed(session, change(6, "removed", "ann"), ROOM)
+    assert [type(action) for action in actions if not isinstance(action, bytes)] == [Leave, Recover]
+    assert one(actions, Recover).place == Place("g1", 9)
+    assert passed(session, message(7), ROOM) == []
+
+
 def test_a_group_that_is_gone_from_the_answer_is_left() -> None:
     session = in_room()
     assert one(answered(session), Leave) == Leave(ROOM)

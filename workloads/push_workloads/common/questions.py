@@ -41,13 +41,15 @@ class UserAsked(Struct):
 
 
 class Membership(Struct):
-    """A group that a user is in: since the message `seq` of its log, under that epoch of its shard."""
+    """A group that a user is in: since the message `seq` of its log, under that epoch of its shard. `leaving`: the end
+    of that is decided, and perhaps in the log already: who reads it will see it, nobody begins to."""
 
     group_id: str
     role: Role
     epoch: str
     seq: int
     members: int
+    leaving: bool = False
 
 
 class Memberships(Struct, tag_field="answer", tag="memberships"):

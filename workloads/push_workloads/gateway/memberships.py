@@ -49,7 +49,10 @@ class Memberships:
         self.known = {group(one.group_id): one for one in memberships if not self._is_over(one)}
         self.asking = False
         held, self.held = self.held, []
-        return [new for new in self.known if new not in before], [old for old in before if old not in self.known], held
+        # One that is about to leave may have its removal behind the end of the log, where reading would begin.
+        begun = {channel for channel, one in before.items() if not one.leaving}
+        new = [channel for channel, one in self.known.items() if channel not in begun and not one.leaving]
+        return new, [old for old in before if old not in self.known], held
 
     def end(self, channel: str, place: Place) -> None:
         """A membership ended there. An answer that is on its way may not know it yet; and what is known may be the next

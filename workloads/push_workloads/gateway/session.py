@@ -362,9 +362,9 @@ class Session:
         actions: list[Action] = []
         for item in items:
             if isinstance(item, Delivered):
-                if reading.stopped:
-                    break  # what came before ended it
                 actions += self._show(reading, item)
+                if reading.stopped:  # by what was shown: nothing after a removal is for who was removed
+                    break
             elif isinstance(item, bytes):
                 actions.append(item)
             elif item is UP_TO_HERE:
@@ -386,7 +386,8 @@ class Session:
         if message.change is not None:
             if reading is self._channels.inbox and message.seq <= self._head:
                 return (message.frame,)
-            return (message.frame, *self._channels.changed(reading, message.seq, message.change, self.who.user_id))
+            actions = [message.frame, *self._channels.changed(reading, message.seq, message.change, self.who.user_id)]
+            return [*actions, *self._overdue(reading)] if reading.stopped else actions
         if ack is None and reading is self._channels.inbox:
             self._came(message)
         return (message.frame if ack is None else ack,)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from push_workloads.common import questions
+from push_workloads.common import changes, questions
 from push_workloads.common.questions import Blocks, Membership, Memberships, TopicAsked, TopicRights, UserAsked
 from push_workloads.message.answering import Question
 from push_workloads.message.groups import policies
 from push_workloads.message.groups.permits import Permits
-from push_workloads.message.groups.rules import MAX_GROUPS_OF_USER
+from push_workloads.message.groups.rules import MAX_GROUPS_OF_USER, Group, Member
 from push_workloads.message.groups.store import GroupStore
 
 MAX_BLOCKS: Final = 1000
@@ -19,9 +19,7 @@ def gateway_questions(store: GroupStore, permits: Permits) -> list[Question]:
 
     async def memberships(asked: UserAsked) -> Memberships:
         mine = await store.memberships(asked.user_id, MAX_GROUPS_OF_USER)
-        return Memberships(
-            [Membership(one.group_id, one.role, one.epoch, one.seq, group.members) for one, group in mine]
-        )
+        return Memberships([_membership(one, group) for one, group in mine])
 
     async def topic(asked: TopicAsked) -> TopicRights:
         policy = await permits.policy(asked.topic)
@@ -39,3 +37,10 @@ def gateway_questions(store: GroupStore, permits: Permits) -> list[Question]:
         Question(questions.TOPIC, TopicAsked, topic),
         Question(questions.BLOCKS, UserAsked, blocks),
     ]
+
+
+def _membership(one: Member, group: Group) -> Membership:
+    change = changes.decode(group.pending) if group.pending is not None else None
+    is_removed = change is not None and change.change == "removed" and one.user_id in change.user_ids
+    is_leaving = is_removed or (change is not None and change.change == "deleted")
+    return Membership(one.group_id, one.role, one.epoch, one.seq, group.members, is_leaving)
