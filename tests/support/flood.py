@@ -195,7 +195,10 @@ async def flood(url: str, sockets: int, rate: float, seconds: float) -> Seen:
         child.stdin.write(f"{rate} {seconds}\n".encode())
         seen = Seen(Outcome(0, 0, 0, {}, {}, 0))
         calls = (_time(client, number, seconds, seen) for number, client in enumerate(calm))
-        answer, *_ = await asyncio.gather(child.stdout.readline(), *calls, _knock(url, seconds, seen))
+        knocking = asyncio.create_task(_knock(url, seen))
+        answer, *_ = await asyncio.gather(child.stdout.readline(), *calls)
+        knocking.cancel()
+        await asyncio.wait([knocking])
         assert isinstance(answer, bytes)
         seen.outcome = msgspec.json.decode(answer, type=Outcome)
         return seen
@@ -250,19 +253,16 @@ async def _answered(client: ClientConnection) -> str:
             return str(identifier)
 
 
-async def _knock(url: str, seconds: float, seen: Seen) -> None:
-    ends, number = time.monotonic() + seconds, 0
-    while time.monotonic() < ends:
-        number += 1
+async def _knock(url: str, seen: Seen) -> None:
+    """New sockets, as long as the flood has its effect."""
+    while True:
         try:
-            client = await _enter(url, f"new{number}")
+            async with connect(f"{url}?token={token_for('new')}", compression=None, close_timeout=1):
+                seen.admitted += 1
         except InvalidStatus as error:
             seen.refusals[(error.response.status_code, error.response.headers.get("Retry-After", ""))] += 1
         except (ConnectionClosed, TimeoutError) as error:
             seen.failed[str(error)] += 1
-        else:
-            seen.admitted += 1
-            await client.close()
         await asyncio.sleep(PROBE_SECONDS)
 
 
