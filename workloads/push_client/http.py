@@ -16,6 +16,7 @@ from typing import Any, Final, Self
 from urllib.parse import quote
 
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout
+from yarl import URL
 
 from push_client.errors import ApiError
 from push_client.events import Message, message_of
@@ -190,7 +191,7 @@ class Api:
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         for left in reversed(range(TRIES)):
             try:
-                async with self._http.request(method, url, headers=headers, **more) as response:
+                async with self._http.request(method, URL(url, encoded=True), headers=headers, **more) as response:
                     return await _answer(response)
             except (ClientError, TimeoutError, OSError) as error:
                 problem = ApiError(0, "unreachable", f"{method} {url}: {error!r}")

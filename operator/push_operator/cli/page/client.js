@@ -33,6 +33,7 @@ const BACKOFF_MIN_MS = 500;
 const BACKOFF_MAX_MS = 30_000;
 const STABLE_AFTER_MS = 5_000; // a connection that lived this long starts the backoff anew
 const RECEIVED_EVERY_MS = 500;
+const SURE_AFTER_MS = 12_000; // a server that knows this device has said where it goes on by then, or closed
 const ANSWER_WITHIN_MS = 15_000; // no welcome, pong or ack in this time: the connection is taken for dead
 const MAX_TRIES = 5;
 const DEDUP_WINDOW_MS = 110_000; // the log knows a dedup_id for 2 minutes; later the server has to ask the history
@@ -190,6 +191,7 @@ export class PushClient {
   #retryTimer = null;
   #deadTimer = null;
   #pingTimer = null;
+  #sureTimer = null;
   #heartbeatMs = 25_000;
   #maxFrameBytes = 65_536;
 
@@ -319,7 +321,8 @@ export class PushClient {
 
   /** Lets go of the socket and of every timer that belongs to it. What it still says is not heard any more. */
   #detach() {
-    for (const timer of [this.#retryTimer, this.#deadTimer, this.#pingTimer, this.#receivedTimer]) clearTimeout(timer);
+    const timers = [this.#retryTimer, this.#deadTimer, this.#pingTimer, this.#receivedTimer, this.#sureTimer];
+    for (const timer of timers) clearTimeout(timer);
     this.#deadTimer = this.#receivedTimer = null;
     for (const entry of this.#outbox.values()) clearTimeout(entry.timer);
     for (const channel of this.#channels.values()) channel.lost();
@@ -431,6 +434,7 @@ export class PushClient {
     } else {
       const missed = inbox.provisional && (inbox.place.epoch !== head.epoch || inbox.place.seq !== head.seq);
       this.#start(inbox, head, true);
+      this.#sureTimer = setTimeout(() => this.#receivedSoon(), SURE_AFTER_MS);
       if (missed) this.#emit("gap", "no_cursor", inbox.name); // cut off before the server knew this device
     }
     for (const channel of this.#channels.values()) if (!channel.asked) this.#ask(channel);
@@ -552,8 +556,10 @@ export class PushClient {
   #tellReceived() {
     this.#receivedTimer = null;
     if (this.#state.name !== "connected") return;
+    const sure = Date.now() - this.#connectedAt >= SURE_AFTER_MS;
     for (const channel of this.#channels.values()) {
       if (channel.told || channel.waiting || channel.place === null) continue;
+      if (channel.provisional && !sure) continue; // it would hide what the server is about to send again
       channel.told = true;
       this.#write({ type: "received", channel: channel.name, seq: channel.place.seq });
     }
