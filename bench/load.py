@@ -122,7 +122,7 @@ class Socket(WSListener):
             self.send_next()
         elif b'"welcome"' in head:
             load.welcomes += 1
-        else:
+        elif b'"subscribed"' not in head:
             sys.stderr.write(f"unexpected: {frame.get_payload_as_bytes()!r}\n")
         load.changed.set()
 

@@ -1,7 +1,8 @@
 """What it takes when many devices come back at once, and what live messages feel of it.
 
 Every device comes back twice to the same gateway: once with nothing missed, once with some messages missed. The
-difference is what reading the log costs. Meanwhile one user writes to another, and the time to arrival is taken.
+difference is what reading the log costs. Meanwhile one user writes to another, and the time to arrival is taken. The
+same with `bench/light_gateway.py`, which has nothing to give back: its devices only reconnect.
 """
 
 from __future__ import annotations
@@ -9,16 +10,19 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import quantiles
 
 import nats
+import psutil
 import uvloop
 from picows import WSFrame, WSHandshakeError, WSListener, WSMsgType, WSTransport, ws_connect
 from redis.asyncio import Redis
@@ -27,10 +31,12 @@ from tests.support.servers import PLAIN_NATS, Nats, Valkey, free_port, running
 from tests.support.services import environ_for, in_process
 
 from bench.gateway import cpu, started
+from push_workloads.common.tasks import beside
 from push_workloads.gateway.cursors import cursor_key
 
 SOURCES = 4  # loopback addresses: one has ports for about 28,000 connections
 LIVE_EVERY_SECONDS = 0.02
+LIGHT = ["bench.light_gateway"]
 
 
 class Returning(WSListener):
@@ -150,6 +156,63 @@ class Inboxes:
             await pipe.execute()
 
 
+@dataclass
+class Round:
+    """One coming back of everybody: seconds until each had caught up, times of live messages, CPU seconds."""
+
+    took: list[float]
+    live: list[float]
+    gateway_s: float
+    nats_s: float
+
+    @property
+    def p95(self) -> float:
+        return quantiles(self.took, n=20)[18]
+
+
+class Bench:
+    """`comes_back`: the rounds of one gateway, each with what it is missed in it."""
+
+    def __init__(self, server: Nats, valkey: Valkey, environ: dict[str, str], devices: int) -> None:
+        self._server = server
+        self._environ = environ
+        self._devices = devices
+        self._inboxes = Inboxes(server, valkey, devices)
+
+    async def comes_back(self, module: list[str], rounds: list[int]) -> list[Round]:
+        port = free_port()
+        ports = {"PORT": str(port), "ADMIN_PORT": str(free_port()), "SSE_PORT": str(free_port())}
+        given = self._environ | ports | {"PYTHONPATH": "."}
+        url = f"ws://127.0.0.1:{port}/ws"
+        bus = psutil.Process(self._server.pid)
+        async with started([sys.executable, "-m", *module], given) as gateway, talking(url) as receiver:
+            done = []
+            for missed in rounds:
+                await self._inboxes.miss(missed)
+                receiver.times.clear()
+                before = cpu(gateway), cpu(bus)
+                took = await come_back(url, self._devices, missed if module != LIGHT else 0)
+                done.append(Round(took, list(receiver.times), cpu(gateway) - before[0], cpu(bus) - before[1]))
+            return done
+
+
+@asynccontextmanager
+async def talking(url: str) -> AsyncIterator[Live]:
+    """A conversation that goes on all the time: its receiving end."""
+    sender, receiver = Live(), Live()
+    await connected(lambda: sender, f"{url}?token={token_for('live-a')}", 0)
+    await connected(lambda: receiver, f"{url}?token={token_for('live-b')}", 0)
+    await asyncio.sleep(1.0)
+
+    async def talk() -> None:
+        while True:
+            sender.say()
+            await asyncio.sleep(LIVE_EVERY_SECONDS)
+
+    async with beside(talk()):
+        yield receiver
+
+
 async def main(devices: int, missed: int) -> None:
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -162,39 +225,30 @@ async def main(devices: int, missed: int) -> None:
         )  # fmt: skip
         message = await stack.enter_async_context(in_process("message", environ))  # makes the log, and answers
         await message.ready()
-        port = free_port()
-        ports = {"PORT": str(port), "ADMIN_PORT": str(free_port()), "SSE_PORT": str(free_port())}
-        given = environ | ports | {"PYTHONPATH": "."}
-        gateway = await stack.enter_async_context(started([sys.executable, "-m", "push_workloads", "gateway"], given))
-        url = f"ws://127.0.0.1:{port}/ws"
-        sender, receiver = Live(), Live()
-        await connected(lambda: sender, f"{url}?token={token_for('live-a')}", 0)
-        await connected(lambda: receiver, f"{url}?token={token_for('live-b')}", 0)
-        await asyncio.sleep(1.0)
-
-        async def talk() -> None:
-            while True:
-                sender.say()
-                await asyncio.sleep(LIVE_EVERY_SECONDS)
-
-        talking = asyncio.create_task(talk())
-        await asyncio.sleep(3.0)
-        show("quiet", [0.0, 0.0], receiver, 0.0)
-        inboxes = Inboxes(server, valkey, devices)
-        for name, count in (("nothing missed", 0), (f"{missed} missed each", missed), ("nothing missed", 0)):
-            await inboxes.miss(count)
-            receiver.times.clear()
-            before = cpu(gateway)
-            took = await come_back(url, devices, count)
-            show(name, took, receiver, cpu(gateway) - before)
-        talking.cancel()
-
-
-def show(name: str, took: list[float], receiver: Live, seconds: float) -> None:
-    cuts, live = quantiles(took, n=20), quantiles(receiver.times, n=100)
+        bench = Bench(server, valkey, environ, devices)
+        ours = await bench.comes_back(["push_workloads", "gateway"], [0, missed, 0])
+        light = await bench.comes_back(LIGHT, [0, missed])
     print(
-        f"{name:20} caught up p50 {cuts[9]:6.2f} s  p95 {cuts[18]:6.2f} s   gateway CPU {seconds:6.2f} s   "
-        f"live p50 {live[49] * 1000:7.1f} ms  p99 {live[98] * 1000:7.1f} ms  ({len(receiver.times)} messages)"
+        f"{devices} devices; load average of the machine at the end: {os.getloadavg()[0]:.1f}; {os.cpu_count()} cores"
+    )
+    names = ("ours, nothing missed", f"ours, {missed} missed each", "ours, nothing missed")
+    for name, one in zip(names, ours, strict=True):
+        show(name, one)
+    for name, one in zip(("light, reconnects", "light, loses all missed"), light, strict=True):
+        show(name, one)
+    for name, mine, other in (("reconnects", ours[2], light[0]), ("with what was missed", ours[1], light[1])):
+        print(
+            f"ours / light, {name:22} p95 {mine.p95 / other.p95:5.2f}   "
+            f"gateway CPU {mine.gateway_s / other.gateway_s:5.2f}"
+        )
+
+
+def show(name: str, one: Round) -> None:
+    cuts, live = quantiles(one.took, n=20), quantiles(one.live, n=100)
+    print(
+        f"{name:24} caught up p50 {cuts[9]:6.2f} s  p95 {cuts[18]:6.2f} s   CPU gateway {one.gateway_s:6.2f} s "
+        f"NATS {one.nats_s:5.2f} s   live p50 {live[49] * 1000:7.1f} ms  p99 {live[98] * 1000:7.1f} ms  "
+        f"({len(one.live)} messages)"
     )
 
 

@@ -50,6 +50,12 @@ class Server:
     def running(self) -> bool:
         return self._process is not None
 
+    @property
+    def pid(self) -> int:
+        """Of the process that runs; AssertionError when none does."""
+        assert self._process is not None
+        return self._process.pid
+
     async def start(self) -> None:
         """Starts on the same port as before; returns when it answers."""
         self._process = process = self._launch()
