@@ -45,7 +45,7 @@ async def main() -> None:
                 break
             sent = json.loads(frame.data)
             recipient = sent["recipient_id"]
-            body = {"message_id": str(uuid.uuid4()), "from": me, "recipient_id": recipient}
+            body = {"message_id": str(uuid.uuid4()), "from": me, "recipient_id": recipient, "conversation": me}
             body |= {"content": sent["content"], "sent_at": time.time_ns() // 1_000_000}
             payload = json.dumps(body).encode()
             for user in (recipient, me):
