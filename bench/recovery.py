@@ -182,7 +182,7 @@ class Bench:
     async def comes_back(self, module: list[str], rounds: list[int]) -> list[Round]:
         port = free_port()
         ports = {"PORT": str(port), "ADMIN_PORT": str(free_port()), "SSE_PORT": str(free_port())}
-        given = self._environ | ports | {"PYTHONPATH": "."}
+        given = {"PYTHONPATH": "."} | self._environ | ports
         url = f"ws://127.0.0.1:{port}/ws"
         bus = psutil.Process(self._server.pid)
         async with started([sys.executable, "-m", *module], given) as gateway, talking(url) as receiver:

@@ -17,6 +17,7 @@ from push_workloads.gateway.frames import Place
 from push_workloads.gateway.hub import Channel, Hub
 from push_workloads.gateway.recovery import EPOCH_CHANGED, Entry, LogState, judge, replay
 from push_workloads.gateway.session import Session
+from push_workloads.gateway.states import States
 
 READS_AT_ONCE: Final = 16
 READ_TRIES: Final = 6
@@ -49,6 +50,7 @@ class CatchUp:
     def __init__(self, hub: Hub, log: Pages) -> None:
         self._hub = hub
         self._log = log
+        self._states = States(log.state)
         self._turns = asyncio.Semaphore(READS_AT_ONCE)
         self.replayed = 0
         self.refused: dict[str, int] = {}  # by reason
@@ -94,13 +96,13 @@ class CatchUp:
     async def _look(self, channel: Channel, place: Place, read: bool) -> tuple[list[Entry], str | None]:
         """A page after a cursor, and the reason if that is not all there was."""
         if place.epoch != channel.epoch:
-            state = await self._log.state(channel.shard)
+            state = await self._states.now(channel.shard)
             if state is not None:
                 self._hub.set_state(channel.shard, state)  # perhaps it is we who are late
             return [], EPOCH_CHANGED
         page = await self._log.after(channel.subject, place.seq) if read else []
         # Asked after the page: what the log had forgotten by now may have been missing in it.
-        state = await self._log.state(channel.shard)
+        state = await self._states.now(channel.shard)
         if state is None:
             raise Unavailable("there is no log", retry_after_ms=1000)
         return page, judge(place, place.epoch, state)
