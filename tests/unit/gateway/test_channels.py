@@ -14,7 +14,18 @@ from tests.unit.gateway.test_session import GENEROUS, KEY, at, one, opened, pass
 from push_workloads.common.changes import Change, encode
 from push_workloads.common.questions import Membership, Report, TopicRights
 from push_workloads.common.sending import Publish
-from push_workloads.gateway.actions import Action, AskBlocks, AskGroups, AskTopic, Cursor, Leave, Recover, Start, Tell
+from push_workloads.gateway.actions import (
+    Action,
+    AskBlocks,
+    AskGroups,
+    AskTopic,
+    Cursor,
+    Leave,
+    Limits,
+    Recover,
+    Start,
+    Tell,
+)
 from push_workloads.gateway.channels import MAX_TOPICS
 from push_workloads.gateway.frames import Place, message_head, sender_of
 from push_workloads.gateway.joining import Joining
@@ -220,10 +231,33 @@ def test_who_gave_up_a_group_is_not_brought_back_by_the_next_answer() -> None:
     session = in_room()
     actions = says(session, {"type": "unsubscribe", "channel": ROOM, "id": "u"})
     assert sent(actions) == [{"type": "unsubscribed", "channel": ROOM, "id": "u"}]
-    assert one(actions, Leave) == Leave(ROOM)
+    assert len(actions) == 1, "it stays joined: its changes say what the user may do"
+    assert passed(session, message(3), ROOM) == []
     assert answered(session, member()) == []
     again = one(says(session, {"type": "subscribe", "channel": ROOM, "since": {"epoch": "g1", "seq": 3}}), Recover)
     assert again.place == Place("g1", 3)
+
+
+def test_who_gave_up_a_group_still_hears_that_it_is_over() -> None:
+    session = in_room()
+    says(session, {"type": "unsubscribe", "channel": ROOM})
+    assert passed(session, change(5, "deleted"), ROOM) == [Leave(ROOM)]
+    assert [type(a) for a in says(session, {"type": "send_message", "channel": ROOM, "content": 1})] == [AskGroups]
+
+
+def test_a_resume_of_all_channels_waits_whole() -> None:
+    session = opened()
+    places = {f"group:{number}": {"epoch": "g1", "seq": 1} for number in range(90)}
+    assert sent(says(session, {"type": "resume", "channels": places})) == []
+    actions = answered(session, *(member(str(number)) for number in range(90)))
+    assert sum(isinstance(action, Recover) and action.place == Place("g1", 1) for action in actions) == 90
+
+
+def test_large_messages_that_wait_are_bounded_in_bytes() -> None:
+    session = opened(Limits(25, 65_536, 1000, 10_000))
+    frame = {"type": "send_message", "channel": ROOM, "content": "x" * 60_000}
+    answers = [answer["code"] for _ in range(8) for answer in sent(says(session, frame))]
+    assert answers == ["unavailable"] * 4
 
 
 # Sending to a group
@@ -280,7 +314,8 @@ def test_a_message_to_a_group_of_others_is_refused() -> None:
 
 def test_what_waits_for_groups_is_bounded() -> None:
     session = opened()
-    codes = [frame["code"] for _ in range(200) for frame in sent(says(session, {"type": "subscribe", "channel": ROOM}))]
+    frame = {"type": "subscribe", "channel": ROOM}
+    codes = [answer["code"] for _ in range(1200) for answer in sent(says(session, frame))]
     assert set(codes) == {"unavailable"}
     assert len(codes) > 100
 
@@ -314,6 +349,17 @@ def test_writing_is_another_right_than_reading() -> None:
     one(says(session, {"type": "send_message", "channel": "topic:t", "content": 1}), AskTopic)
     publication = one(session.topic("topic:t", TopicRights(read=False, write=True, for_everyone=True), at()), Publish)
     assert publication.subject == "t.t"
+
+
+def test_a_topic_that_is_withdrawn_is_not_read_any_more() -> None:
+    session = opened()
+    says(session, {"type": "subscribe", "channel": "topic:t"})
+    reading(session, session.topic("topic:t", BOTH, at()))
+    assert one(session.topics_changed(), AskTopic) == AskTopic("topic:t")
+    assert session.topic("topic:t", BOTH, at()) == []
+    error, leave = session.topic("topic:t", TopicRights(read=False, write=True, for_everyone=True), at())
+    assert (json.loads(error)["code"], leave) == ("forbidden", Leave("topic:t"))  # type: ignore[arg-type]
+    assert passed(session, message(1), "topic:t") == []
 
 
 def test_topics_are_bounded() -> None:

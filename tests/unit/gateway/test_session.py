@@ -318,6 +318,28 @@ def test_a_retry_asks_the_history_first() -> None:
         assert list(session.known(asked.message_id, None, "e1")) == []
 
 
+@pytest.mark.parametrize("end", ["new", "known", "failed"])
+def test_what_follows_a_retry_to_the_same_target_waits_behind_it(end: str) -> None:
+    session = opened()
+    first = one(send(session, dedup_id=KEY, retry=True), AskKnown)
+    assert send(session, dedup_id="another-dedup-id-1") == []
+    assert send(session, dedup_id="another-dedup-id-2", retry=True) == []
+    assert send(session, dedup_id="another-dedup-id-3") == []
+    assert one(send(session, recipient_id="cid"), Publish).subject == "u.cid", "to others nothing waits"
+    if end == "failed":
+        _, *rest = session.failed(first.message_id, "away")
+    else:
+        held = KnownMessage(first.message_id, 7, digest("text", None, b'{"a":1}')) if end == "known" else None
+        answer, *rest = session.known(first.message_id, held, "e1")
+        assert isinstance(answer, bytes if held else Publish)
+    assert [type(step) for step in rest] == [Publish, AskKnown]
+    second = one(rest, AskKnown)
+    steps = session.known(second.message_id, None, "e1")
+    assert [step.message_id for step in steps if isinstance(step, Publish)] == [
+        second.message_id, message_id_of("ann", "u.bob", "another-dedup-id-3"),
+    ]  # fmt: skip
+
+
 def test_a_failure_a_lost_bus_and_silence_are_told_and_may_be_tried_again() -> None:
     ways: list[Callable[[Session, Publish], Iterable[Action]]] = [
         lambda session, publication: session.failed(publication.message_id, "why"),

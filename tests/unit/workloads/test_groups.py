@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -20,7 +20,7 @@ from push_workloads.message.groups import policies, rules
 from push_workloads.message.groups.office import Office
 from push_workloads.message.groups.permits import Permits
 from push_workloads.message.groups.policies import BadPolicies, Policy, read_policies
-from push_workloads.message.groups.rules import MAX_MEMBERS, Actor, Group
+from push_workloads.message.groups.rules import MAX_MEMBERS, Actor, Group, Member
 from push_workloads.message.groups.store import MemoryGroups
 
 GROUP = Group("g", "Friends", "ann", 3, "ann", 1)
@@ -132,8 +132,26 @@ class FlakyLog:
             raise Unavailable("away")
         return PubAck(stream="LOG_0", seq=self._seqs[key], duplicate=duplicate)
 
+    def forget(self) -> None:
+        """The window in which repeats are dropped is over."""
+        self._seqs.clear()
+
     def of(self, subject: str) -> list[Change]:
         return [change for place, change in self.stored if place == subject]
+
+
+class StallingGroups(MemoryGroups):
+    """The same groups, for another replica whose first write for members waits."""
+
+    def __init__(self, store: MemoryGroups) -> None:
+        super().__init__()
+        self.__dict__ |= store.__dict__
+        self.stalled, self.go = asyncio.Event(), asyncio.Event()
+
+    async def put_members(self, members: Sequence[Member], version: int) -> None:
+        self.stalled.set()
+        await self.go.wait()
+        await super().put_members(members, version)
 
 
 def office() -> tuple[Office, MemoryGroups, FlakyLog]:
@@ -156,13 +174,18 @@ async def test_a_new_group_is_told_to_all_who_are_in_it() -> None:
         assert (member.role, member.seq, group.pending) == (role, 0, None)
 
 
-async def test_the_same_dedup_id_is_the_same_group_and_another_name_a_conflict() -> None:
-    desk, _, log = office()
+async def test_the_same_dedup_id_is_the_same_group_also_when_its_making_was_cut_off() -> None:
+    desk, store, log = office()
     first = await desk.create("ann", "ann", "Friends", [], "k" * 16)
     assert (await desk.create("ann", "ann", "Friends", [], "k" * 16)).group_id == first.group_id
     assert len(log.of(f"g.{first.group_id}")) == 1
-    with pytest.raises(Conflict):
-        await desk.create("ann", "ann", "Foes", [], "k" * 16)
+    await desk.rename(first.group_id, "ann", "Pals")
+    assert (await desk.create("ann", "ann", "Friends", [], "k" * 16)).group_id == first.group_id
+    log.failures = ["before"]
+    with pytest.raises(Unavailable):
+        await desk.create("cid", "cid", "Friends", [], "k" * 16)
+    made = await desk.create("cid", "cid", "Friends", [], "k" * 16)
+    assert await store.member(made.group_id, "cid") is not None
     assert (await desk.create("bob", "bob", "Friends", [], "k" * 16)).group_id != first.group_id
 
 
@@ -178,6 +201,50 @@ async def test_handing_over_leaves_one_owner() -> None:
     assert await store.memberships("bob", 9) == [] == await store.members(group_id, "", 9)
     with pytest.raises(NotFound):
         await desk.rename(group_id, "bob", "Other")
+
+
+async def test_a_change_that_is_settled_again_much_later_moves_nobody() -> None:
+    desk, store, log = office()
+    group_id = (await desk.create("ann", "ann", "Friends", [], None)).group_id
+    log.failures = ["", "before"]  # told in the group, and cut off before the inbox hears it
+    with pytest.raises(Unavailable):
+        await desk.add(group_id, "ann", ["bob"])
+    before = await store.member(group_id, "bob")
+    log.forget()
+    await desk._sweep()
+    assert before is not None and await store.member(group_id, "bob") == before
+    assert [copy.since.seq for copy in log.of("u.bob") if copy.since is not None] == [before.seq]
+
+
+async def test_a_settler_that_stalls_undoes_no_later_change() -> None:
+    desk, store, log = office()
+    group_id = (await desk.create("ann", "ann", "Friends", [], None)).group_id
+    log.failures = ["before"]
+    with pytest.raises(Unavailable):
+        await desk.add(group_id, "ann", ["bob"])
+    late = StallingGroups(store)
+    slow = Office(late)
+    slow.open(log)
+    sweeping = asyncio.create_task(slow._sweep())
+    await late.stalled.wait()
+    await desk.remove(group_id, "ann", "bob")
+    late.go.set()
+    await sweeping
+    group = await store.group(group_id)
+    assert group is not None and group.members == 1
+    assert [one.user_id for one in await store.members(group_id, "", 9)] == ["ann"]
+
+
+async def test_nobody_is_added_by_whom_they_block_or_with_a_role_that_is_refused() -> None:
+    desk, store, _ = office()
+    await store.block("vic", "evil")
+    with pytest.raises(Forbidden):
+        await desk.create("evil", "evil", "Trap", ["vic"], None)
+    group_id = (await desk.create("ann", "ann", "Friends", ["al"], None)).group_id
+    await desk.give_role(group_id, "ann", "al", "admin")
+    with pytest.raises(Forbidden):
+        await desk.add(group_id, "al", ["new"], "admin")
+    assert await store.member(group_id, "new") is None
 
 
 USERS = ["ann", "bob", "cid", "dan"]

@@ -14,13 +14,14 @@ from push_workloads.common.sending import RETRY_AFTER_MS
 from push_workloads.common.subjects import BadId, channel_subject, inbox, inbox_subject
 from push_workloads.gateway import codes
 from push_workloads.gateway.actions import ASK_GROUPS, Action, AskTopic, Leave, Recover, Start
-from push_workloads.gateway.frames import Place, Subscribe, Unsubscribe, error_frame, unsubscribed_frame
+from push_workloads.gateway.frames import Place, Subscribe, Typing, Unsubscribe, error_frame, unsubscribed_frame
 from push_workloads.gateway.memberships import Memberships, Waiting, begin_at, joined
 from push_workloads.gateway.reading import Reading
 
 MAX_TOPICS: Final = 100
-MAX_WAITING: Final = 64
+MAX_WAITING: Final = 2 * MAX_TOPICS
 UNKNOWN: Final = "channel: user:ID, group:ID or topic:NAME"
+NOT_YOURS: Final = "channel: not yours to use so"
 NOT_A_MEMBER: Final = "channel: you are in no such group"
 BUSY: Final = "a resume of this channel is on its way: wait for its `subscribed`"
 TOO_MANY: Final = f"channel: a socket reads at most {MAX_TOPICS} topics: unsubscribe from one"
@@ -65,8 +66,10 @@ class Channels:
         return self._go_on(reading, self._allowed(frame), frame.id, asked=True)
 
     def unsubscribe(self, reading: Reading, frame: Unsubscribe) -> list[Action]:
+        """A topic is left. The inbox and groups stay joined: their changes say what the user may do."""
         reading.stop()
-        return [unsubscribed_frame(frame.channel, frame.id), *self._close(frame.channel)]
+        left = self._close(frame.channel) if is_topic(frame.channel) else []
+        return [unsubscribed_frame(frame.channel, frame.id), *left]
 
     def _allowed(self, frame: Subscribe) -> Place | None:
         membership = self.groups.get(frame.channel)
@@ -90,7 +93,6 @@ class Channels:
         return [Recover(reading, reading.begin(identifier, asked=asked), place)]
 
     def _close(self, channel: str) -> list[Action]:
-        """The inbox stays joined: it tells of groups."""
         reading = self._others.pop(channel, None) if self._others is not None else None
         if reading is None:
             return []
@@ -105,7 +107,8 @@ class Channels:
     def wait_for_groups(self, frame: Waiting) -> list[Action]:
         """A group that is not known: it may be new."""
         if not self.groups.hold(frame):
-            return [error_frame(codes.UNAVAILABLE, "too much waits for your groups", frame.id, RETRY_AFTER_MS)]
+            channel = None if isinstance(frame, Typing) else frame.channel
+            return [error_frame(codes.UNAVAILABLE, "too much waits for your groups", frame.id, RETRY_AFTER_MS, channel)]
         return self.ask_groups()
 
     def answered(self, memberships: Iterable[Membership]) -> tuple[list[str], list[Action], list[Waiting]]:
@@ -145,6 +148,14 @@ class Channels:
             return [error_frame(codes.UNAVAILABLE, "too much waits for topics", frame.id, RETRY_AFTER_MS, channel)]
         topics.setdefault(channel, []).append(frame)
         return [AskTopic(channel)] if len(topics[channel]) == 1 else []
+
+    def ask_topics(self) -> list[Action]:
+        return [AskTopic(channel) for channel in self._others or () if is_topic(channel)]
+
+    def no_longer(self, channel: str) -> list[Action]:
+        """A topic may not be read any more."""
+        left = self._close(channel)
+        return [error_frame(codes.FORBIDDEN, NOT_YOURS, None, None, channel), *left] if left else []
 
     def topic_frames(self, channel: str) -> list[Waiting]:
         """The frames that waited for what one may do on a topic."""

@@ -51,6 +51,8 @@ class Client(Member, Protocol):
 
     def bus_lost(self) -> None: ...
 
+    def topics_changed(self) -> None: ...
+
     def abort(self) -> None: ...
 
 
@@ -122,6 +124,17 @@ class Gateway:
                 for one in waiting[start : start + TICK_SLICE]:
                     one.tick(now)
                 await asyncio.sleep(0)
+
+    def topics_changed(self) -> None:
+        self.spawner.spawn(self._recheck_topics())
+
+    async def _recheck_topics(self) -> None:
+        """Who reads a topic that is not theirs any more hears so; in slices, as a tick is."""
+        clients = list(self.clients)
+        for start in range(0, len(clients), TICK_SLICE):
+            for one in clients[start : start + TICK_SLICE]:
+                one.topics_changed()
+            await asyncio.sleep(0)
 
     def bus_lost(self) -> None:
         self.rights.lost()

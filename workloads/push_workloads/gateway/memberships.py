@@ -12,9 +12,11 @@ from typing import Final
 
 from push_workloads.common.questions import Membership
 from push_workloads.common.subjects import group
-from push_workloads.gateway.frames import Place, SendMessage, Subscribe, Typing
+from push_workloads.gateway.frames import MAX_CHANNELS, Place, SendMessage, Subscribe, Typing
 
-MAX_HELD: Final = 64
+MAX_HELD: Final = 64  # of messages and the like
+MAX_HELD_BYTES: Final = 262_144  # of their content
+MAX_SUBSCRIBES: Final = 2 * MAX_CHANNELS  # a `resume` of all channels, and more: refusing one would lose its messages
 Waiting = SendMessage | Subscribe | Typing
 
 
@@ -38,7 +40,14 @@ class Memberships:
 
     def hold(self, frame: Waiting) -> bool:
         """Keeps a frame for the next answer; False when too many wait."""
-        if len(self.held) >= MAX_HELD:
+        if isinstance(frame, Subscribe):
+            return self._add(frame, sum(isinstance(one, Subscribe) for one in self.held) < MAX_SUBSCRIBES)
+        others = [one for one in self.held if not isinstance(one, Subscribe)]
+        size = sum(map(_size, [*others, frame]))
+        return self._add(frame, len(others) < MAX_HELD and size <= MAX_HELD_BYTES)
+
+    def _add(self, frame: Waiting, has_room: bool) -> bool:
+        if not has_room:
             return False
         self.held.append(frame)
         return True
@@ -69,6 +78,10 @@ class Memberships:
 
     def get(self, channel: str) -> Membership | None:
         return self.known.get(channel) if self.known is not None else None
+
+
+def _size(frame: Waiting) -> int:
+    return len(bytes(frame.content)) if isinstance(frame, SendMessage) else 0
 
 
 def begin_at(membership: Membership, place: Place | None) -> Place | None:

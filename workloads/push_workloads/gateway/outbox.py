@@ -19,21 +19,24 @@ from push_workloads.common.sending import (
     Stored,
 )
 from push_workloads.gateway import codes
+from push_workloads.gateway.actions import AskKnown
 from push_workloads.gateway.frames import ack_frame, error_frame
 from push_workloads.gateway.reading import Reading
 from push_workloads.gateway.recovery import Delivered
 
 MAX_SENDS_IN_FLIGHT: Final = 256
-Step = bytes | Publish | Find
+Step = bytes | Publish | Find | AskKnown
 
 
 class Outbox:
     """By message id. Each message ends in one ack or one error."""
 
-    __slots__ = ("_sends",)
+    __slots__ = ("_asking", "_sends")
 
     def __init__(self) -> None:
         self._sends: dict[str, Send] = {}
+        # By target: the one whose question to the history is under way, and those that wait behind it.
+        self._asking: dict[str, list[str]] | None = None
 
     def add(self, send: Send) -> str | None:
         """Takes a message, or says in words why not now."""
@@ -70,7 +73,39 @@ class Outbox:
             send.sent_at = stored.sent_at  # the second ack equals the first
         return self._next(send, reading, epoch, seq)
 
-    def known(self, send: Send, held: KnownMessage, epoch: str) -> bytes:
+    def go(self, message_id: str) -> Iterable[Step]:
+        """Nothing stands in the way of a message. One that says `retry` asks the history first, and those to the same
+        target wait behind it: what one socket sends to one channel is published in order."""
+        send = self._sends.get(message_id)
+        if send is None:
+            return ()
+        behind = self._asking.get(send.recipient) if self._asking is not None else None
+        if behind is not None:
+            behind.append(message_id)
+            return ()
+        if not send.frame.retry:
+            return (send.publication(),)
+        asking = self._asking = self._asking if self._asking is not None else {}
+        asking[send.recipient] = [message_id]
+        return (AskKnown(message_id, send.recipient),)
+
+    def known(self, message_id: str, held: KnownMessage | None, epoch: str) -> list[Step]:
+        """What history has under the id of one that asked."""
+        send = self._sends.get(message_id)
+        steps: list[Step] = []
+        if send is not None:
+            steps = [send.publication() if held is None else self._repeated(send, held, epoch)]
+        return [*steps, *self.follow(message_id)]
+
+    def follow(self, message_id: str) -> list[Step]:
+        """Those that waited behind one that asked, up to the next that asks."""
+        for target, (asker, *behind) in (self._asking or {}).items():
+            if asker == message_id and self._asking is not None:
+                del self._asking[target]
+                return [step for waiting in behind for step in self.go(waiting)]
+        return []
+
+    def _repeated(self, send: Send, held: KnownMessage, epoch: str) -> bytes:
         """History has it, perhaps from long ago. Where it stands in the log is not known any more: seq 0."""
         if held.digest != send.digest():
             return self.refused(send, codes.CONFLICT, CONFLICT)
@@ -87,6 +122,7 @@ class Outbox:
 
     def bus_lost(self) -> list[bytes]:
         """Whether what is on its way arrived is unknown: the client hears at once, not after a time-out."""
+        self._asking = None
         return [self.failed(send, AWAY) for send in tuple(self._sends.values())]
 
     def expired(self, now: float) -> list[bytes]:

@@ -410,6 +410,10 @@ class Peer:
         if not self._closing:
             self.perform(self.state.tick(now))
 
+    def topics_changed(self) -> None:
+        if isinstance(self.state, Session) and not self._closing:
+            self.perform(self.state.topics_changed())
+
     def bus_lost(self) -> None:
         self.perform(self.state.bus_lost())
 

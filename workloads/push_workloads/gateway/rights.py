@@ -111,14 +111,15 @@ class Rights:
         self._blocks: Kept[str, frozenset[str]] = Kept(spawner, clock)
         self._topics: Kept[tuple[str, str], TopicRights] = Kept(spawner, clock)
 
-    async def listen(self) -> None:
-        """From now on what is kept is dropped when the message service says so."""
+    async def listen(self, on_topics: Callable[[], None]) -> None:
+        """From now on what is kept is dropped when the message service says so; `on_topics`: policies have changed."""
 
         async def blocks_changed(message: Msg) -> None:
             self._blocks.drop(identifier(message.subject.removeprefix(questions.BLOCKS_CHANGED)))
 
         async def topics_changed(message: Msg) -> None:
             self._topics.drop_all()
+            on_topics()
 
         await self._client.subscribe(questions.BLOCKS_CHANGED + "*", cb=blocks_changed)
         await self._client.subscribe(questions.TOPICS_CHANGED, cb=topics_changed)

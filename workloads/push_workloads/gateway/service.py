@@ -55,7 +55,7 @@ async def serve(config: GatewayConfig, process: Process) -> AsyncIterator[None]:
         async with connected(config.nats, "gateway", client) as bus:
             log.open()
             await devices.listen(gateway.displace)
-            await rights.listen()
+            await rights.listen(gateway.topics_changed)
             writers = (presence.run(gateway.sessions, gateway.end), cursors.run(), devices.run(), receipts.run())
             try:
                 followers = (gateway.groups.run(), gateway.tick(), hub.patrol(), _follow(bus, gateway))

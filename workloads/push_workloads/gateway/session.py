@@ -17,7 +17,6 @@ from push_workloads.gateway import codes, frames
 from push_workloads.gateway.actions import (
     Action,
     AskBlocks,
-    AskKnown,
     Close,
     Cursor,
     Limits,
@@ -27,7 +26,16 @@ from push_workloads.gateway.actions import (
     Tell,
     Who,
 )
-from push_workloads.gateway.channels import NOT_A_MEMBER, UNKNOWN, Channels, Places, is_inbox, is_topic, well_formed
+from push_workloads.gateway.channels import (
+    NOT_A_MEMBER,
+    NOT_YOURS,
+    UNKNOWN,
+    Channels,
+    Places,
+    is_inbox,
+    is_topic,
+    well_formed,
+)
 from push_workloads.gateway.frames import (
     Frame,
     Read,
@@ -176,17 +184,11 @@ class Session:
 
     def allowed(self, message_id: str) -> Iterable[Action]:
         """The recipient takes messages from this user."""
-        send = self._send_of(message_id)
-        if send is None:
-            return ()
-        return (AskKnown(message_id, send.recipient) if send.frame.retry else send.publication(),)
+        return self._outbox.go(message_id) if self._outbox is not None else ()
 
     def known(self, message_id: str, held: KnownMessage | None, epoch: str) -> Iterable[Action]:
         """What history has under the id of a message that says `retry`."""
-        send = self._send_of(message_id)
-        if send is None or self._outbox is None:
-            return ()
-        return (send.publication() if held is None else self._outbox.known(send, held, epoch),)
+        return self._outbox.known(message_id, held, epoch) if self._outbox is not None else ()
 
     def blocked(self, message_id: str) -> Iterable[Action]:
         send = self._send_of(message_id)
@@ -210,7 +212,10 @@ class Session:
 
     def failed(self, message_id: str, reason: str) -> Iterable[Action]:
         send = self._send_of(message_id)
-        return (self._outbox.failed(send, reason),) if send is not None and self._outbox is not None else ()
+        if self._outbox is None:
+            return ()
+        told = (self._outbox.failed(send, reason),) if send is not None else ()
+        return (*told, *self._outbox.follow(message_id))
 
     def bus_lost(self) -> Iterable[Action]:
         return self._outbox.bus_lost() if self._outbox is not None else ()
@@ -318,17 +323,21 @@ class Session:
 
     def topic(self, channel: str, rights: TopicRights | None, at: At) -> list[Action]:
         """What the user may do on a topic; None when that is not to be had now."""
-        actions: list[Action] = []
+        actions: list[Action] = self._channels.no_longer(channel) if rights is not None and not rights.read else []
         for number, frame in enumerate(self._channels.topic_frames(channel)):
             if rights is None:
                 actions.append(error_frame(codes.UNAVAILABLE, "ask again", frame.id, RETRY_AFTER_MS, channel))
             elif not (rights.write if isinstance(frame, SendMessage) else rights.read):
-                actions.append(error_frame(codes.FORBIDDEN, "channel: not yours to use so", frame.id, None, channel))
+                actions.append(error_frame(codes.FORBIDDEN, NOT_YOURS, frame.id, None, channel))
             elif isinstance(frame, SendMessage):
                 actions += self._send(frame, at.other(number))
             elif isinstance(frame, Subscribe):
                 actions += self._channels.subscribe(frame)
         return actions
+
+    def topics_changed(self) -> list[Action]:
+        """Policies have changed: is what is read still to be read?"""
+        return self._channels.ask_topics()
 
     def _again(self, frame: Waiting, at: At) -> Iterable[Action]:
         """A frame that waited: the answer is there now."""
@@ -379,7 +388,11 @@ class Session:
     def deliver(self, channel: str, message: Delivered) -> Iterable[Action]:
         """The next message of a channel: its frame, the ack in its place when it is our own, nothing for a repeat."""
         reading = self._channels.get(channel)
-        return self._show(reading, message) if reading is not None and reading.takes(message) else ()
+        if reading is None:
+            return ()
+        if reading.stopped and message.change is not None:  # not shown, and heeded all the same
+            return self._channels.changed(reading, message.seq, message.change, self.who.user_id)
+        return self._show(reading, message) if reading.takes(message) else ()
 
     def _show(self, reading: Reading, message: Delivered) -> Iterable[Action]:
         ack = self._outbox.acks(reading, message) if self._outbox is not None else None

@@ -24,7 +24,7 @@ from push_workloads.common.http import cors, edge, serving
 from push_workloads.common.subjects import inbox
 from push_workloads.gateway.actions import Who
 from push_workloads.gateway.cursor_text import MAX_CHARS, format_cursors, parse_cursors
-from push_workloads.gateway.frames import Place, encode
+from push_workloads.gateway.frames import MAX_CHANNELS, Place, encode
 from push_workloads.gateway.gateway import Gateway
 from push_workloads.gateway.handshake import Door
 from push_workloads.gateway.peer import Peer
@@ -96,7 +96,7 @@ class Stream:
         self._running: asyncio.Task[None] | None = None
         # Before the welcome, so that they count as the client's first.
         if places:
-            self._peer.on_text(encode({"type": "resume", "channels": places}).decode())
+            self._peer.on_text(_resume(places).decode())
         for topic in topics:
             if topic not in places:
                 self._peer.on_text(encode({"type": "subscribe", "channel": topic}).decode())
@@ -170,7 +170,12 @@ async def streaming(gateway: Gateway, door: Door, listen: Listen, origins: tuple
             door.count(error)
             raise
         last = request.headers.get("Last-Event-ID") or request.query.get("last_event_id")
-        made = Stream(gateway, who, _places(who, last), _topics(request.query.get("channels", "")))
+        made = Stream(
+            gateway,
+            who,
+            _places(who, last, gateway.config.limits.max_frame_bytes),
+            _topics(request.query.get("channels", "")),
+        )
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
         response.headers.update(cors(request.headers.get("Origin"), allowed))
         response.headers["Cache-Control"] = "no-store"
@@ -183,18 +188,25 @@ async def streaming(gateway: Gateway, door: Door, listen: Listen, origins: tuple
         return response
 
     app = web.Application(middlewares=[edge(allowed)])
-    app.router.add_get(PATH, stream)
+    app.router.add_get(PATH, stream, allow_head=False)  # to look at the headers is no session
     async with serving(app, listen, ends_with_client=True, max_field_size=2 * MAX_CHARS):
         yield
 
 
-def _places(who: Who, last_event_id: str | None) -> dict[str, Place]:
+def _places(who: Who, last_event_id: str | None, max_frame_bytes: int) -> dict[str, Place]:
     if not last_event_id:
         return {}
     try:
-        return parse_cursors(inbox(who.user_id), last_event_id)
+        places = parse_cursors(inbox(who.user_id), last_event_id)
     except ValueError as error:
         raise BadRequest("Last-Event-ID: leave it out, or send the id of an event as it came") from error
+    if len(places) > MAX_CHANNELS or len(_resume(places)) > max_frame_bytes:
+        raise BadRequest("Last-Event-ID: more channels than one connection may resume")
+    return places
+
+
+def _resume(places: dict[str, Place]) -> bytes:
+    return encode({"type": "resume", "channels": places})
 
 
 def _topics(text: str) -> list[str]:

@@ -1,8 +1,9 @@
 """Groups in Cassandra: the store that replicas share.
 
 The row of a group is only ever written conditionally; `unsettled` is written before it, and cleared after, so that a
-pending change is always found. A member is two rows, written and removed together in a logged batch. All reads of
-groups settle what conditional writes are under way.
+pending change is always found. A member is two rows, written and removed together in a logged batch, under the version
+of the group as time: a replica that comes late with an old change undoes nothing. All reads of groups settle what
+conditional writes are under way.
 """
 
 from __future__ import annotations
@@ -49,12 +50,12 @@ _STATEMENTS: Final = {
     "settle": "DELETE FROM {ks}.groups_unsettled WHERE one = ? AND group_id = ?",
     "unsettled": "SELECT group_id FROM {ks}.groups_unsettled WHERE one = ? LIMIT ?",
     "put_member": """
-        BEGIN BATCH
+        BEGIN BATCH USING TIMESTAMP ?
           INSERT INTO {ks}.group_members (group_id, user_id, role, epoch, seq) VALUES (?, ?, ?, ?, ?);
           INSERT INTO {ks}.groups_of_user (group_id, user_id, role, epoch, seq) VALUES (?, ?, ?, ?, ?);
         APPLY BATCH""",
     "remove_member": """
-        BEGIN BATCH
+        BEGIN BATCH USING TIMESTAMP ?
           DELETE FROM {ks}.group_members WHERE group_id = ? AND user_id = ?;
           DELETE FROM {ks}.groups_of_user WHERE group_id = ? AND user_id = ?;
         APPLY BATCH""",
@@ -106,11 +107,12 @@ class CassandraGroups:
     async def settled(self, group_id: str) -> None:
         await self._do("settle", ONE, group_id)
 
-    async def put_members(self, members: Sequence[Member]) -> None:
-        await together(self._do("put_member", *one, *one) for one in members)
+    async def put_members(self, members: Sequence[Member], version: int) -> None:
+        await together(self._do("put_member", _stamp(version), *one, *one) for one in members)
 
-    async def remove_members(self, group_id: str, user_ids: Sequence[str]) -> None:
-        await together(self._do("remove_member", group_id, user, group_id, user) for user in user_ids)
+    async def remove_members(self, group_id: str, user_ids: Sequence[str], version: int) -> None:
+        rows = ((group_id, user, group_id, user) for user in user_ids)
+        await together(self._do("remove_member", _stamp(version), *row) for row in rows)
 
     async def member(self, group_id: str, user_id: str) -> Member | None:
         rows = await self._rows("member", group_id, user_id)
@@ -157,6 +159,11 @@ class CassandraGroups:
 
     async def _rows(self, statement: str, *values: object) -> list[Row]:
         return await self._cassandra.rows(self._statements[statement], *values)
+
+
+def _stamp(version: int) -> int:
+    """The time under which a change is written: of two changes the later one stays, in whatever order they arrive."""
+    return version + 1
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@
 Settling tells the change in the group's log, writes the rows of members, tells the inboxes concerned, and clears the
 change from the row, in this order. Each step may happen twice, so whoever finds a pending change, after a crash at any
 line or in a race, does all of them again: the log drops what it has already within two minutes, and after that the
-change stands in it twice, which means the same.
+change stands in it twice, while members go on from where they were.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ class Office:
     def __init__(self, store: GroupStore) -> None:
         self._store = store
         self._log: Log | None = None
+        self._settling: dict[str, asyncio.Lock] = {}
 
     def open(self, log: Log) -> None:
         self._log = log
@@ -66,7 +67,7 @@ class Office:
         _well_formed([owner])
         if len(others) >= MAX_USERS:
             raise BadRequest(f"members: at most {MAX_USERS - 1} beside the owner; add more afterwards")
-        await self._check_room([owner, *others])
+        await self._check_users([owner, *others], by)
         now = time.time_ns() // 1_000_000
         group_id = uuid7(now, os.urandom(10)) if dedup_id is None else message_id_of(by, "groups", dedup_id)
         made = Group(group_id, name, owner, 1 + len(others), by, now)
@@ -74,8 +75,10 @@ class Office:
         made = made._replace(pending=changes.encode(_change(decision, by, now)))
         if not await self._store.create(made):
             held = await self._store.group(group_id)
-            if held is None or held.deleted or (held.name, held.owner) != (name, owner):
-                raise Conflict("this dedup_id was used for another group")
+            if held is None or held.deleted:
+                raise Conflict("the group of this dedup_id is deleted: take a new one")
+            if held.pending is not None:
+                await self._settle(held)
             return held
         await self._settle(made)
         return made
@@ -93,9 +96,9 @@ class Office:
         async def decide(held: Group, actor: Actor) -> Decision | None:
             found = [await self._store.member(group_id, user) for user in users]
             there: dict[str, Role] = {one.user_id: one.role for one in found if one is not None}
-            decision = rules.add(held, actor, users, there)
+            decision = rules.add(held, actor, users, there, role)
             if decision is not None:
-                await self._check_room(decision.user_ids)
+                await self._check_users(decision.user_ids, by)
             return decision
 
         await self._change(group_id, by, decide)
@@ -172,37 +175,61 @@ class Office:
         return True
 
     async def _settle(self, held: Group) -> None:
-        """Raises Unavailable when the log or the store is away: then it stays pending, and is settled later."""
+        """Raises Unavailable when the log or the store is away: then it stays pending, and is settled later.
+
+        One at a time for each group here; between replicas the store orders what is written for members by the version
+        of the change (`GroupStore.put_members`): who comes late with an old change changes nothing.
+        """
+        lock = self._settling.setdefault(held.group_id, asyncio.Lock())
+        try:
+            async with lock:
+                now = await self._store.group(held.group_id)
+                if now is not None and now.version == held.version and now.pending is not None:
+                    await self._settle_now(now)
+        finally:
+            if not lock.locked() and self._settling.get(held.group_id) is lock:
+                del self._settling[held.group_id]
+
+    async def _settle_now(self, held: Group) -> None:
         log, change = self._log, changes.decode(held.pending or b"")
         if log is None or change is None:
             raise Unavailable("the log is away", retry_after_ms=1000)
         subject = channel_subject(group(held.group_id))
         ack = await log.publish(Publish(change.message_id, subject, held.pending or b""))
-        since = Since(log.epoch(subject), ack.seq - 1)
+        since = await self._sinces(held, change, Since(log.epoch(subject), ack.seq - 1))
         await self._write_members(held, change, since)
         if change.change in ("added", "removed"):
             await self._tell_inboxes(log, change, since)
         await self._store.replace(held._replace(pending=None))  # if not, another has settled it
         await self._store.settled(held.group_id)
 
-    async def _write_members(self, held: Group, change: Change, since: Since) -> None:
+    async def _sinces(self, held: Group, change: Change, since: Since) -> dict[str, Since]:
+        """From where on each user who was added reads: whoever is there already was added by this very change, when it
+        was settled before, and goes on from the same place."""
+        if change.change != "added":
+            return {}
+        found = await asyncio.gather(*(self._store.member(held.group_id, user) for user in change.user_ids))
+        there = {one.user_id: Since(one.epoch, one.seq) for one in found if one is not None}
+        return {user: there.get(user, since) for user in change.user_ids}
+
+    async def _write_members(self, held: Group, change: Change, since: dict[str, Since]) -> None:
         if change.change == "added":
             roles: dict[str, Role] = {user: "owner" if user == held.owner else "member" for user in change.user_ids}
-            rows = [Member(held.group_id, user, role, since.epoch, since.seq) for user, role in roles.items()]
-            await self._store.put_members(rows)
+            rows = [Member(held.group_id, user, roles[user], at.epoch, at.seq) for user, at in since.items()]
+            await self._store.put_members(rows, held.version)
         elif change.change == "removed":
-            await self._store.remove_members(held.group_id, change.user_ids)
+            await self._store.remove_members(held.group_id, change.user_ids, held.version)
         elif change.change == "role":
             await self._write_role(held, change.user_ids[0], change.role or "member")
         elif change.change == "deleted":
-            await self._forget_members(held.group_id)
+            await self._forget_members(held)
 
     async def _write_role(self, held: Group, user_id: str, role: Role) -> None:
         member = await self._store.member(held.group_id, user_id)
         rows = [member._replace(role=role)] if member is not None else []
         if role == "owner":
             rows += [one._replace(role="admin") for one in await self._owners_beside(held.group_id, user_id)]
-        await self._store.put_members(rows)
+        await self._store.put_members(rows, held.version)
 
     async def _owners_beside(self, group_id: str, user_id: str) -> list[Member]:
         found, after = [], ""
@@ -211,18 +238,24 @@ class Office:
             after = page[-1].user_id
         return found
 
-    async def _forget_members(self, group_id: str) -> None:
-        while page := await self._store.members(group_id, "", PAGE):
-            await self._store.remove_members(group_id, [one.user_id for one in page])
+    async def _forget_members(self, held: Group) -> None:
+        while page := await self._store.members(held.group_id, "", PAGE):
+            await self._store.remove_members(held.group_id, [one.user_id for one in page], held.version)
 
-    async def _tell_inboxes(self, log: Log, change: Change, since: Since) -> None:
+    async def _tell_inboxes(self, log: Log, change: Change, since: dict[str, Since]) -> None:
         copies = [
-            Publish(change.message_id, inbox_subject(user), changes.encode(_copy(change, user, since)))
+            Publish(change.message_id, inbox_subject(user), changes.encode(_copy(change, user, since.get(user))))
             for user in change.user_ids
         ]
         await asyncio.gather(*(log.publish(copy) for copy in copies))
 
-    async def _check_room(self, user_ids: Sequence[str]) -> None:
+    async def _check_users(self, user_ids: Sequence[str], by: str) -> None:
+        """None of them is in too many groups, or blocks who adds them."""
+        if by != SERVICE:
+            blocking = await asyncio.gather(*(self._store.blocks_one(user, by) for user in user_ids))
+            refusing = [user for user, blocks in zip(user_ids, blocking, strict=True) if blocks]
+            if refusing:
+                raise Forbidden(f"{', '.join(refusing[:5])}: cannot be added by you")
         most = MAX_GROUPS_OF_USER
         counts = await asyncio.gather(*(self._store.memberships(user, most) for user in user_ids))
         full = [user for user, mine in zip(user_ids, counts, strict=True) if len(mine) >= most]
@@ -243,7 +276,7 @@ def _change(decision: Decision, by: str, now_ms: int) -> Change:
     )
 
 
-def _copy(change: Change, user_id: str, since: Since) -> Change:
+def _copy(change: Change, user_id: str, since: Since | None) -> Change:
     """For the inbox of one user."""
     return Change(
         change=change.change,
@@ -254,7 +287,7 @@ def _copy(change: Change, user_id: str, since: Since) -> Change:
         user_ids=[user_id],
         role=change.role,
         name=change.name,
-        since=since if change.change == "added" else None,
+        since=since,
     )
 
 

@@ -76,9 +76,13 @@ def rename(group: Group, actor: Actor, name: str) -> Decision | None:
     return Decision(group._replace(name=name), "renamed", name=name) if name != group.name else None
 
 
-def add(group: Group, actor: Actor, user_ids: Sequence[str], there: Mapping[str, Role]) -> Decision | None:
-    """`there`: those of the users who are members."""
+def add(
+    group: Group, actor: Actor, user_ids: Sequence[str], there: Mapping[str, Role], role: Role = "member"
+) -> Decision | None:
+    """`there`: those of the users who are members; `role`: what the one user is to be given afterwards."""
     _at_least_admin(actor, "add members")
+    if role != "member":
+        _owner_only(actor)
     new = tuple(dict.fromkeys(user for user in user_ids if user not in there))
     if len(new) > MAX_USERS:
         raise BadRequest(f"user_ids: at most {MAX_USERS} at once")
@@ -113,8 +117,7 @@ def give_role(group: Group, actor: Actor, user_id: str, role: Role, before: Role
         raise NotFound("this user is no member: add them first")
     if before == role:
         return None
-    if actor.role != "owner" and not actor.is_service:
-        raise Forbidden("only the owner may give roles")
+    _owner_only(actor)
     if before == "owner":
         raise Conflict("a group has an owner: give the role `owner` to another member")
     owner = user_id if role == "owner" else group.owner
@@ -127,6 +130,11 @@ def delete(group: Group, actor: Actor) -> Decision:
     if actor.role != "owner" and not actor.is_service:
         raise Forbidden("only the owner may delete it; leaving it is `DELETE …/members/YOUR_ID`")
     return Decision(group._replace(deleted=True), "deleted")
+
+
+def _owner_only(actor: Actor) -> None:
+    if actor.role != "owner" and not actor.is_service:
+        raise Forbidden("only the owner may give roles")
 
 
 def _at_least_admin(actor: Actor, what: str) -> None:

@@ -67,10 +67,10 @@ class SqliteGroups:
     async def settled(self, group_id: str) -> None:
         return None  # its row says it
 
-    async def put_members(self, members: Sequence[Member]) -> None:
+    async def put_members(self, members: Sequence[Member], version: int) -> None:
         await self._write_many("INSERT OR REPLACE INTO members VALUES (?, ?, ?, ?, ?)", members)
 
-    async def remove_members(self, group_id: str, user_ids: Sequence[str]) -> None:
+    async def remove_members(self, group_id: str, user_ids: Sequence[str], version: int) -> None:
         pairs = [(group_id, user_id) for user_id in user_ids]
         await self._write_many("DELETE FROM members WHERE group_id = ? AND user_id = ?", pairs)
 

@@ -31,9 +31,12 @@ class GroupStore(Protocol):
     async def settled(self, group_id: str) -> None:
         """It has none any more, and is left out of `unsettled`."""
 
-    async def put_members(self, members: Sequence[Member]) -> None: ...
+    async def put_members(self, members: Sequence[Member], version: int) -> None:
+        """For a change that was decided at that version of the group's row. A store that replicas share keeps what was
+        written for a later version, whoever comes last; others have one writer, which takes care of that."""
 
-    async def remove_members(self, group_id: str, user_ids: Sequence[str]) -> None: ...
+    async def remove_members(self, group_id: str, user_ids: Sequence[str], version: int) -> None:
+        """The same."""
 
     async def member(self, group_id: str, user_id: str) -> Member | None: ...
 
@@ -66,6 +69,7 @@ class MemoryGroups:
     def __init__(self) -> None:
         self._groups: dict[str, Group] = {}
         self._members: dict[tuple[str, str], Member] = {}
+        self._versions: dict[tuple[str, str], int] = {}  # of the change that wrote it last
         self._blocks: set[tuple[str, str]] = set()
         self._policies: dict[str, bytes] = {}
 
@@ -88,12 +92,20 @@ class MemoryGroups:
     async def settled(self, group_id: str) -> None:
         return None  # its row says it
 
-    async def put_members(self, members: Sequence[Member]) -> None:
-        self._members |= {(one.group_id, one.user_id): one for one in members}
+    async def put_members(self, members: Sequence[Member], version: int) -> None:
+        for one in members:
+            if self._is_newest((one.group_id, one.user_id), version):
+                self._members[one.group_id, one.user_id] = one
 
-    async def remove_members(self, group_id: str, user_ids: Sequence[str]) -> None:
+    async def remove_members(self, group_id: str, user_ids: Sequence[str], version: int) -> None:
         for user_id in user_ids:
-            self._members.pop((group_id, user_id), None)
+            if self._is_newest((group_id, user_id), version):
+                self._members.pop((group_id, user_id), None)
+
+    def _is_newest(self, key: tuple[str, str], version: int) -> bool:
+        """As in a store that replicas share."""
+        newest = self._versions[key] = max(version, self._versions.get(key, version))
+        return newest == version
 
     async def member(self, group_id: str, user_id: str) -> Member | None:
         return self._members.get((group_id, user_id))
