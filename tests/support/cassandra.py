@@ -67,7 +67,7 @@ class _Node(Server):
 
 class CassandraServer(_Node):
     """One that takes the known login and lets it do everything, as one for tests may. `durable`: what it has
-    acknowledged outlives SIGKILL, as with the operator's configuration, and not only what it had written a moment ago."""
+    acknowledged outlives SIGKILL, as with the operator's configuration; else the last moment may be lost."""
 
     def __init__(self, folder: Path, *, durable: bool = False) -> None:
         sync = "batch" if durable else "periodic\ncommitlog_sync_period: 10s"
