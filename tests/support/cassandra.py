@@ -66,10 +66,12 @@ class _Node(Server):
 
 
 class CassandraServer(_Node):
-    """One that takes the known login and lets it do everything, as one for tests may."""
+    """One that takes the known login and lets it do everything, as one for tests may. `durable`: what it has
+    acknowledged outlives SIGKILL, as with the operator's configuration; else the last moment may be lost."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder, lambda port: _settings(folder, port), lambda _: {})
+    def __init__(self, folder: Path, *, durable: bool = False) -> None:
+        sync = "batch" if durable else "periodic\ncommitlog_sync_period: 10s"
+        super().__init__(folder, lambda port: _settings(folder, port, sync), lambda _: {})
 
     def config(self, keyspace: str | None = None) -> CassandraConfig:
         """How to reach it, by default with a keyspace that nobody else has."""
@@ -232,7 +234,7 @@ def _command(java: Path, lib: Path, folder: Path, more: Mapping[str, str]) -> Se
     return [str(java), *java_options(lib), f"-Xms{HEAP}", f"-Xmx{HEAP}", *properties, *main]
 
 
-def _settings(folder: Path, port: int) -> str:
+def _settings(folder: Path, port: int, sync: str) -> str:
     return f"""\
 cluster_name: tests
 authenticator: PasswordAuthenticator
@@ -253,8 +255,7 @@ saved_caches_directory: {folder}/saved_caches
 hints_directory: {folder}/hints
 cdc_raw_directory: {folder}/cdc_raw
 cdc_enabled: false
-commitlog_sync: periodic
-commitlog_sync_period: 10s
+commitlog_sync: {sync}
 commitlog_segment_size: 5MiB
 auto_snapshot: false
 incremental_backups: false

@@ -44,7 +44,7 @@ async def _run(plan: Plan, folder: Path, on_cassandra: bool) -> Verdict:
     async with AsyncExitStack() as stack:
         server = None
         if on_cassandra:
-            server = CassandraServer(folder / "cassandra")
+            server = CassandraServer(folder / "cassandra", durable=True)
             await stack.enter_async_context(running(server))
         return await check(plan, folder, server)
 

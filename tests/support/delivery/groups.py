@@ -48,6 +48,13 @@ class Groups:
         async with self._change_under_way:
             pass
 
+    async def look(self) -> None:
+        """Does the API still tell what it has answered?"""
+        for channel, owner in self.owners.items():
+            page = await self._made.ask(owner, "GET", f"/groups/{channel.partition(':')[2]}/members?limit=200")
+            if {one["user_id"] for one in page["members"]} != self._book.members[channel]:
+                self._book.unexplained["members by the API differ from what it had answered"] += 1
+
     async def _change(self, channel: str, user: str) -> None:
         async with self._change_under_way:
             await self._changed(channel, user)

@@ -59,6 +59,7 @@ async def check(plan: Plan, folder: Path, cassandra: CassandraServer | None = No
             await all_known(made, [place for place in places if place[2] != TOPIC])
             await _trouble(plan, made, devices, groups, book, random)
             await _settle(book, devices)
+        await groups.look()
         await history.look(made, book, groups.owners)
     return book.verdict()
 

@@ -57,7 +57,9 @@ class Memberships:
         before = self.known or {}
         self.known = {group(one.group_id): one for one in memberships if not self._is_over(one)}
         self.asking = False
-        held, self.held = self.held, []
+        # A frame that came after the question: the answer may be too old to refuse it.
+        held = [frame for frame in self.held if not self.again or frame.channel in self.known]
+        self.held = [frame for frame in self.held if self.again and frame.channel not in self.known]
         # One that is about to leave may have its removal behind the end of the log, where reading would begin.
         begun = {channel for channel, one in before.items() if not one.leaving}
         new = [channel for channel, one in self.known.items() if channel not in begun and not one.leaving]
