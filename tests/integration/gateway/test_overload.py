@@ -59,7 +59,7 @@ async def test_a_crowd(
         await message.ready()
     seen: dict[str, Seen] = {}
     # A socket waits for its turn for longer than a silent one is left open.
-    async with own_process("gateway", environ | {"HEARTBEAT_SECONDS": "1"}, tmp_path / "with.log") as gateway:
+    async with own_process("gateway", environ | {"HEARTBEAT_SECONDS": "2"}, tmp_path / "with.log") as gateway:
         await gateway.ready(http)
         watch = Watch(http, gateway)
         async with beside(watch.run()):
