@@ -125,7 +125,7 @@ async def test_ten_thousand_messages_over_a_network_that_is_cut_again_and_again(
     places = [one.place.seq for one in messages if one.place is not None]
     assert places == sorted(places)
     assert {one.message_id for one in messages} == {one.message_id for one in sent}
-    assert network.accepted >= 2 + 2 * CUTS
+    assert network.accepted >= 2 + CUTS, "each cut hit at least one: the other may have been on its way back"
 
 
 async def _cut_often(network: Proxy, progress: Callable[[], int]) -> None:
