@@ -109,5 +109,5 @@ class Completer:
             return "there"
         ack = await self._log.publish(publication)
         if not ack.duplicate:
-            _log.info("completed a message with its sender's copy", extra={"message": payload.message_id})
+            _log.info("completed a message with its sender's copy", extra={"message_id": payload.message_id})
         return "there" if ack.duplicate else "completed"
