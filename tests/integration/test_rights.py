@@ -123,7 +123,7 @@ async def test_one_interest_hears_what_a_channel_logs_and_what_it_does_not(opera
             await gateway.client.subscribe(reading_subject(channel), cb=hear)
         await gateway.client.flush()
         for channel in CHANNELS:
-            await gateway.client.publish(log_subject(channel, 1), b"stored")
+            await gateway.client.jetstream().publish(log_subject(channel, 1), b"stored")
             await message.client.publish(ephemeral_subject(channel), b"told")
         both = {named(channel) for channel in CHANNELS for named in (delivery_subject, ephemeral_subject)}
         await eventually(lambda: len(heard) >= len(both))

@@ -15,6 +15,7 @@ BEHAVIOUR, *ARGUMENTS = os.environ.get("FAKE", "work").split(" ", 1)
 
 class Answers(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.0"
+    timeout = 2  # seconds for a request that never comes
 
     def do_GET(self) -> None:
         if self.path == "/readyz":
@@ -34,8 +35,12 @@ class Answers(BaseHTTPRequestHandler):
         self.wfile.write(json.dumps(body).encode())
 
 
+class Server(ThreadingHTTPServer):
+    daemon_threads = False  # what was begun is finished: `server_close` waits for it
+
+
 def serve(descriptor: int) -> ThreadingHTTPServer:
-    server = ThreadingHTTPServer(("", 0), Answers, bind_and_activate=False)
+    server = Server(("", 0), Answers, bind_and_activate=False)
     server.socket.close()
     server.socket = socket.socket(fileno=descriptor)
     server.socket.setblocking(True)
@@ -55,6 +60,7 @@ def main() -> int:
     stop.wait()
     for server in servers:
         server.shutdown()
+        server.server_close()
     return 0
 
 
