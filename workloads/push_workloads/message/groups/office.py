@@ -15,6 +15,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
+from weakref import WeakValueDictionary
 
 from nats.js.api import PubAck
 
@@ -53,7 +54,7 @@ class Office:
     def __init__(self, store: GroupStore) -> None:
         self._store = store
         self._log: Log | None = None
-        self._settling: dict[str, asyncio.Lock] = {}
+        self._settling: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # of groups being settled now
 
     def open(self, log: Log) -> None:
         self._log = log
@@ -181,14 +182,10 @@ class Office:
         of the change (`GroupStore.put_members`): who comes late with an old change changes nothing.
         """
         lock = self._settling.setdefault(held.group_id, asyncio.Lock())
-        try:
-            async with lock:
-                now = await self._store.group(held.group_id)
-                if now is not None and now.version == held.version and now.pending is not None:
-                    await self._settle_now(now)
-        finally:
-            if not lock.locked() and self._settling.get(held.group_id) is lock:
-                del self._settling[held.group_id]
+        async with lock:
+            now = await self._store.group(held.group_id)
+            if now is not None and now.version == held.version and now.pending is not None:
+                await self._settle_now(now)
 
     async def _settle_now(self, held: Group) -> None:
         log, change = self._log, changes.decode(held.pending or b"")
