@@ -29,12 +29,20 @@ async def beside(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
 
 
 async def _end(running: Iterable[asyncio.Task[None]]) -> None:
-    """Cancels until they are gone: nats-py swallows a cancellation that hits it while it flushes."""
+    """Cancels until they are gone: nats-py swallows a cancellation that hits it while it flushes. Whoever cancels this
+    in the meantime waits too: what would be left then nobody would cancel any more."""
     left = {task for task in running if not task.done()}
+    interrupted: asyncio.CancelledError | None = None
     while left:
         for task in left:
             task.cancel()
-        _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_SECONDS)
+        try:
+            await asyncio.wait(left, timeout=CANCEL_AGAIN_SECONDS)
+        except asyncio.CancelledError as error:
+            interrupted = error
+        left = {task for task in left if not task.done()}
+    if interrupted is not None:
+        raise interrupted
 
 
 class Spawner:
