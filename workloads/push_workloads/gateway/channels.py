@@ -30,7 +30,7 @@ TOO_MANY: Final = f"channel: a socket reads at most {MAX_TOPICS} topics: unsubsc
 class Channels:
     """`inbox` is read from the welcome on; `_others` and `_topics` are made when first needed."""
 
-    __slots__ = ("_began", "_others", "_topics", "groups", "inbox")
+    __slots__ = ("_asked", "_began", "_others", "_topics", "groups", "inbox")
 
     def __init__(self, user_id: str, epoch: str, head: int) -> None:
         self.inbox = Reading(inbox(user_id), inbox_subject(user_id), epoch, head)
@@ -38,6 +38,7 @@ class Channels:
         self._others: dict[str, Reading] | None = None
         self._topics: dict[str, list[Waiting]] | None = None
         self._began: Start = None
+        self._asked = False
 
     def get(self, channel: str) -> Reading | None:
         """What is read of a channel now."""
@@ -49,6 +50,7 @@ class Channels:
         """At the welcome: goes on, or says why not; a new device has nothing to go on with, and nor has one that has
         `asked` for what it wants itself."""
         self._began = None if asked else start
+        self._asked = asked
         actions = self.ask_groups()
         if isinstance(self._began, Place):
             return [*self._go_on(self.inbox, self._began, None, asked=False), *actions]
@@ -125,7 +127,8 @@ class Channels:
             return []
         if cursor is not None:
             return self._open(channel, begin_at(membership, cursor), None, asked=False)
-        if first and not isinstance(self._began, Place):
+        # Who says where it goes on would have named this group if it had ever read it.
+        if first and not self._asked and not isinstance(self._began, Place):
             return self._open(channel, None, None, asked=False, reason=self._began)
         return self._open(channel, joined(membership), None, asked=False)
 
