@@ -206,6 +206,14 @@ def test_a_group_that_the_user_is_leaving_is_not_begun_but_read_to_its_end() -> 
     assert sent(passed(session, message(5), ROOM))
 
 
+def test_a_group_that_the_user_is_leaving_is_not_begun_on_demand_either() -> None:
+    session = opened()
+    answered(session, Membership("r", "member", "g1", 0, 2, leaving=True))
+    says(session, {"type": "subscribe", "channel": ROOM})
+    (error,) = sent(answered(session, Membership("r", "member", "g1", 0, 2, leaving=True)))
+    assert (error["code"], error["channel"]) == ("not_found", ROOM)
+
+
 def test_who_was_leaving_and_is_added_again_is_read_anew() -> None:
     leaving = Membership("r", "member", "g1", 0, 2, leaving=True)
     session = opened()

@@ -187,7 +187,7 @@ class Hub:
         channel = self._channels.get(subject[SUBJECT_AT:])
         message = told(payload) if channel is not None else None
         if channel is not None and message is not None:
-            for member in tuple(channel.members):
+            for member in channel.members:
                 member.told(channel.name, message)
 
     def _pass(self, channel: Channel, entry: Entry, prev: int) -> None:
@@ -196,8 +196,8 @@ class Hub:
         channel.last = entry.seq
         self.delivered += 1
         message = delivered(channel.head, entry, prev)
-        # A copy: a change may make a member leave.
-        for member in tuple(channel.members):
+        # A change may make a member leave.
+        for member in channel.members if message.change is None else tuple(channel.members):
             member.deliver(channel.name, message)
 
     def _hold(self, channel: Channel, entry: Entry, prev: int) -> None:

@@ -9,15 +9,15 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol, TypeVar
 
 from push_workloads.common.errors import Unavailable
 from push_workloads.common.ids import ms_of
 from push_workloads.common.presence_keys import Opened
-from push_workloads.common.questions import Membership, Report, TopicRights
-from push_workloads.common.sending import Find, Publish
+from push_workloads.common.questions import KnownMessage, Membership, Report, TopicRights
+from push_workloads.common.sending import Find, Publish, Stored
 from push_workloads.common.subjects import inbox, inbox_subject
 from push_workloads.gateway import codes
 from push_workloads.gateway.actions import (
@@ -40,6 +40,7 @@ from push_workloads.gateway.frames import Place, reconnect_frame
 from push_workloads.gateway.gateway import CLOSE_WAIT_SECONDS, Gateway
 from push_workloads.gateway.hub import Channel
 from push_workloads.gateway.joining import Joining
+from push_workloads.gateway.joins import Joins
 from push_workloads.gateway.log import Answer
 from push_workloads.gateway.presence import Open
 from push_workloads.gateway.recovery import Delivered, Told
@@ -49,6 +50,7 @@ STALL_SECONDS: Final = 30.0  # a replay waits so long for a client that does not
 JOIN_RETRY_SECONDS: Final = 0.5
 MAX_AFTER_MS: Final = 1000
 ENTERING: Final = -1
+_T = TypeVar("_T")
 
 
 class Wire(Protocol):
@@ -77,8 +79,7 @@ class Peer:
     """Lives from `connected` to `disconnected`."""
 
     __slots__ = (
-        "_channel", "_closing", "_gateway", "_joined", "_paused", "_replays", "_wire", "_writable", "number", "state",
-        "who",
+        "_channel", "_closing", "_gateway", "_joins", "_paused", "_wire", "_writable", "number", "state", "who",
     )  # fmt: skip
 
     def __init__(self, gateway: Gateway, who: Who) -> None:
@@ -87,8 +88,7 @@ class Peer:
         self.state: Joining | Session = Joining(who, gateway.config.limits, time.monotonic())
         self._wire: Wire | None = None
         self._channel: Channel | None = None  # the inbox
-        self._joined: dict[str, Channel] | None = None  # the others, by name
-        self._replays: dict[str, asyncio.Task[None]] | None = None  # by channel
+        self._joins: Joins | None = None  # made when first needed
         self._paused = self._closing = False
         self._writable: asyncio.Event | None = None  # for replays that wait
         self.number = ENTERING  # of this connection among those of its device, 0 when it has none
@@ -128,12 +128,10 @@ class Peer:
         if self._channel is None:
             return
         self.perform(self.state.left())
-        names = (self._channel.name, *(self._joined or ()))
-        for channel in (self._channel, *(self._joined or {}).values()):
-            gateway.hub.leave(self, channel)
-        for replay in (self._replays or {}).values():
-            replay.cancel()
-        self._joined = self._replays = None
+        names = (self._channel.name, *(self._joins.names if self._joins is not None else ()))
+        gateway.hub.leave(self, self._channel)
+        if self._joins is not None:
+            self._joins.close(self)
         if self.number != ENTERING:
             gateway.devices.leave(self.who, self.number, names)
         gateway.presence.disconnected(self.who.user_id, self.who.session_id)
@@ -207,18 +205,34 @@ class Peer:
                 self.perform(self.state.failed(message_id, answer.failure))
 
     def _look_up(self, question: Find) -> None:
-        self._gateway.spawner.spawn(self._find(question))
-
-    async def _find(self, question: Find) -> None:
-        if not isinstance(self.state, Session):
-            return
-        try:
-            stored = await self._gateway.log.stored(question.subject, question.seq)
-        except Unavailable as error:
-            self.perform(self.state.failed(question.message_id, error.message))
-        else:
+        def told(session: Session, stored: Stored | None) -> Iterable[Action]:
             epoch = self._gateway.hub.epoch_of(question.subject)
-            self.perform(self.state.found(question.message_id, epoch, question.seq, stored))
+            return session.found(question.message_id, epoch, question.seq, stored)
+
+        self._ask(question.message_id, partial(self._gateway.log.stored, question.subject, question.seq), told)
+
+    def _ask_known(self, question: AskKnown) -> None:
+        def told(session: Session, held: KnownMessage | None) -> Iterable[Action]:
+            return session.known(question.message_id, held, self._gateway.hub.epoch_of(question.subject))
+
+        self._ask(question.message_id, partial(self._gateway.rights.known, question.subject, question.message_id), told)
+
+    def _ask(
+        self, message_id: str, question: Callable[[], Awaitable[_T]], told: Callable[[Session, _T], Iterable[Action]]
+    ) -> None:
+        """A question about a message that the client sends: it goes on with the answer, or fails."""
+
+        async def asking() -> None:
+            try:
+                answer = await question()
+            except Unavailable as error:
+                if isinstance(self.state, Session):
+                    self.perform(self.state.failed(message_id, error.message))
+            else:
+                if isinstance(self.state, Session):
+                    self.perform(told(self.state, answer))
+
+        self._gateway.spawner.spawn(asking())
 
     def _ask_blocks(self, asked: AskBlocks) -> None:
         answer = partial(self._takes, asked.message_id)
@@ -227,20 +241,6 @@ class Peer:
     def _takes(self, message_id: str, takes: bool) -> None:
         if isinstance(self.state, Session):
             self.perform(self.state.allowed(message_id) if takes else self.state.blocked(message_id))
-
-    def _ask_known(self, asked: AskKnown) -> None:
-        self._gateway.spawner.spawn(self._known(asked))
-
-    async def _known(self, asked: AskKnown) -> None:
-        if not isinstance(self.state, Session):
-            return
-        try:
-            held = await self._gateway.rights.known(asked.subject, asked.message_id)
-        except Unavailable as error:
-            self.perform(self.state.failed(asked.message_id, error.message))
-        else:
-            epoch = self._gateway.hub.epoch_of(asked.subject)
-            self.perform(self.state.known(asked.message_id, held, epoch))
 
     def _ask_topic(self, asked: AskTopic) -> None:
         topic = asked.channel.partition(":")[2]
@@ -272,42 +272,16 @@ class Peer:
     # Channels
 
     def _catch_up(self, request: Recover) -> None:
-        if not isinstance(self.state, Session) or self._closing:
+        if not isinstance(self.state, Session) or self._closing or self._channel is None:
             return
-        reading = request.reading
-        channel = self._channel if reading.channel == inbox(self.who.user_id) else self._join_other(request)
-        if channel is not None:
-            self._replay(request, channel)
-
-    def _join_other(self, request: Recover) -> Channel:
-        reading = request.reading
-        joined = self._joined = self._joined if self._joined is not None else {}
-        if reading.channel not in joined:
-            joined[reading.channel] = self._gateway.hub.join(self, reading.channel, reading.subject)
-        return joined[reading.channel]
-
-    def _replay(self, request: Recover, channel: Channel) -> None:
-        replays = self._replays = self._replays if self._replays is not None else {}
-        before = replays.pop(channel.name, None)
-        if before is not None:
-            before.cancel()
-        if isinstance(self.state, Session):
-            work = self._gateway.catchup.run(self, self.state, channel, request)
-            replays[channel.name] = task = self._gateway.spawner.spawn(work)
-            task.add_done_callback(partial(self._replayed, channel.name))
-
-    def _replayed(self, channel: str, task: asyncio.Task[None]) -> None:
-        if self._replays is not None and self._replays.get(channel) is task:
-            del self._replays[channel]
+        gateway, reading = self._gateway, request.reading
+        joins = self._joins = self._joins if self._joins is not None else Joins(gateway.hub)
+        channel = self._channel if reading.channel == self._channel.name else joins.join(self, reading)
+        joins.replay(gateway.catchup, gateway.spawner, self, self.state, channel, request)
 
     def _leave(self, leave: Leave) -> None:
-        name = leave.channel
-        channel = self._joined.pop(name, None) if self._joined is not None else None
-        if channel is not None:
-            self._gateway.hub.leave(self, channel)
-        replay = self._replays.pop(name, None) if self._replays is not None else None
-        if replay is not None:
-            replay.cancel()
+        if self._joins is not None:
+            self._joins.leave(self, leave.channel)
 
     def perform_paced(self, actions: Iterable[Action]) -> None:
         """For who waits until it is `drained`: what then stands in the queue is no reason to close."""

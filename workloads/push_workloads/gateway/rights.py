@@ -109,7 +109,8 @@ class Rights:
         self._client = client
         self._asks = asyncio.Semaphore(ASKS_AT_ONCE)
         self._blocks: Kept[str, frozenset[str]] = Kept(spawner, clock)
-        self._topics: Kept[tuple[str, str], TopicRights] = Kept(spawner, clock)
+        self._topics: Kept[str, TopicRights] = Kept(spawner, clock)  # as far as they are everyone's
+        self._topics_of: Kept[tuple[str, str], TopicRights] = Kept(spawner, clock)
 
     async def listen(self, on_topics: Callable[[], None]) -> None:
         """From now on what is kept is dropped when the message service says so; `on_topics`: policies have changed."""
@@ -118,7 +119,7 @@ class Rights:
             self._blocks.drop(identifier(message.subject.removeprefix(questions.BLOCKS_CHANGED)))
 
         async def topics_changed(message: Msg) -> None:
-            self._topics.drop_all()
+            self._drop_topics()
             on_topics()
 
         await self._client.subscribe(questions.BLOCKS_CHANGED + "*", cb=blocks_changed)
@@ -127,7 +128,11 @@ class Rights:
     def lost(self) -> None:
         """The bus is away: changes may be missed."""
         self._blocks.drop_all()
+        self._drop_topics()
+
+    def _drop_topics(self) -> None:
         self._topics.drop_all()
+        self._topics_of.drop_all()
 
     async def memberships(self, user_id: str) -> list[Membership]:
         """The groups of a user. Raises Unavailable."""
@@ -147,7 +152,13 @@ class Rights:
         async def ask() -> TopicRights:
             return await self._ask(questions.TOPIC, TopicAsked(user_id, topic), TopicRights)
 
-        self._topics.get((user_id, topic), ask, answer)
+        def told(rights: TopicRights | None) -> None:
+            if rights is None or rights.for_everyone:
+                answer(rights)
+            else:
+                self._topics_of.get((user_id, topic), ask, answer)
+
+        self._topics.get(topic, ask, told)
 
     async def known(self, subject: str, message_id: str) -> KnownMessage | None:
         """A message of a channel that is stored already, None when it is not. Raises Unavailable."""

@@ -132,6 +132,7 @@ async def _look(gateway: Gateway, missed: bool) -> float:
             gateway.hub.set_state(shard, state)
         if missed:
             await gateway.hub.recheck()
+            gateway.topics_changed()  # a word of it may have been missed
             gateway.spawner.spawn(gateway.devices.verify(gateway.connections, gateway.displace))
     except Unavailable:
         return random.uniform(NO_LOG_SECONDS, 1.0)  # noqa: S311 - spreads retries

@@ -11,7 +11,7 @@ from typing import Final, Literal, NamedTuple
 
 from push_workloads.common.outgoing import unusable
 from push_workloads.common.questions import KnownMessage, Membership, Report, TopicRights
-from push_workloads.common.sending import RETRY_AFTER_MS, SEND_SECONDS, Send, Stored, begin
+from push_workloads.common.sending import RETRY_AFTER_MS, SEND_SECONDS, Stored, begin
 from push_workloads.common.subjects import BadId, channel_subject, ephemeral_subject, inbox
 from push_workloads.gateway import codes, frames
 from push_workloads.gateway.actions import (
@@ -52,7 +52,7 @@ from push_workloads.gateway.frames import (
 )
 from push_workloads.gateway.manners import TOO_FAST_WEIGHT, Manners
 from push_workloads.gateway.memberships import Waiting
-from push_workloads.gateway.outbox import Outbox
+from push_workloads.gateway.outbox import NOTHING_SENT, Outbox
 from push_workloads.gateway.reading import UP_TO_HERE, Reading, Shown
 from push_workloads.gateway.recovery import Delivered, Told
 from push_workloads.gateway.typists import START, STOP, Typists
@@ -93,7 +93,7 @@ class Session:
         self._heard_at = self._pinged_at = now
         self._sent_at = 0
         # Made when first needed: most sockets only listen.
-        self._outbox: Outbox | None = None
+        self._outbox = NOTHING_SENT
         self._typing: Typists | None = None
         self._senders: dict[str, int] | None = None  # the newest message of each that this device has not confirmed
 
@@ -173,7 +173,7 @@ class Session:
             send = begin(self.who.user_id, own, frame, at.now + SEND_SECONDS, self._sent_at, at.entropy)
         except BadId as error:
             return self._blame(error_frame(codes.BAD_FRAME, f"recipient_id: {error}", frame.id), at.now)
-        if self._outbox is None:
+        if self._outbox is NOTHING_SENT:
             self._outbox = Outbox()
         busy = self._outbox.add(send)
         if busy is not None:
@@ -184,44 +184,28 @@ class Session:
 
     def allowed(self, message_id: str) -> Iterable[Action]:
         """The recipient takes messages from this user."""
-        return self._outbox.go(message_id) if self._outbox is not None else ()
+        return self._outbox.go(message_id)
+
+    def blocked(self, message_id: str) -> Iterable[Action]:
+        return self._outbox.blocked(message_id)
 
     def known(self, message_id: str, held: KnownMessage | None, epoch: str) -> Iterable[Action]:
         """What history has under the id of a message that says `retry`."""
-        return self._outbox.known(message_id, held, epoch) if self._outbox is not None else ()
-
-    def blocked(self, message_id: str) -> Iterable[Action]:
-        send = self._send_of(message_id)
-        if send is None or self._outbox is None:
-            return ()
-        return (self._outbox.refused(send, codes.FORBIDDEN, "recipient_id: takes no messages from you"),)
+        return self._outbox.known(message_id, held, epoch)
 
     def published(self, message_id: str, epoch: str, seq: int, duplicate: bool) -> Iterable[Action]:
         """The log has a copy, under `seq` of its channel."""
-        send = self._send_of(message_id)
-        if send is None or self._outbox is None:
-            return ()
-        return self._outbox.published(send, self._channels.get(send.channel), epoch, seq, duplicate)
+        return self._outbox.published(message_id, self._channels.get, epoch, seq, duplicate)
 
     def found(self, message_id: str, epoch: str, seq: int, stored: Stored | None) -> Iterable[Action]:
         """What the log holds under an id that it knew already; None when it is gone from the log."""
-        send = self._send_of(message_id)
-        if send is None or self._outbox is None:
-            return ()
-        return self._outbox.found(send, self._channels.get(send.channel), epoch, seq, stored)
+        return self._outbox.found(message_id, self._channels.get, epoch, seq, stored)
 
     def failed(self, message_id: str, reason: str) -> Iterable[Action]:
-        send = self._send_of(message_id)
-        if self._outbox is None:
-            return ()
-        told = (self._outbox.failed(send, reason),) if send is not None else ()
-        return (*told, *self._outbox.follow(message_id))
+        return self._outbox.failed(message_id, reason)
 
     def bus_lost(self) -> Iterable[Action]:
-        return self._outbox.bus_lost() if self._outbox is not None else ()
-
-    def _send_of(self, message_id: str) -> Send | None:
-        return self._outbox.get(message_id) if self._outbox is not None else None
+        return self._outbox.bus_lost()
 
     # What the client has, and what its user does
 
@@ -290,7 +274,8 @@ class Session:
             return self._blame(error_frame(codes.FORBIDDEN, FOREIGN, frame.id, None, frame.channel), at.now)
         if is_topic(frame.channel) and well_formed(frame.channel):
             return self._channels.wait_for_topic(frame.channel, frame)
-        if self._channels.groups.get(frame.channel) is None:
+        membership = self._channels.groups.get(frame.channel)
+        if membership is None or membership.leaving:
             return self._no_group(frame.channel, frame, final=final)
         return self._channels.subscribe(frame)
 
@@ -298,7 +283,7 @@ class Session:
         reading = self._channels.get(frame.channel)
         if reading is None:
             return self._blame(_not_read(frame), now)
-        return [*self._channels.unsubscribe(reading, frame), *self._overdue(reading)]
+        return [*self._channels.unsubscribe(reading, frame), *self._outbox.overdue(reading)]
 
     def _resume(self, frame: Resume, at: At) -> list[Action]:
         wanted = [Subscribe(channel, place, frame.id) for channel, place in frame.channels.items()]
@@ -377,11 +362,8 @@ class Session:
             elif isinstance(item, bytes):
                 actions.append(item)
             elif item is UP_TO_HERE:
-                actions += self._overdue(reading)
+                actions += self._outbox.overdue(reading)
         return actions
-
-    def _overdue(self, reading: Reading) -> list[bytes]:
-        return self._outbox.overdue(reading) if self._outbox is not None else []
 
     # Events from the bus
 
@@ -395,12 +377,12 @@ class Session:
         return self._show(reading, message) if reading.takes(message) else ()
 
     def _show(self, reading: Reading, message: Delivered) -> Iterable[Action]:
-        ack = self._outbox.acks(reading, message) if self._outbox is not None else None
+        ack = self._outbox.acks(reading, message)
         if message.change is not None:
             if reading is self._channels.inbox and message.seq <= self._head:
                 return (message.frame,)
             actions = [message.frame, *self._channels.changed(reading, message.seq, message.change, self.who.user_id)]
-            return [*actions, *self._overdue(reading)] if reading.stopped else actions
+            return [*actions, *self._outbox.overdue(reading)] if reading.stopped else actions
         if ack is None and reading is self._channels.inbox:
             self._came(message)
         return (message.frame if ack is None else ack,)
@@ -434,12 +416,10 @@ class Session:
         idle = now - self._heard_at
         if idle > self._limits.heartbeat_s * HEARTBEATS_TO_LIVE:
             return (Close(codes.HEARTBEAT_MISSED, "no sign of life"),)
-        actions: list[Action] = []
+        actions: list[Action] = [*self._outbox.expired(now)]
         if idle > self._limits.heartbeat_s and now - self._pinged_at > self._limits.heartbeat_s:
             self._pinged_at = now
             actions.append(Ping())
-        if self._outbox is not None:
-            actions += self._outbox.expired(now)
         return [*actions, *self._typing_ended(now)] if self._typing is not None else actions
 
     def _typing_ended(self, now: float) -> list[Tell]:
