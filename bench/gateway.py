@@ -13,18 +13,18 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import nats
 import psutil
 from nats.aio.client import Client
-from tests.support.servers import PLAIN_NATS, Nats, Valkey, free_port, running
+from tests.support.servers import Nats, free_port
 from tests.support.services import environ_for, in_process
+
+from bench.around import servers
 
 
 @dataclass
@@ -129,11 +129,7 @@ def cpu(process: psutil.Process) -> float:
 
 async def main(sockets: int, messages: int) -> None:
     async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        server = Nats(folder / "nats", PLAIN_NATS)
-        valkey = Valkey(folder / "valkey")
-        await stack.enter_async_context(running(server))
-        await stack.enter_async_context(running(valkey))
+        folder, server, valkey = await stack.enter_async_context(servers())
         environ = environ_for(
             NATS_URL=server.url,
             REDIS_URL=valkey.url,

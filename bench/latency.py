@@ -12,16 +12,15 @@ import argparse
 import asyncio
 import os
 import sys
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
-from tests.support.servers import PLAIN_NATS, Nats, Valkey, free_port, running
+from tests.support.servers import free_port
 from tests.support.services import environ_for, in_process
 
+from bench.around import servers
 from bench.gateway import Commands, cpu, loading, started
 
 OURS, NAIVE, LIGHT = "ours", "naive (durable)", "light (stores nothing)"
@@ -73,10 +72,7 @@ async def gateway(module: list[str], environ: dict[str, str], sockets: int) -> A
 
 async def main(sockets: int, messages: int, seconds: float) -> None:
     async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        server, valkey = Nats(folder / "nats", PLAIN_NATS), Valkey(folder / "valkey")
-        await stack.enter_async_context(running(server))
-        await stack.enter_async_context(running(valkey))
+        folder, server, valkey = await stack.enter_async_context(servers())
         environ = environ_for(
             NATS_URL=server.url, REDIS_URL=valkey.url, FRAMES_PER_SECOND="100000", FRAMES_BURST="100000",
             SQLITE_PATH=str(folder / "history.db"), LOG_MAX_BYTES=str(2 * 1024**3),

@@ -6,7 +6,6 @@ message) and less besides: no order of acks, no gaps, no limits, no heartbeat, n
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import time
@@ -17,6 +16,7 @@ import uvloop
 from aiohttp import WSMsgType, web
 from nats.aio.msg import Msg
 
+from bench.around import serve
 from push_workloads.common.tokens import Tokens
 from push_workloads.gateway.config import GatewayConfig
 
@@ -55,12 +55,7 @@ async def main() -> None:
         await subscription.unsubscribe()
         return socket
 
-    app = web.Application()
-    app.router.add_get("/ws", ws)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, config.common.public.host, config.common.public.port, backlog=4096).start()
-    await asyncio.Event().wait()
+    await serve(ws, config.common.public)
 
 
 if __name__ == "__main__":

@@ -8,24 +8,20 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import tempfile
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 from aiohttp import ClientSession
 from tests.support.flood import flood, table
-from tests.support.servers import PLAIN_NATS, Nats, Valkey, running
 from tests.support.services import environ_for, in_process, own_process
+
+from bench.around import servers
 
 BUDGETS = {"with the budget": {}, "without": {"MAX_LAG_MS": "0"}}
 
 
 async def main(sockets: int, rate: float, seconds: float) -> None:
     async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        server, valkey = Nats(folder / "nats", PLAIN_NATS), Valkey(folder / "valkey")
-        await stack.enter_async_context(running(server))
-        await stack.enter_async_context(running(valkey))
+        folder, server, valkey = await stack.enter_async_context(servers())
         http = await stack.enter_async_context(ClientSession())
         environ = environ_for(NATS_URL=server.url, REDIS_URL=valkey.url)
         kept = {"SQLITE_PATH": str(folder / "history.db"), "LOG_MAX_BYTES": str(2 * 1024**3)}

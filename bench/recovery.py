@@ -12,13 +12,11 @@ import asyncio
 import json
 import os
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from statistics import quantiles
 
 import nats
@@ -27,9 +25,10 @@ import uvloop
 from picows import WSFrame, WSHandshakeError, WSListener, WSMsgType, WSTransport, ws_connect
 from redis.asyncio import Redis
 from tests.support.chat import token_for
-from tests.support.servers import PLAIN_NATS, Nats, Valkey, free_port, running
+from tests.support.servers import Nats, Valkey, free_port
 from tests.support.services import environ_for, in_process
 
+from bench.around import servers
 from bench.gateway import cpu, started
 from push_workloads.common.tasks import beside
 from push_workloads.gateway.cursors import cursor_key
@@ -215,10 +214,7 @@ async def talking(url: str) -> AsyncIterator[Live]:
 
 async def main(devices: int, missed: int) -> None:
     async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        server, valkey = Nats(folder / "nats", PLAIN_NATS), Valkey(folder / "valkey")
-        await stack.enter_async_context(running(server))
-        await stack.enter_async_context(running(valkey))
+        folder, server, valkey = await stack.enter_async_context(servers())
         environ = environ_for(
             NATS_URL=server.url, REDIS_URL=valkey.url, SQLITE_PATH=str(folder / "history.db"),
             LOG_MAX_BYTES=str(2 * 1024**3), FRAMES_PER_SECOND="1000",

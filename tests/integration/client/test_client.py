@@ -7,9 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from tests.support.chat import Plane, data_plane, token_for
+from tests.support.chat import Plane, token_for
 from tests.support.proxy import Proxy, proxy
-from tests.support.servers import Nats, Valkey
 from tests.support.services import InProcess
 from tests.support.waiting import eventually
 
@@ -32,13 +31,6 @@ from push_client import (
 FAST = {"FRAMES_PER_SECOND": "100000", "FRAMES_BURST": "100000"}
 MANY = 10_000
 CUTS = 4
-
-
-@pytest.fixture
-async def plane(operators_nats_server: Nats, valkey_server: Valkey, tmp_path: Path) -> AsyncIterator[Plane]:
-    async with data_plane(operators_nats_server, valkey_server, tmp_path) as made:
-        await made.message()
-        yield made
 
 
 @pytest.fixture

@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from aiohttp import ClientSession
 from tests.integration.services.test_sending import forgotten
-from tests.support.chat import Plane, data_plane, token_for
-from tests.support.servers import Nats, Valkey
+from tests.support.chat import Plane, token_for
 from tests.support.waiting import eventually
 
 DEDUP = "a-random-key-of-20-c"
-
-
-@pytest.fixture
-async def plane(operators_nats_server: Nats, valkey_server: Valkey, tmp_path: Path) -> AsyncIterator[Plane]:
-    async with data_plane(operators_nats_server, valkey_server, tmp_path) as made:
-        await made.message()
-        yield made
 
 
 async def test_a_message_reaches_its_recipient_on_another_gateway(plane: Plane) -> None:

@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import nats
 import pytest
 from redis.asyncio import Redis
 from tests.integration.gateway.test_failures import raw_socket
-from tests.support.chat import Client, Frame, Plane, data_plane, token_for
+from tests.support.chat import Client, Frame, Plane, token_for
 from tests.support.servers import Nats, Valkey
 from tests.support.services import InProcess
 from tests.support.waiting import eventually
 from websockets.asyncio.client import connect
 
 FAST = {"FRAMES_PER_SECOND": "100000", "FRAMES_BURST": "100000"}
-
-
-@pytest.fixture
-async def plane(operators_nats_server: Nats, valkey_server: Valkey, tmp_path: Path) -> AsyncIterator[Plane]:
-    async with data_plane(operators_nats_server, valkey_server, tmp_path) as made:
-        await made.message()
-        yield made
 
 
 async def say(sender: Client, *contents: object) -> None:

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import ClientSession
 from redis.asyncio import Redis
-from tests.support.chat import Frame, Plane, data_plane, token_for
-from tests.support.servers import Nats, Valkey
+from tests.support.chat import Frame, Plane, token_for
+from tests.support.servers import Valkey
 from tests.support.services import InProcess, environ_for, in_process
 from tests.support.waiting import eventually
 
 from push_workloads.common import presence_keys as keys
-
-
-@pytest.fixture
-async def plane(operators_nats_server: Nats, valkey_server: Valkey, tmp_path: Path) -> AsyncIterator[Plane]:
-    async with data_plane(operators_nats_server, valkey_server, tmp_path) as made:
-        await made.message()
-        yield made
 
 
 @pytest.fixture

@@ -8,12 +8,10 @@ import json
 import os
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.chat import Plane, data_plane, token_for
-from tests.support.servers import Nats, Valkey
+from tests.support.chat import Plane, token_for
 from tests.support.services import InProcess
 from tests.support.waiting import eventually
 from websockets.asyncio.client import connect
@@ -21,13 +19,6 @@ from websockets.exceptions import InvalidStatus
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 FIN, RSV1 = 0x80, 0x40
-
-
-@pytest.fixture
-async def plane(operators_nats_server: Nats, valkey_server: Valkey, tmp_path: Path) -> AsyncIterator[Plane]:
-    async with data_plane(operators_nats_server, valkey_server, tmp_path) as made:
-        await made.message()
-        yield made
 
 
 @pytest.fixture

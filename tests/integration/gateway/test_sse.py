@@ -20,13 +20,6 @@ from tests.support.waiting import eventually
 ORIGIN = "http://page.test"
 
 
-@pytest.fixture
-async def plane(operators_nats_server: Nats, valkey_server: Valkey, tmp_path: Path) -> AsyncIterator[Plane]:
-    async with data_plane(operators_nats_server, valkey_server, tmp_path) as made:
-        await made.message()
-        yield made
-
-
 class Listener:
     """An EventSource: events with their ids."""
 

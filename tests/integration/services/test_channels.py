@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import ClientSession
 from tests.support.access import MemoryAccess
 from tests.support.calls import call, on_the_bus, say
-from tests.support.chat import data_plane
-from tests.support.servers import Nats, Valkey
+from tests.support.servers import Nats
 from tests.support.services import InProcess
 from tests.support.waiting import eventually
 
@@ -21,20 +18,10 @@ DEDUP = "a-random-key-of-20-c"
 
 
 @pytest.fixture
-def access(monkeypatch: pytest.MonkeyPatch) -> MemoryAccess:
-    made = MemoryAccess()
-    made.groups["team"] = {"ann", "bob"}
-    made.topics["news.x"] = "ann"
-    monkeypatch.setattr("push_workloads.message.service.Permits", lambda *_: made)
-    return made
-
-
-@pytest.fixture
-async def message(
-    access: MemoryAccess, operators_nats_server: Nats, valkey_server: Valkey, tmp_path: Path
-) -> AsyncIterator[InProcess]:
-    async with data_plane(operators_nats_server, valkey_server, tmp_path) as plane:
-        yield await plane.message()
+def access(access: MemoryAccess) -> MemoryAccess:
+    access.groups["team"] = {"ann", "bob"}
+    access.topics["news.x"] = "ann"
+    return access
 
 
 async def history(

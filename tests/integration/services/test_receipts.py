@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import ClientSession
 from tests.support.access import MemoryAccess
 from tests.support.calls import Gateway, call, listening_gateway, say
-from tests.support.chat import data_plane
-from tests.support.servers import Nats, Valkey
+from tests.support.servers import Nats
 from tests.support.services import InProcess
 from tests.support.waiting import eventually
 
@@ -19,20 +17,10 @@ from push_workloads.common.questions import RECEIPTS, Report, Reports
 
 
 @pytest.fixture
-def access(monkeypatch: pytest.MonkeyPatch) -> MemoryAccess:
-    made = MemoryAccess()
-    made.groups["team"] = {"ann", "bob", "eve"}
-    made.topics["news"] = "ann"
-    monkeypatch.setattr("push_workloads.message.service.Permits", lambda *_: made)
-    return made
-
-
-@pytest.fixture
-async def message(
-    access: MemoryAccess, operators_nats_server: Nats, valkey_server: Valkey, tmp_path: Path
-) -> AsyncIterator[InProcess]:
-    async with data_plane(operators_nats_server, valkey_server, tmp_path) as plane:
-        yield await plane.message()
+def access(access: MemoryAccess) -> MemoryAccess:
+    access.groups["team"] = {"ann", "bob", "eve"}
+    access.topics["news"] = "ann"
+    return access
 
 
 @pytest.fixture
