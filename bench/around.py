@@ -1,4 +1,4 @@
-"""What benchmarks run in: real servers in a folder of their own; and how the gateways that ours is compared to serve."""
+"""What benchmarks run in: real servers in a folder of their own, and the door of the gateways beside ours."""
 
 from __future__ import annotations
 
