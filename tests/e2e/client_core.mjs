@@ -234,7 +234,7 @@ test("a gateway that announced its end and does not close is left", () => {
   assert.equal(sockets.length, 2);
 });
 
-for (const [code, reason] of [[4400, "misused"], [4401, "expired"], [4409, "elsewhere"]]) {
+for (const [code, reason] of [[4400, "misused"], [4401, "expired"], [4403, "ended"], [4409, "elsewhere"]]) {
   test(`close ${code} is final`, () => {
     const client = started();
     now().opens().ends(code);

@@ -4,6 +4,7 @@ from push_client.client import Client
 from push_client.errors import (
     ApiError,
     Displaced,
+    Ended,
     Misused,
     PushClientError,
     Refused,
@@ -39,6 +40,7 @@ __all__ = [
     "Cursor",
     "Disconnected",
     "Displaced",
+    "Ended",
     "Endpoints",
     "Event",
     "FileState",

@@ -35,6 +35,10 @@ class Displaced(Stopped):
     ever; give each its own."""
 
 
+class Ended(Stopped):
+    """Close 4403: the user ended this session from another device. Ask who is here to sign in."""
+
+
 class Unauthorized(Stopped):
     """The token is not accepted, and there is no newer one."""
 

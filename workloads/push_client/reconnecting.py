@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from push_client.errors import Displaced, Misused, Stopped
+from push_client.errors import Displaced, Ended, Misused, Stopped
 
 TOKEN_EXPIRED: Final = 4401  # get a new token first
 MISUSED: Final = 4400  # too many bad frames: this client is at fault
+ENDED: Final = 4403  # by the user, from another device
 DISPLACED: Final = 4409  # the same device connected elsewhere
 
 MIN_SECONDS: Final = 0.5
@@ -26,6 +27,8 @@ def final(code: int) -> Stopped | None:
     """Why not to connect again after this close code; None when to do so."""
     if code == DISPLACED:
         return Displaced("the same device connected elsewhere: give each program a device_id of its own")
+    if code == ENDED:
+        return Ended("this session was ended from another device")
     if code == MISUSED:
         return Misused("the gateway closed the connection for too many bad frames")
     return None

@@ -82,7 +82,7 @@ async def test_an_ended_session_is_closed_and_its_device_goes_on_later(
     await eventually(lambda: _of_length(http, presence, 2))
 
     assert await _end(http, presence, "ada", ada.welcome["session_id"]) == 204
-    assert await ada.closed() == 4401
+    assert await ada.closed() == 4403
     assert ada.socket.close_reason == "ended by the user"
     (left,) = await eventually(lambda: _of_length(http, presence, 1))
     assert left["session_id"] == mine.welcome["session_id"]
@@ -99,7 +99,7 @@ async def test_a_stream_is_ended_too(plane: Plane, presence: InProcess, http: Cl
         (found,) = await eventually(lambda: _of_length(http, presence, 1))
         assert await _end(http, presence, "ada", found["session_id"]) == 204
         told = (await stream.content.read()).decode()
-    assert 'event: close\ndata: {"code":4401,"reason":"ended by the user"}\n\n' in told
+    assert 'event: close\ndata: {"code":4403,"reason":"ended by the user"}\n\n' in told
 
 
 async def test_nobody_ends_what_is_not_theirs_or_not_there(
@@ -123,7 +123,7 @@ async def test_a_gateway_that_lost_its_lease_registers_the_same_sessions_again(
     await redis.flushall()
     assert await eventually(lambda: _of_length(http, presence, 1)) == found
     assert await _end(http, presence, "ada", ada.welcome["session_id"]) == 204
-    assert await ada.closed() == 4401
+    assert await ada.closed() == 4403
 
 
 async def test_what_an_older_gateway_wrote_is_listed_and_what_a_dead_one_left_is_not(

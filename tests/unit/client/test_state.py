@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from push_client.errors import Displaced, Misused
+from push_client.errors import Displaced, Ended, Misused
 from push_client.events import Cursor, Saved
 from push_client.reconnecting import Attempts, backoff_seconds, final
 from push_client.state import FileState, device_of
@@ -65,6 +65,7 @@ def test_after_most_closes_it_connects_again(code: int) -> None:
     assert final(code) is None
 
 
-def test_two_closes_are_final() -> None:
+def test_three_closes_are_final() -> None:
+    assert isinstance(final(4403), Ended)
     assert isinstance(final(4409), Displaced)
     assert isinstance(final(4400), Misused)

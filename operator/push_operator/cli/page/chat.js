@@ -104,6 +104,7 @@ export class Chat {
     this.#lost ||= name === "waiting";
     if (name !== "stopped") return;
     if (reason === "expired" && this.#live) this.#end("Your session has ended. Log in again to go on.");
+    if (reason === "ended" && this.#live) this.#end("This session was ended from another device. Log in to go on.");
     if (reason === "elsewhere") {
       const text = "This window was duplicated, and the copy took over the connection.";
       view.showBanner(text, { label: "Connect this one too", run: () => this.#becomeOwnDevice() });

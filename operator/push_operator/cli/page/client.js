@@ -27,6 +27,7 @@
 /** Close codes after which connecting again would be wrong. All others mean: connect again, with backoff. */
 export const CLOSE_MISUSED = 4400; // too many bad frames: this client is at fault
 export const CLOSE_EXPIRED = 4401; // get a new token first
+export const CLOSE_ENDED = 4403; // by the user, from another device: whoever is here has to sign in
 export const CLOSE_ELSEWHERE = 4409; // the same device is connected elsewhere; reconnecting would only take turns
 
 const BACKOFF_MIN_MS = 500;
@@ -340,6 +341,7 @@ export class PushClient {
     if (lived >= STABLE_AFTER_MS) this.#attempt = 0;
     this.#detach();
     if (code === CLOSE_EXPIRED) return this.#expired();
+    if (code === CLOSE_ENDED) return this.#setState("stopped", "ended");
     if (code === CLOSE_ELSEWHERE) return this.#setState("stopped", "elsewhere");
     if (code === CLOSE_MISUSED) return this.#setState("stopped", "misused");
     this.#waitAndReconnect(opened ? reason || `connection closed (${code})` : "the gateway cannot be reached");

@@ -171,6 +171,7 @@ export function announce(text) {
 
 const STOPPED = {
   expired: "Your session has ended",
+  ended: "This session was ended from another device",
   elsewhere: "Offline: this window was opened a second time",
   misused: "Offline: the platform does not understand this page; load it again",
 };
