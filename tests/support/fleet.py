@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from push_operator.fleet.memory import Memory, Moment
 from push_operator.fleet.rollout import Rollout
+from push_operator.fleet.steer import HUNG_SECONDS
 from push_operator.fleet.tick import Outcome, Told, is_moving, tick
 from push_operator.fleet.values import Draining, Fleet, Gateway, GatewaySet, Mark, Sample, Stats, Why
 from push_operator.scaling import GatewayScaling
@@ -227,14 +228,21 @@ class Simulation:
                 continue
             here = [pod for pod in self._of(revision) if not pod.leaving]
             for pod in self._first_to_go(here)[: max(0, len(here) - one.replicas)]:
-                self.cut += pod.connections
-                self._come_back(pod.connections)
-                pod.connections = 0
-                pod.leaving = True
+                self._end(pod)
             for _ in range(one.replicas - len(here)):
                 self.numbers += 1
                 name = f"{revision}{self.numbers}"
                 self.pods[name] = Pod(name, revision, self.now + self.starts, boot_at=self.now + self.starts)
+
+    def _end(self, pod: Pod) -> None:
+        """Who said nothing for longer than a drain may take is left to its own: its process sends its clients away."""
+        patience = self.scaling.drain.timeout_seconds + HUNG_SECONDS
+        if pod.mark is not None and EPOCH + self.now - pod.mark.since > patience:
+            self.evict(pod)
+            return
+        self.cut += pod.connections
+        self._come_back(pod.connections)
+        pod.connections, pod.leaving = 0, True
 
     def _drain(self) -> None:
         sent = 0

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from math import exp
 from typing import Final
 
-from push_operator.fleet.memory import Memory, remembered
+from push_operator.fleet.memory import Memory, unready
 from push_operator.fleet.values import Bus, Fleet, Gateway, Sample, Stats
 
 TICK_SECONDS: Final = 10.0
@@ -73,7 +73,7 @@ def _rated(fleet: Fleet, memory: Memory, now: float) -> Memory:
     newer = {name: (before, after) for name, before, after in pairs if before is None or _later(before, after)}
     samples = {name: memory.samples.get(name, after) if name not in newer else after for name, _, after in pairs}
     busy = {name: _busy(*newer[name]) if name in newer else memory.busy.get(name, 0.0) for name, _, _ in pairs}
-    made = replace(memory, samples=samples, busy=busy, first_seen=remembered(fleet, memory, now))
+    made = replace(memory, samples=samples, busy=busy, unready=unready(fleet, memory, now))
     if not newer:
         return made
     arrived = max(0.0, sum(_arrivals(before, after) for before, after in newer.values()))

@@ -34,16 +34,16 @@ def with_value(peaks: Peaks, at: float, value: int, window: float) -> Peaks:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """`began`: since when this process looks. `desired`: what was decided last. `first_seen`: since when each unit is
-    known. `samples`: the last of each gateway, and of the gateway before it went too, for `rates`. `rate`: smoothed
-    new connections a second that nobody had asked to come back. `raised`, `boosted`: when it last grew, and for a
-    reason that cannot be computed to a number."""
+    """`began`: since when this process looks. `desired`: what was decided last. `unready`: since when those units are
+    not ready that are not. `samples`: the last of each gateway, of which differences are made, and `busy` what came of
+    it: CPU seconds a second. `rate`: smoothed new connections a second that nobody had asked to come back. `raised`,
+    `boosted`: when it last grew, and last for a reason that is no number of gateways."""
 
     began: float
     desired: int | None = None
     wants: Peaks = ()
     loads: Peaks = ()
-    first_seen: Mapping[str, float] = field(default_factory=dict)
+    unready: Mapping[str, float] = field(default_factory=dict)
     samples: Mapping[str, Sample] = field(default_factory=dict)
     busy: Mapping[str, float] = field(default_factory=dict)
     rate: float = 0.0
@@ -53,6 +53,5 @@ class Memory:
     bus: Bus | None = None
 
 
-def remembered(fleet: Fleet, memory: Memory, now: float) -> Mapping[str, float]:
-    """Since when each unit is known."""
-    return {one.name: memory.first_seen.get(one.name, now) for one in fleet.gateways}
+def unready(fleet: Fleet, memory: Memory, now: float) -> Mapping[str, float]:
+    return {one.name: memory.unready.get(one.name, now) for one in fleet.gateways if not one.ready}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from push_operator.fleet.measure import Load
+from push_operator.fleet.measure import Load, is_fresh
 from push_operator.fleet.values import Fleet, Gateway
 from push_operator.scaling import GatewayScaling
 
@@ -20,24 +20,24 @@ def budget(scaling: GatewayScaling, load: Load) -> float:
     return max(LEAST_RATE, min(scaling.drain.reconnects_per_second, room))
 
 
-def left_of(fleet: Fleet, whole: float) -> float:
-    """What those leave of the budget that end by themselves, or by somebody else's hand: nobody can slow them down."""
-    taken = sum(_own_pace(one) for one in fleet.gateways)
+def left_of(fleet: Fleet, whole: float, now: float) -> float:
+    """What those leave of the budget that nobody can slow down: they end by somebody else's hand, or do not answer."""
+    taken = sum(_own_pace(one, now) for one in fleet.gateways)
     return max(LEAST_RATE, whole - taken)
 
 
 def orders(emptied: Sequence[Gateway], share: float) -> Mapping[str, float]:
     """Which gateways are told to drain, or to drain at another rate. `share`: the budget of all of them."""
-    busy = [one for one in emptied if _left(one) > 0]
-    each = max(LEAST_RATE, share / max(1, len(busy)))
+    busy = [one for one in emptied if one.sample is None or _left(one) > 0]
+    each = share / max(1, len(busy))
     return {one.name: round(each, 1) for one in emptied if not _has(one, each)}
 
 
-def _own_pace(gateway: Gateway) -> float:
+def _own_pace(gateway: Gateway, now: float) -> float:
     draining = gateway.sample.stats.draining if gateway.sample is not None else None
-    if draining is None or draining.left == 0 or not (draining.stopping or gateway.leaving):
+    if draining is None or draining.left == 0:
         return 0.0
-    return draining.rate
+    return draining.rate if draining.stopping or gateway.leaving or not is_fresh(gateway, now) else 0.0
 
 
 def _left(gateway: Gateway) -> int:

@@ -6,6 +6,7 @@ ran before. Both name the revision they are about, so that a new manifest makes 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -37,9 +38,9 @@ class Rollout:
     message: str = ""
 
 
-def follow(fleet: Fleet, before: Rollout | None, ask: str, ages: dict[str, float]) -> Rollout:
+def follow(fleet: Fleet, before: Rollout | None, ask: str, waits: Mapping[str, float]) -> Rollout:
     """The state of the rollout now. `before`: as it was told last, maybe by an earlier operator. `ask`: what a person
-    says. `ages`: seconds for which each unit is known."""
+    says. `waits`: for how many seconds those units have not been ready that are not."""
     revision = fleet.wanted
     others = [one for one in fleet.sets if one.revision != revision and _exists(fleet, one.revision)]
     if not others:
@@ -50,7 +51,7 @@ def follow(fleet: Fleet, before: Rollout | None, ask: str, ages: dict[str, float
         return Rollout(revision, State.PROGRESSING, "Resumed", "it goes on, as asked")
     if before is not None and before.revision == revision and before.state is State.STOPPED:
         return before
-    reason, message = _wrong(fleet, ages)
+    reason, message = _wrong(fleet, waits)
     if reason:
         return Rollout(revision, State.STOPPED, reason, message)
     return Rollout(revision, State.PROGRESSING, "Progressing", f"{revision} replaces {previous(fleet)}")
@@ -73,14 +74,16 @@ def _exists(fleet: Fleet, revision: str) -> bool:
     return fleet.size(revision) > 0 or any(one.revision == revision for one in fleet.gateways)
 
 
-def _wrong(fleet: Fleet, ages: dict[str, float]) -> tuple[str, str]:
+def _wrong(fleet: Fleet, waits: Mapping[str, float]) -> tuple[str, str]:
     new = [one for one in fleet.gateways if one.revision == fleet.wanted and not one.leaving]
+    old = [one for one in fleet.gateways if one.revision != fleet.wanted]
+    if not any(one.ready for one in old):
+        return "", ""  # whatever it is that they all wait for, the new revision is not to blame
     for one in new:
         if not one.ready and one.mark is None and one.restarts >= RESTARTS:
             return "CrashLoop", f"{one.name} was started {one.restarts + 1} times and is not ready"
-        if not one.ready and one.mark is None and ages.get(one.name, 0.0) > START_SECONDS:
-            return "NotReady", f"{one.name} is not ready after {START_SECONDS:.0f} s"
-    old = [one for one in fleet.gateways if one.revision != fleet.wanted]
+        if not one.ready and one.mark is None and waits.get(one.name, 0.0) > START_SECONDS:
+            return "NotReady", f"{one.name} is not ready for {START_SECONDS:.0f} s"
     return _refusing(new, old)
 
 

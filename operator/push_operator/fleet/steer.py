@@ -27,8 +27,7 @@ HUNG_SECONDS: Final = 60.0  # beyond the time that a drain may take: who says no
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """`desired` gateways, of the revision `into`. `halted`: a rollout has stopped, and what runs of it stays as it is,
-    for a person to look at."""
+    """`desired` gateways, of the revision `into`. `halted`: nobody is emptied now, and no revision replaces another."""
 
     desired: int
     into: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from push_operator.fleet.autoscale import Decision, decide
+from push_operator.fleet.autoscale import ENOUGH_SHARE, Decision, decide
 from push_operator.fleet.measure import is_fresh, measure
 from push_operator.fleet.memory import Memory, Moment
 from push_operator.fleet.pace import budget, left_of, orders
@@ -36,19 +36,29 @@ class Outcome:
     memory: Memory
 
 
+@dataclass(frozen=True, slots=True)
+class View:
+    """One look: what was seen, what came of it, and when that was."""
+
+    fleet: Fleet
+    outcome: Outcome
+    moment: Moment
+
+
 def tick(fleet: Fleet, scaling: GatewayScaling, memory: Memory | None, told: Told, moment: Moment) -> Outcome:
     memory = memory or Memory(began=moment.now)
     memory = replace(memory, desired=memory.desired or told.desired or _kept(fleet))
     load, memory = measure(fleet, memory, scaling.autoscaling.target_connections, moment.now)
-    ages = {name: moment.now - since for name, since in memory.first_seen.items()}
-    rollout = follow(fleet, told.rollout, told.ask, ages)
+    waits = {name: moment.now - since for name, since in memory.unready.items()}
+    rollout = follow(fleet, told.rollout, told.ask, waits)
     frozen = "" if rollout.state is State.DONE else "RolloutUnderWay"
     decision, memory = decide(scaling, load, memory, moment.now, least=told.least, frozen=frozen)
-    wish = Wish(decision.desired, target(fleet, rollout), halted=rollout.state is State.STOPPED)
+    blind = load.fresh < ENOUGH_SHARE * load.ready  # whom it cannot hear it cannot empty
+    wish = Wish(decision.desired, target(fleet, rollout), halted=blind or rollout.state is State.STOPPED)
     steps = steer(fleet, wish, scaling, moment)
     whole = budget(scaling, load)
     emptied = [one for one in fleet.gateways if _is_emptied(one, steps, moment)]
-    steps = replace(steps, rates=orders(emptied, left_of(fleet, whole)))
+    steps = replace(steps, rates=orders(emptied, left_of(fleet, whole, moment.now)))
     return Outcome(decision, rollout, steps, whole, memory)
 
 
