@@ -92,9 +92,10 @@ class Plane:
         self._folder = folder
         self._stack = stack
 
-    async def gateway(self, **environ: str) -> InProcess:
+    async def gateway(self, *, own_address: bool = False, **environ: str) -> InProcess:
         """One more gateway, ready."""
-        made = await self._stack.enter_async_context(in_process("gateway", self.gateway_environ(**environ)))
+        running = in_process("gateway", self.gateway_environ(**environ), own_address=own_address)
+        made = await self._stack.enter_async_context(running)
         await made.ready()
         return made
 
