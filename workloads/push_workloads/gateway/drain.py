@@ -33,8 +33,8 @@ class Pace:
         return seconds if self.ends is None else max(0.0, min(seconds, self.ends - now))
 
     def at_rate(self, rate: float, asked: int, now: float) -> Pace:
-        """The same at another rate. What was saved up is lost, and a repeat brings nobody's turn nearer. What has an end
-        only becomes faster."""
+        """The same at another rate, which with an end is no lower one. What was saved up is lost, and a repeat brings
+        nobody's turn nearer."""
         credit = min(self._allowed(now), asked + 1.0)
         return Pace(max(rate, self.rate) if self.ends is not None else rate, now, credit, self.ends)
 
