@@ -23,7 +23,7 @@ SLOW, FAST = 0.1, 10_000.0  # clients a second: only the first, and all at once
 
 
 async def gateway_of(plane: Plane, http: ClientSession, **environ: str) -> tuple[InProcess, Admin]:
-    gateway = await plane.gateway(own_address=True, ADMIN_TOKEN=ADMIN_TOKEN, **environ)
+    gateway = await plane.gateway_of_a_pod(ADMIN_TOKEN=ADMIN_TOKEN, **environ)
     return gateway, Admin(http, gateway)
 
 
@@ -104,7 +104,7 @@ async def test_who_goes_by_themselves_costs_nothing(plane: Plane, http: ClientSe
 async def test_who_was_not_asked_yet_stays_when_it_is_taken_back(
     plane: Plane, http: ClientSession, own_address: bool
 ) -> None:
-    gateway = await plane.gateway(own_address=own_address, ADMIN_TOKEN=ADMIN_TOKEN)
+    gateway = await (plane.gateway_of_a_pod if own_address else plane.gateway)(ADMIN_TOKEN=ADMIN_TOKEN)
     admin = Admin(http, gateway)
     clients = await users(plane, gateway, 6)
     await admin.order("/drain", rate=SLOW)
@@ -181,12 +181,12 @@ async def test_a_shed_takes_the_place_of_another_and_ends_with_a_drain(plane: Pl
     await admin.order("/drain", rate=SLOW)
     status, answer = await admin.post("/shed", connections=1, rate=FAST)
     assert (status, list(answer)) == (409, ["error"])
-    asked = (await admin.stats())["reconnects_asked"]
 
     async def the_others_are_due() -> bool:
         return bool((await admin.stats())["uptime_s"] > shed_at + 2)
 
     await eventually(the_others_are_due)
+    asked = (await admin.stats())["reconnects_asked"]
     await admin.order("/undrain")
     assert len(await staying(clients)) == 8 - asked
 

@@ -80,12 +80,15 @@ async def test_what_waits_for_a_client_that_does_not_read_is_told(plane: Plane, 
 
     await eventually(waits)
     assert gateway.metric("push_gateway_outbound_bytes") > 65_536
+    assert gateway.metric("push_gateway_slow") == 1
     reading = asyncio.create_task(read_on(reader))
     await admin.reaches(outbound_bytes=0, fell_behind=0)
+    assert gateway.metric("push_gateway_slow") == 0
     reading.cancel()
     await eventually(waits)
     writer.transport.abort()
     await admin.reaches(outbound_bytes=0, connections=1)
+    assert gateway.metric("push_gateway_slow") == 0
 
 
 async def read_on(reader: asyncio.StreamReader) -> None:

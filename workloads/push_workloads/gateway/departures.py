@@ -86,6 +86,7 @@ class Departures:
             self._gateway.draining = False
             for one in self._listeners:
                 await one.accept()
+            self._changed.set()
 
     def shed(self, count: int, rate: float) -> int:
         """Begins to ask so many, drawn by lot, in place of those of an earlier call who are not asked yet. How many it

@@ -37,6 +37,8 @@ class GatewayCollector(Collector):
         asked = gateway.reconnects_asked
         yield CounterMetricFamily("push_gateway_reconnects_asked", "Clients told to come back elsewhere", value=asked)
         yield GaugeMetricFamily("push_gateway_draining", "1 while it takes no clients", value=int(gateway.draining))
+        slow = len(gateway.slow)
+        yield GaugeMetricFamily("push_gateway_slow", "Clients that read more slowly than they are sent", value=slow)
         waiting = gateway.outbound_bytes()
         yield GaugeMetricFamily("push_gateway_outbound_bytes", "What waits for slow clients", value=waiting)
         lag = ingress.worst_lag()
