@@ -49,7 +49,7 @@ WRONG = {
     "ADMIN_PORT": ("0", "1 to 65535"),
     "JWT_EXPIRY_HOURS": ("0", "1 to 8760"),
     "ACCESS_TOKEN_TTL_SECONDS": ("1e9", "60 to"),
-    "STOP_SECONDS": ("-1", "1 to 3600"),
+    "STOP_SECONDS": ("-1", "1 to 3660"),
     "REGISTRATIONS_PER_HOUR": ("many", "0 to 1000000"),
     "FD": ("x", "0 to"),
 }
