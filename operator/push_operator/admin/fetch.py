@@ -48,9 +48,11 @@ async def ask(
     max_bytes: int,
     json: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
+    server_hostname: str | None = None,
 ) -> Answer:
     """The answer to GET, or to POST when there is `json`, whole within `seconds`; a redirect is an answer like others.
-    Raises Unanswered. It is not chained: an error of aiohttp can carry the question's headers."""
+    `server_hostname` is the name on the certificate when the URL has an address instead. Raises Unanswered. It is not
+    chained: an error of aiohttp can carry the question's headers."""
     failed = "says something that is not HTTP"
     try:
         async with session.request(
@@ -58,6 +60,7 @@ async def ask(
             url,
             json=json,
             headers=headers,
+            server_hostname=server_hostname,
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(total=seconds),
         ) as response:
@@ -66,7 +69,7 @@ async def ask(
                 return Answer(response.status, body)
             failed = f"says more than {max_bytes // 1024} KiB"
     except TimeoutError:
-        failed = f"does not answer within {seconds:g} s"
+        failed = "does not answer in time"
     except (aiohttp.ClientConnectorError, OSError):
         failed = "cannot be reached"
     except (aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError):
@@ -79,11 +82,10 @@ async def ask(
 
 
 async def _body(response: aiohttp.ClientResponse, max_bytes: int) -> bytes | None:
-    """None when it is longer; the connection is closed then, rather than read to its end."""
+    """None when it is longer: a connection that is let go amid a body is closed, not read to its end."""
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk
         if len(body) > max_bytes:
-            response.close()
             return None
     return bytes(body)
