@@ -100,10 +100,11 @@ class Autopilot:
         ]
 
     def _sheds(self, view: View, units: Mapping[str, Unit], order: Order) -> Iterable[Any]:
+        asked = [(one, units[one.gateway].address) for one in view.outcome.steps.sheds]
         return [
-            self._told("shed", one.gateway, self._gateways.shed(units[one.gateway].address, one.connections, one.rate, order))
-            for one in view.outcome.steps.sheds
-        ]  # fmt: skip
+            self._told("shed", one.gateway, self._gateways.shed(address, one.connections, one.rate, order))
+            for one, address in asked
+        ]
 
     async def _told(self, what: str, name: str, request: Any) -> bool:
         """Whether the gateway took the order; one that does not must not keep the others from theirs."""

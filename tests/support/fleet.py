@@ -91,7 +91,7 @@ class Simulation:
     numbers: int = 0
 
     def __post_init__(self) -> None:
-        self.random = random.Random(self.seed)
+        self.random = random.Random(self.seed)  # noqa: S311 - a run that can be had again, no secret
 
     # What a person or the world does -----------------------------------------------------------------------------
 

@@ -129,13 +129,16 @@ VOLATILE_SECONDS = 30
 
 def is_news(before: Mapping[str, Any], after: Status, now: datetime) -> bool:
     """Whether it is worth a write: numbers that move all the time are told every half minute at the soonest."""
-    told = {key: value for key, value in before.items() if key != "updatedAt"}
-    if told == after:
+    if _untimed(before) == _untimed(after):
         return False
-    if _lasting(told) != _lasting(after):
+    if _lasting(before) != _lasting(after):
         return True
     at = before.get("updatedAt")
     return not isinstance(at, str) or at <= (now - timedelta(seconds=VOLATILE_SECONDS)).strftime(STAMP)
+
+
+def _untimed(status: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in status.items() if key != "updatedAt"}
 
 
 def _lasting(status: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,5 +149,6 @@ def _lasting(status: Mapping[str, Any]) -> dict[str, Any]:
         {key: value for key, value in one.items() if key != "message" or one.get("type") in _WORDY}
         for one in status.get("conditions") or ()
     ]
-    rest = {key: value for key, value in status.items() if key not in ("connections", "scaling", "conditions")}
+    moving = ("connections", "scaling", "conditions")
+    rest = {key: value for key, value in _untimed(status).items() if key not in moving}
     return {**rest, "scaling": scaling, "conditions": conditions}

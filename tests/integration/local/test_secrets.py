@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from tests.integration.local.conftest import Bench
+from tests.support.pilot import Hands
 from tests.support.servers import free_port
 from tests.support.waiting import eventually
 
@@ -61,7 +62,7 @@ async def _settled(bench: Bench, before: dict[str, str], rolled: set[str]) -> di
 
 
 async def test_another_value_rolls_exactly_those_that_use_it(bench: Bench, elsewhere: str) -> None:
-    loop = asyncio.create_task(control(bench.cluster))
+    loop = asyncio.create_task(control(bench.cluster, Hands().pilot))
     bench.cluster.put(_manifest(elsewhere))
     first = await _settled(bench, dict.fromkeys(SERVICES, ""), set(SERVICES))
     assert bench.cluster.put(_manifest(elsewhere)) == 1
@@ -92,7 +93,7 @@ async def test_a_short_signing_key_is_refused_and_changes_nothing(bench: Bench, 
 
 async def test_a_server_that_is_not_there_is_told_and_waited_for(bench: Bench) -> None:
     port = free_port()
-    loop = asyncio.create_task(control(bench.cluster))
+    loop = asyncio.create_task(control(bench.cluster, Hands().pilot))
     bench.cluster.put(_manifest(f"127.0.0.1:{port}"))
 
     def told() -> str:

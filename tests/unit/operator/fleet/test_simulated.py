@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -107,9 +108,7 @@ EVENTS = st.one_of(
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(EVENTS, st.integers(1, 200)), max_size=12), st.integers(0, 20_000))
-def test_whatever_happens_nobody_is_cut_and_it_settles(
-    events: list[tuple[tuple[str, object], int]], first: int
-) -> None:
+def test_whatever_happens_nobody_is_cut_and_it_settles(events: list[tuple[tuple[str, Any], int]], first: int) -> None:
     made = Simulation(SCALING, steady(first))
     made.run(30)
     for (kind, what), pause in events:
@@ -127,31 +126,32 @@ def test_whatever_happens_nobody_is_cut_and_it_settles(
     assert made.memory.desired >= min(high, gateways_for(AUTO, made.connections))
 
 
-def happen(made: Simulation, kind: str, what: object) -> None:
+def happen(made: Simulation, kind: str, what: Any) -> None:
+    if kind in ("crash", "evict", "silent"):
+        _strike(made, kind, what)
+        return
+    match kind:
+        case "demand":
+            made.demand = steady(what)
+        case "rollout":
+            made.wanted = what
+        case "forget":
+            made.forget()
+        case "deaf":
+            made.deaf = what
+        case "bounds":
+            made.scaling = replace(made.scaling, autoscaling=replace(AUTO, max_replicas=what))
+        case "heard":
+            for pod in made.pods.values():
+                pod.silent = False
+
+
+def _strike(made: Simulation, kind: str, number: int) -> None:
     pods = sorted(made.pods)
-    if kind == "demand":
-        assert isinstance(what, int)
-        made.demand = steady(what)
-    elif kind == "rollout":
-        made.wanted = str(what)
-    elif kind == "forget":
-        made.forget()
-    elif kind == "deaf":
-        made.deaf = bool(what)
-    elif kind == "bounds":
-        assert isinstance(what, int)
-        made.scaling = replace(made.scaling, autoscaling=replace(AUTO, max_replicas=what))
-    elif kind == "heard":
-        for pod in made.pods.values():
-            pod.silent = False
-    elif pods:
-        assert isinstance(what, int)
-        pod = made.pods[pods[what % len(pods)]]
-        if kind == "silent":
-            pod.silent = True
-        elif pod.leaving:
-            return
-        elif kind == "crash":
-            made.crash(pod)
-        else:
-            made.evict(pod)
+    if not pods:
+        return
+    pod = made.pods[pods[number % len(pods)]]
+    if kind == "silent":
+        pod.silent = True
+    elif not pod.leaving:
+        (made.crash if kind == "crash" else made.evict)(pod)
