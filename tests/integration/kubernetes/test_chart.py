@@ -164,7 +164,8 @@ def _notes(server: ApiServer, given: dict[str, Any]) -> str:
 
 
 def _block(notes: str, first: str, last: str) -> str:
-    lines = [line.removeprefix("  ") if line.startswith("  ") else line for line in notes.splitlines()]
+    """From one line to another, as it is pasted: indented, its here-document would not end."""
+    lines = notes.splitlines()
     begin = next(number for number, line in enumerate(lines) if line.startswith(first))
     return "\n".join(lines[begin : lines.index(last, begin) + 1]) + "\n"
 
@@ -192,7 +193,6 @@ def test_its_notes_ask_for_a_definition_that_it_does_not_bring(server: ApiServer
 
 
 def _in_a_shell(server: ApiServer, script: str) -> None:
-    """As it is pasted: indented as helm prints it would leave a here-document open."""
     environ = os.environ | {"KUBECONFIG": str(server.kubeconfig), "PATH": f"{server.programs}:{os.environ['PATH']}"}
     subprocess.run(["bash", "-eu", "-c", script], env=environ, check=True, capture_output=True, timeout=60)
 
