@@ -9,8 +9,10 @@ from push_operator import __version__
 from push_operator.cli.choice import KUBE, LOCAL
 from push_operator.cli.output import FORMATS
 from push_operator.model import SERVICES
+from push_operator.plan.steering import ACTIONS
 
 PUSH, PLUGIN = "push", "kubectl push"
+STATUS: Final = "status"  # of a rollout; the other words for one are ACTIONS
 LOGGED: Final = (*SERVICES, "nats", "valkey", "cassandra")
 _HERE: Final = """\
 on this machine:
@@ -18,6 +20,7 @@ on this machine:
   push get                              in another terminal: what runs, and where
   push get -o wide                      each process: its pid, uptime and admin address
   push scale gateway 3                  run three gateways
+  push rollout status                   the gateways by revision; resume or undo a rollout
   push apply examples/quickstart.yaml   change what runs to what the file says now
   push logs message -f                  follow the log of one component
   push down                             stop it from here
@@ -32,6 +35,7 @@ on Kubernetes, where the operator runs (docs/operator.md):
   {push} get -n chat                      what runs; several PushClusters are a line each
   {push} get chat -n chat -o wide         each pod: its node, address and age
   {push} scale gateway 3 -n chat          run three gateways; --name where there are several PushClusters
+  {push} rollout undo -n chat             back to the gateways that were there before; status, resume
   {push} logs message -f -n chat          follow the log of one component, over all its pods
 """
 _WHERE: Final = """
@@ -61,6 +65,7 @@ def parser(program: str) -> argparse.ArgumentParser:
     _get(commands, anywhere)
     _apply(commands, anywhere)
     _scale(commands, anywhere)
+    _rollout(commands, anywhere)
     _logs(commands, anywhere)
     return made
 
@@ -114,6 +119,14 @@ def _scale(commands: Any, anywhere: _Command) -> None:
     scale.add_argument("component", choices=SERVICES, metavar="COMPONENT", help=", ".join(SERVICES))
     scale.add_argument("replicas", type=int, metavar="N")
     _add_name(scale)
+
+
+def _rollout(commands: Any, anywhere: _Command) -> None:
+    rollout = commands.add_parser(
+        "rollout", parents=[anywhere], help="see how gateways are replaced, resume or undo it"
+    )
+    rollout.add_argument("action", choices=(STATUS, *ACTIONS), metavar="ACTION", help=", ".join((STATUS, *ACTIONS)))
+    rollout.add_argument("name", metavar="NAME", nargs="?", help="one PushCluster, where there are several")
 
 
 def _logs(commands: Any, anywhere: _Command) -> None:
