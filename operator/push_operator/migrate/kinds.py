@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 from push_operator.errors import Fault
 from push_operator.model import SERVICES
@@ -35,23 +35,22 @@ def program_of(image: str) -> str:
 
 
 def recognised(
-    images: Mapping[str, Any], chosen: Mapping[str, str], faults: list[Fault]
+    images: Mapping[str, str], chosen: Mapping[str, str], faults: list[Fault]
 ) -> Mapping[str, tuple[str, ...]]:
     """The services of each kind by the images of all services: one at most for ours, any number for backing ones."""
     _check(images, chosen, faults)
-    made: dict[str, tuple[str, ...]] = {kind: (name,) for kind, name in chosen.items()}
-    for kind in KINDS:
-        if kind not in made:
-            made[kind] = _alike(kind, {name: one for name, one in images.items() if name not in chosen.values()})
-        if kind in SERVICES and len(made[kind]) > 1:
-            both = names(made[kind])
-            faults.append(Fault("services", f"{both} may each be the {kind}: say which with {CHOSEN} {kind}=NAME"))
+    others = {name: image for name, image in images.items() if name not in chosen.values()}
+    made = {kind: (chosen[kind],) if kind in chosen else _alike(kind, others) for kind in KINDS}
+    for kind in SERVICES:
+        if len(made[kind]) > 1:
+            told = f"{names(made[kind])} may each be the {kind}: say which with {CHOSEN} {kind}=NAME"
+            faults.append(Fault("services", told))
     if not made["gateway"]:
         faults.append(Fault("services", f"none of {names(images)} is a gateway: say which with {CHOSEN} gateway=NAME"))
-    return {kind: made[kind] for kind in KINDS if made[kind]}
+    return {kind: found for kind, found in made.items() if found}
 
 
-def _alike(kind: str, images: Mapping[str, Any]) -> tuple[str, ...]:
+def _alike(kind: str, images: Mapping[str, str]) -> tuple[str, ...]:
     """A name says more than an image; for ours the very name most of all."""
     if kind in SERVICES and kind in images:
         return (kind,)
@@ -60,7 +59,7 @@ def _alike(kind: str, images: Mapping[str, Any]) -> tuple[str, ...]:
     return named + imaged if kind in BACKING else named or imaged
 
 
-def _check(images: Mapping[str, Any], chosen: Mapping[str, str], faults: list[Fault]) -> None:
+def _check(images: Mapping[str, str], chosen: Mapping[str, str], faults: list[Fault]) -> None:
     for kind, name in chosen.items():
         if name not in images:
             faults.append(Fault(CHOSEN, f"{kind}={name}: the stack has no such service, but {names(images)}"))
@@ -68,7 +67,7 @@ def _check(images: Mapping[str, Any], chosen: Mapping[str, str], faults: list[Fa
             faults.append(Fault(CHOSEN, f"{kind}={name}: a service can be one thing only"))
 
 
-def names(some: Any) -> str:
+def names(some: Iterable[str]) -> str:
     """Names for a sentence, the first dozen of them."""
     listed = sorted(some)
     more = f" and {len(listed) - SHOWN_NAMES} more" if len(listed) > SHOWN_NAMES else ""

@@ -30,6 +30,10 @@ class Old:
     def settings(self, *names: str) -> list[Setting]:
         return settings_named(names, list(self.services.values()), self.stack)
 
+    def paths(self, kind: str) -> tuple[str, ...]:
+        """Where the servers of a kind stand in the stack."""
+        return tuple(f"services.{name}" for name in self.backing.get(kind, ()))
+
     def secret(self, part: str) -> str:
         """What the Secret for this part is called."""
         return f"{self.name}-{part}"

@@ -4,17 +4,19 @@ Pure."""
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
 from push_operator.migrate.commands import password_in_url, printing, user_in_url
 from push_operator.migrate.old import Old, Spec, is_taken
-from push_operator.migrate.settings import Setting
+from push_operator.migrate.settings import Setting, Source
 
 _LOCAL: Final = ("localhost", "127.0.0.1", "::1")
 REACHABLE: Final = "it must be reachable from pods by that name, before you apply"
+_Told = tuple[Setting, Callable[[Source], str]]
+"""A setting, and how words are made that print what is meant of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,8 @@ class Address:
 def address_of(text: str, scheme: str) -> Address | None:
     """The first address in a text, `scheme` unless it says one; None where it cannot be told apart from a password."""
     first = text.split(",")[0].strip()
+    if "@" in text and "@" not in first:  # the comma may be one of a password
+        return None
     whole = first if "://" in first else f"{scheme}://{first}"
     try:
         parts = urlsplit(whole)
@@ -125,32 +129,29 @@ def _managed(kind: str, known: Server, old: Old, found: list[Setting]) -> Spec:
         if inside is None or not is_inside(inside.host, old):
             old.report.todo(one.path, f"is no address that spec.{kind}.url can hold: the operator runs {known.called} "
                             f"instead; if you have one elsewhere, write its url there")  # fmt: skip
-    old.report.taken(
-        _where(kind, old), f"spec.{kind}.managed: the operator runs {known.called}, with passwords of its own"
-    )
+    for path in old.paths(kind) or ("",):
+        old.report.taken(path, f"spec.{kind}.managed: the operator runs {known.called}, with passwords of its own")
     return {kind: {"managed": {}}}
-
-
-def _where(kind: str, old: Old) -> str:
-    return ", ".join(f"services.{name}" for name in old.backing.get(kind, ()))
 
 
 def _login(kind: str, known: Server, old: Old, setting: Setting, address: Address) -> Spec:
     """The Secret with which a server elsewhere is entered; nothing where the old services had no password."""
-    users, passwords = old.settings(*known.user_names), old.settings(*known.password_names)
-    if not address.has_password and not passwords:
-        if address.has_user:
-            old.report.todo(setting.path, f"logs in without a password: make a user with one, and write a Secret with "
-                            f"username and password into spec.{kind}.credentialsSecret")  # fmt: skip
+    user = _told(old, known.user_names, (setting, user_in_url) if address.has_user else None)
+    password = _told(old, known.password_names, (setting, password_in_url) if address.has_password else None)
+    if password is None:
+        if user is not None:
+            old.report.todo(user[0].path, f"logs in without a password: make a user with one, and name a Secret with "
+                            f"username and password in spec.{kind}.credentialsSecret")  # fmt: skip
         return {}
-    name = old.secret(kind)
-    keys, sources = {}, []
-    if address.has_user or users:
-        keys["username"] = user_in_url(setting.source) if address.has_user else printing(users[0].source)
-        sources.append(setting if address.has_user else users[0])
-    keys["password"] = password_in_url(setting.source) if address.has_password else printing(passwords[0].source)
-    sources.append(setting if address.has_password else passwords[0])
-    old.report.taken(sources[-1].path, f"spec.{kind}.credentialsSecret is {name}, which is yours to make")
-    command = old.make_secret(kind, keys, sources)
+    name, keys = old.secret(kind), {"username": user, "password": password}
+    old.report.taken(password[0].path, f"spec.{kind}.credentialsSecret is {name}, which is yours to make")
+    told = {key: one for key, one in keys.items() if one is not None}
+    words = {key: words_of(one.source) for key, (one, words_of) in told.items()}
+    command = old.make_secret(kind, words, [one for one, _ in told.values()])
     old.report.todo("", f"make the Secret {name}, with the login of your {known.called}, before you apply", command)
     return {"credentialsSecret": name}
+
+
+def _told(old: Old, names: tuple[str, ...], in_url: _Told | None) -> _Told | None:
+    """Where a part of the login stands: in the address itself, else in a setting of its own."""
+    return in_url or next(((one, printing) for one in old.settings(*names)), None)

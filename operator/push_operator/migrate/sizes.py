@@ -57,8 +57,8 @@ def _resources(kind: str, service: Service, old: Old) -> Spec:
     limits, requests = dict(service.limits), dict(service.requests)
     least, path = LEAST_MEMORY[kind], f"{service.path}.deploy.resources"
     if "memory" in limits and exceeds(least, limits["memory"]):
-        old.report.left(path, f"{limits['memory']} of memory was enough for the old program; ours asks for {least}, and "
-                        "gets what the operator gives one that says nothing")  # fmt: skip
+        old.report.left(path, f"{limits['memory']} of memory was enough for the old program; ours asks for {least}, "
+                        "and gets what the operator gives one that says nothing")  # fmt: skip
         limits, requests = _without_memory(limits), _without_memory(requests)
     if not limits and not requests:
         return {}

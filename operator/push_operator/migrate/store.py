@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from push_operator.migrate.commands import printing
 from push_operator.migrate.old import Old, Spec, is_taken
-from push_operator.migrate.servers import REACHABLE, address_of, is_inside
+from push_operator.migrate.servers import REACHABLE, Address, address_of, is_inside
 from push_operator.migrate.settings import Setting
 from push_operator.model import SINGLE_WITH_SQLITE
 from push_operator.stores import store_of
@@ -16,6 +16,11 @@ from push_operator.stores import store_of
 MAX_POINTS: Final = 16
 DEFAULT_PORT: Final = 9042
 DEFAULT_DATACENTER: Final = "datacenter1"  # of Cassandra and ScyllaDB where nobody named one
+_MANAGED: Final = "spec.cassandra.managed: the operator runs a Cassandra of one node, with passwords of its own"
+_UNREADABLE: Final = (
+    "has no address that spec.cassandra.contactPoints can hold: the operator runs a Cassandra instead; if you have one "
+    "elsewhere, write it there"
+)
 
 
 def _named(*endings: str) -> tuple[str, ...]:
@@ -33,29 +38,27 @@ PASSWORD: Final = _named("PASSWORD")
 
 def store(old: Old, services: Mapping[str, Mapping[str, Any]]) -> Spec:
     """`spec.cassandra`, for these numbers of replicas."""
-    found = old.settings(*POINTS)
-    port = _port(old)
+    found, port = old.settings(*POINTS), _port(old)
     for setting in found:
         points = _points_outside(setting, port, old)
         if points:
             return _external(old, setting, points)
-    names = old.backing.get("cassandra", ())
-    if names or found:
-        return _managed(old, ", ".join(f"services.{name}" for name in names) or found[0].path)
-    return _without_one(old, services)
+        if not _is_inside(setting, old):
+            old.report.todo(setting.path, _UNREADABLE)
+    paths = old.paths("cassandra") or tuple(one.path for one in found)
+    return _managed(old, paths) if paths else _without_one(old, services)
 
 
-def _managed(old: Old, path: str) -> Spec:
-    old.report.taken(
-        path, "spec.cassandra.managed: the operator runs a Cassandra of one node, with passwords of its own"
-    )
+def _managed(old: Old, paths: tuple[str, ...]) -> Spec:
+    for path in paths:
+        old.report.taken(path, _MANAGED)
     return {"cassandra": {"managed": {}}}
 
 
 def _without_one(old: Old, services: Mapping[str, Mapping[str, Any]]) -> Spec:
     several = [name for name in SINGLE_WITH_SQLITE if services.get(name, {}).get("replicas", 1) > 1]
     if several:
-        return _managed(old, f"no Cassandra was found, and {', '.join(several)} run more than once")
+        return _managed(old, (f"no Cassandra was found, and {', '.join(several)} run more than once",))
     old.report.taken("", "spec.cassandra.embedded: no Cassandra was found; accounts and history go into SQLite files")
     return {"cassandra": {"embedded": {}}}
 
@@ -68,17 +71,22 @@ def _port(old: Old) -> str:
 
 def _points_outside(setting: Setting, port: str, old: Old) -> list[str]:
     """Contact points that the manifest can name; none when one of them is in the stack, as all are of one cluster."""
-    points = []
-    for text in (setting.value or "").split(","):
-        address = address_of(text, "cassandra") if text.strip() else None
-        if address is None:
-            continue
-        if is_inside(address.host, old):
-            return []
-        point = f"{address.at}:{port}" if port and address.port is None else address.at
-        if is_taken(store_of, contactPoints=[point], keyspace="a", localDatacenter="a") and point not in points:
-            points.append(point)
-    return points
+    if _is_inside(setting, old):
+        return []
+    found = (f"{one.at}:{port}" if port and one.port is None else one.at for one in _addresses(setting))
+    taken = (one for one in found if is_taken(store_of, contactPoints=[one], keyspace="a", localDatacenter="a"))
+    return list(dict.fromkeys(taken))
+
+
+def _is_inside(setting: Setting, old: Old) -> bool:
+    return any(is_inside(one.host, old) for one in _addresses(setting))
+
+
+def _addresses(setting: Setting) -> list[Address]:
+    """None of a text with an `@`: what stands around it may be a password."""
+    texts = (setting.value or "").split(",") if "@" not in (setting.value or "") else []
+    found = (address_of(text, "cassandra") for text in texts if text.strip())
+    return [one for one in found if one is not None]
 
 
 def _external(old: Old, setting: Setting, points: list[str]) -> Spec:
