@@ -123,7 +123,7 @@ def _replicas(deploy: Node) -> int | None:
     value = deploy.raw("replicas")
     if mode == GLOBAL:
         return None
-    text = "1" if value is None else _text(deploy, "replicas", value) or ""
+    text = "1" if value is None else _as_text(value) or ""
     if not (text.isascii() and text.isdecimal() and len(text) < 9 and int(text) <= MAX_REPLICAS):
         deploy.fault("replicas", f"must be a whole number from 0 to {MAX_REPLICAS}")
         return 1
@@ -158,14 +158,20 @@ def _texts(node: Node, name: str) -> dict[str, str | None]:
 
 
 def _text(node: Node, name: str, value: Any) -> str | None:
-    """Numbers and truth values as Docker writes them; None for nothing."""
-    if value is None or isinstance(value, str):
+    text = _as_text(value)
+    if text is None and value is not None:
+        node.fault(name, "must be text")
+    return text
+
+
+def _as_text(value: Any) -> str | None:
+    """Numbers and truth values as Docker writes them; None for nothing, and for what is no text."""
+    if isinstance(value, str):
         return value
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float) or (isinstance(value, int) and abs(value) < 10**18):
         return str(value)
-    node.fault(name, "must be text")
     return None
 
 

@@ -34,8 +34,10 @@ def expose(old: Old) -> Spec:
     for one in hosts:
         if one not in taken:
             old.report.left(one.path, "has a host that no Ingress takes")
+    _ports(old)
     if not taken:
-        _ports(old)
+        old.report.todo("", "say how clients come in: spec.expose with your host, or forward a port to look at it "
+                        "first (docs/kubernetes.md)")  # fmt: skip
         return {}
     return {"expose": {"ingress": _ingress(old, taken)}}
 
@@ -78,12 +80,10 @@ def _has_tls(labels: Mapping[str, str]) -> bool:
 
 def _ports(old: Old) -> None:
     """Nothing in a manifest publishes a port: said, so that nobody looks for it in vain."""
-    published = [(f"{one.path}.ports", port) for one in old.services.values() for port in one.published]
-    for path, port in published:
-        if re.fullmatch("[0-9-]{1,11}", port):
-            old.report.left(path, f"port {port} of every node: pods are behind Services")
-    old.report.todo("", "say how clients come in: spec.expose with your host, or forward a port to look at it first "
-                    "(docs/kubernetes.md)")  # fmt: skip
+    for service in old.services.values():
+        for port in service.published:
+            if re.fullmatch("[0-9-]{1,11}", port):
+                old.report.left(f"{service.path}.ports", f"port {port} of every node: pods are behind Services")
 
 
 def origins(old: Old) -> Spec:
