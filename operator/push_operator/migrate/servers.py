@@ -143,6 +143,9 @@ def _login(kind: str, known: Server, old: Old, setting: Setting, address: Addres
             old.report.todo(user[0].path, f"logs in without a password: make a user with one, and name a Secret with "
                             f"username and password in spec.{kind}.credentialsSecret")  # fmt: skip
         return {}
+    if address.has_password and "%" in (setting.value or ""):
+        old.report.todo(setting.path, "has %XX in its login, which stand for characters: the command copies them as "
+                        "they are, so make this Secret by hand")  # fmt: skip
     name, keys = old.secret(kind), {"username": user, "password": password}
     old.report.taken(password[0].path, f"spec.{kind}.credentialsSecret is {name}, which is yours to make")
     told = {key: one for key, one in keys.items() if one is not None}

@@ -196,6 +196,11 @@ def test_an_address_that_cannot_be_told_is_not_guessed(url: str | None) -> None:
     assert "ss@" not in report
 
 
+def test_characters_in_a_url_that_are_written_as_numbers_are_told() -> None:
+    assert "has %XX in its login" in told(env(NATS_URL="nats://u:a%20b@nats.example.com"))[1]
+    assert "has %XX in its login" not in told(env(NATS_URL="nats://u:a-b@nats.example.com"))[1]
+
+
 def test_services_that_contradict_each_other_are_told() -> None:
     one, other = ({"environment": {"NATS_URL": f"nats://{host}"}} for host in ("a.example", "b.example"))
     spec, report = told(stack(one, push=other))
