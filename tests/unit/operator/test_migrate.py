@@ -182,6 +182,7 @@ def test_servers(kind: str, variables: Stack, wanted: Stack) -> None:
     spec, report = told(stack({"environment": variables}, nats=aliased, redis={}))
     assert spec[kind] == wanted
     assert ("must be reachable from pods" in report) == ("url" in wanted)
+    assert "is no address" not in report
 
 
 @pytest.mark.parametrize(
@@ -216,6 +217,7 @@ def test_services_that_contradict_each_other_are_told() -> None:
     [
         ({"CASSANDRA_CONTACT_POINTS": "cassandra:9042"}, {"managed": {}}),
         ({"CASSANDRA_HOSTS": "c1.example,cassandra"}, {"managed": {}}),
+        ({"CASSANDRA_HOSTS": "push_cassandra"}, {"managed": {}}),
         ({"CASSANDRA_HOSTS": "u:p@c1.example"}, {"managed": {}}),
         ({"SCYLLA_NODES": "c1.example:9043, c2.example"},
          {"contactPoints": ["c1.example:9043", "c2.example"], "keyspace": "chat_pushcluster",
@@ -255,8 +257,8 @@ def test_without_a_cassandra_several_replicas_need_one() -> None:
         ({"environment": {"JWT_SECRET": "${UNSET}"}}, {}, "old_variable gateway JWT_SECRET"),
         ({"environment": ["JWT_SECRET"]}, {}, "old_variable gateway JWT_SECRET"),
         ({"environment": {"JWT_SECRET_FILE": "/etc/key"}}, {}, "old_file gateway /etc/key"),
-        ({"environment": {"JWT_SECRET_FILE": "/run/secrets/v2"}, "secrets": ["v2"]}, {"v2": {"external": True}},
-         "old_file gateway /run/secrets/v2"),
+        ({"environment": {"JWT_SECRET_FILE": "/run/secrets/v2"}, "secrets": ["jwt_secret", "v2"]},
+         {"v2": {"external": True}}, "old_file gateway /run/secrets/v2"),
         ({"secrets": ["jwt-secret"]}, {"jwt-secret": {"file": "./the key.txt"}}, "tr -d '\\n' < './the key.txt'"),
         ({"secrets": [{"source": "a", "target": "JWT_SECRET"}]}, {}, "old_file gateway /run/secrets/JWT_SECRET"),
     ],
@@ -366,6 +368,7 @@ def test_exporters_are_no_servers() -> None:
     _, report = told(stack(**{"redis-exporter": {"image": "x/redis_exporter"}, "cache": {"image": "valkey/valkey:8"}}))
     assert "services.redis-exporter: is no part of the platform" in report
     assert "services.cache: spec.redis.managed" in report
+    assert "services.cache: its settings, replicas, limits and data" in report
 
 
 @pytest.mark.parametrize(
