@@ -7,8 +7,9 @@ from typing import Final
 
 from push_operator.migrate.old import Old, Spec
 from push_operator.migrate.stack import Service
-from push_operator.model import SERVICES, SIZES
+from push_operator.model import SERVICES
 from push_operator.quantities import exceeds
+from push_operator.sizing import GATEWAYS, SIZES
 
 # What the operator asks for when a manifest says nothing: with less memory than that ours are killed, while the old
 # programs may have done with it.
@@ -17,15 +18,17 @@ LEAST_MEMORY: Final[Mapping[str, str]] = {
 }  # fmt: skip
 _FIXED: Final = (
     "spec.gateway.scaling.mode is Fixed, so that as many gateways run as did; once you trust the new platform, let the "
-    "operator find the number by mode Operator, where your version has it"
+    "operator find the number: mode Operator instead of replicas, with bounds in spec.gateway.autoscaling"
 )
+_ORDINARY: Final[Mapping[str, int]] = {"gateway": GATEWAYS["small"][1], **SIZES["small"]}
+"""How many there are where the stack does not say."""
 
 
 def services(old: Old) -> dict[str, Spec]:
     """`spec.gateway` and the others, as many as ran."""
     for kind in SERVICES:
         if kind not in old.services:
-            old.report.left("", f"the stack has no {kind}: {SIZES['small'][kind]} of it, as in any small platform")
+            old.report.left("", f"the stack has no {kind}: {_ORDINARY[kind]} of it, as in any small platform")
     return {kind: _service(kind, one, old) for kind, one in old.services.items()}
 
 
@@ -40,7 +43,7 @@ def _service(kind: str, service: Service, old: Old) -> Spec:
 def _replicas(kind: str, service: Service, old: Old) -> int:
     field = f"spec.{kind}.replicas"
     if service.replicas is None:
-        number = SIZES["small"][kind]
+        number = _ORDINARY[kind]
         old.report.todo(f"{service.path}.deploy.mode", f"global was one on each node, and nodes say nothing here: "
                         f"{field} is {number}; choose the number of nodes that there were")  # fmt: skip
         return number

@@ -10,8 +10,8 @@ from push_operator.errors import Fault
 from push_operator.fields import Node
 from push_operator.migrate import units
 from push_operator.quantities import exceeds
+from push_operator.sizing import MAX_REPLICAS
 
-MAX_REPLICAS: Final = 1000
 GLOBAL: Final = "global"
 _KNOWN: Final = ("image", "environment", "env_file", "ports", "secrets", "deploy", "labels")
 _KNOWN_DEPLOY: Final = ("mode", "replicas", "resources", "labels")
