@@ -16,6 +16,7 @@ from push_operator.cli.client import PlatformClient
 from push_operator.cli.files import documents_in, read
 from push_operator.cli.gateways import rollout_status
 from push_operator.cli.logs import show
+from push_operator.cli.migrate import migrate
 from push_operator.cli.output import complain, rendered
 from push_operator.errors import OperatorError, SpecError
 
@@ -44,12 +45,18 @@ def _run(options: Namespace) -> int:
         return _COMMANDS[options.command](options)
     except SpecError as error:
         for fault in error.faults:
-            complain(f"{options.file}: {fault}" if hasattr(options, "file") else str(fault))
+            complain(f"{_file(options)}{fault}")
     except OperatorError as error:
         complain(str(error))
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     return EXIT_ERROR
+
+
+def _file(options: Namespace) -> str:
+    """The file or files that a fault is in, as what goes before it."""
+    files = getattr(options, "file", ())
+    return " + ".join([files] if isinstance(files, str) else files) + ": " if files else ""
 
 
 def _mute() -> None:
@@ -97,6 +104,10 @@ def _rollout(options: Namespace) -> int:
     return 0
 
 
+def _migrate(options: Namespace) -> int:
+    return migrate(options, os.environ)
+
+
 def _logs(options: Namespace) -> int:
     with closing(target_of(options).logs(options.component, options.tail, follow=options.follow)) as lines:
         for line in lines:
@@ -106,6 +117,7 @@ def _logs(options: Namespace) -> int:
 
 _COMMANDS: Final[Mapping[str, Callable[[Namespace], int]]] = {
     "up": _up, "down": _down, "get": _get, "apply": _apply, "scale": _scale, "rollout": _rollout, "logs": _logs,
+    "migrate": _migrate,
 }  # fmt: skip
 
 
