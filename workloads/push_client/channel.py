@@ -69,6 +69,8 @@ class Channel:
 
     def start(self, cursor: Cursor, *, provisional: bool = False) -> None:
         """From here on what comes is followed."""
+        if self.provisional:
+            self.handed = cursor  # nothing was handed yet: the welcome's word may have been ahead of what is missing
         self.read = cursor
         self.provisional = provisional
         self.waiting = False

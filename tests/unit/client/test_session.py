@@ -200,6 +200,14 @@ def test_the_servers_own_resume_sets_the_cursor_back() -> None:
     assert session.channels.cursors() == {INBOX: Cursor("e", 8)}
 
 
+def test_what_the_server_is_about_to_send_again_does_not_count_as_handled() -> None:
+    session = Session(Limits(), Saved("d"))
+    session.opened(0.0)
+    session.on_frame(WELCOME, 0.0)
+    session.on_frame(subscribed(INBOX, 5), 0.0)
+    assert session.channels.cursors() == {INBOX: Cursor("e", 5)}, "a crash now must not pass over 6 and 7"
+
+
 def test_saved_cursors_are_resumed_first_the_inbox_and_topics_when_asked_for() -> None:
     saved = {"topic:t": Cursor("t", 3), GROUP: Cursor("g", 4), INBOX: Cursor("e", 5)}
     session, (resume,) = connected(saved=saved)
