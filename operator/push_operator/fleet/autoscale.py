@@ -155,7 +155,7 @@ def _shrunk(
     reason = "MinReplicas" if current == low else "Steady"
     waits = "window" if max(low, gateways_for(auto, load.known)) < current and peak.value >= current else ""
     at = peak.at + window if waits else None
-    return _held(current, reason, f"{current} are right", waits, signals, at), memory
+    return _held(current, reason, "that many are right", waits, signals, at), memory
 
 
 _HOLDS: Final[Mapping[str, str]] = {

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from push_operator.errors import ClusterError
+from push_operator.fleet.rollout import RESUME, UNDO
 from push_operator.model import SERVICES
 from push_operator.scaling import Mode
 
 ROLLOUT: Final = "pushcluster.io/rollout"
 """An annotation of the PushCluster, `ACTION:REVISION`: of that rollout alone, as the next one has another revision."""
-RESUME, UNDO = "resume", "undo"
 ACTIONS: Final = (RESUME, UNDO)
 
 
