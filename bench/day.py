@@ -94,7 +94,7 @@ def _point(made: Simulation, auto: Autoscaling) -> Point:
 
 def svg(points: Sequence[Point]) -> str:
     """Three curves under each other: connections, gateways (needed and serving), and who was sent elsewhere."""
-    panels = (
+    panels: tuple[tuple[str, list[tuple[str, list[float]]]], ...] = (
         ("connections", [("#2563eb", [one.connections for one in points])]),
         ("gateways: needed, serving", [("#9ca3af", [one.needed for one in points]),
                                        ("#059669", [one.serving for one in points])]),
