@@ -96,7 +96,7 @@ async def test_nothing_that_a_client_says_becomes_a_label(plane: Plane, message:
 
 
 async def test_a_process_says_by_a_number_what_it_waits_for(
-    plane: Plane, operators_nats_server: Nats, http: ClientSession, tmp_path: Path
+    plane: Plane, message: InProcess, operators_nats_server: Nats, http: ClientSession, tmp_path: Path
 ) -> None:
     async with own_process("gateway", plane.gateway_environ(), tmp_path / "gateway.log") as gateway:
 
@@ -122,3 +122,5 @@ async def test_a_process_says_by_a_number_what_it_waits_for(
 
         await eventually(lost)
         await operators_nats_server.start()
+        await gateway.ready(http)
+        await message.ready()
