@@ -101,7 +101,8 @@ class Consumer:
                     info = await subscription.consumer_info()
                     self._consumed.pending(self.stream, (info.num_pending or 0) + (info.num_ack_pending or 0))
                     continue
-                await self._measured(messages)
+                if messages:  # a stream that goes ends a fetch with none
+                    await self._measured(messages)
         finally:
             if self._client.is_connected:
                 await subscription.unsubscribe()
