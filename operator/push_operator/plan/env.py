@@ -86,6 +86,11 @@ def _login(external: External, user: str, password: str) -> dict[str, EnvValue]:
     return {user: SecretKey(secret, "username", optional=True), password: SecretKey(secret, "password")}
 
 
+def _gateway(cluster: PushCluster) -> dict[str, EnvValue]:
+    drain = cluster.scaling.drain
+    return {"DRAIN_SECONDS": str(drain.timeout_seconds), "DRAIN_RATE": str(drain.reconnects_per_second)}
+
+
 def _auth(cluster: PushCluster) -> dict[str, EnvValue]:
     return {**_store(cluster, "accounts.db"), "REGISTRATIONS_PER_HOUR": str(cluster.registrations_per_hour)}
 
@@ -109,4 +114,4 @@ def _push(cluster: PushCluster) -> dict[str, EnvValue]:
     return _store(cluster, "devices.db")
 
 
-_OWN = {"auth": _auth, "message": _message, "push": _push}
+_OWN = {"gateway": _gateway, "auth": _auth, "message": _message, "push": _push}
