@@ -14,7 +14,7 @@ from tests.support.verdicts import manifest
 from tests.support.waiting import eventually
 
 from push_operator.cluster.kubernetes.adapter import KubernetesCluster
-from push_operator.cluster.kubernetes.api import Api, connected
+from push_operator.cluster.kubernetes.api import Api, Count, connected
 from push_operator.cluster.kubernetes.kinds import LISTED
 from push_operator.config import DEFAULT_IMAGES
 from push_operator.errors import ClusterError, NotLeading, Rejected
@@ -28,7 +28,7 @@ KEY_NAME = "chat"
 class Bench:
     """An adapter that is driven as the control loop drives it; `writes` are its requests that change something."""
 
-    def __init__(self, make: Callable[[Callable[[], None], Callable[[str, str], None]], Api], place: Namespace) -> None:
+    def __init__(self, make: Callable[[Callable[[], None], Count], Api], place: Namespace) -> None:
         self.writes: list[tuple[str, str]] = []
         self.secrets_read = 0
         self.leads = True
@@ -41,7 +41,7 @@ class Bench:
         if not self.leads:
             raise NotLeading("not the leader")
 
-    def _count(self, verb: str, resource: str) -> None:
+    def _count(self, verb: str, resource: str, status: str, seconds: float) -> None:
         self.secrets_read += (verb, resource) == ("get", "secrets")
         if verb not in ("get", "list", "discover"):
             self.writes.append((verb, resource))
