@@ -25,6 +25,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 - {apiGroups: [policy], resources: [poddisruptionbudgets], verbs: [get, list, watch, create, patch, delete]}
 - {apiGroups: [networking.k8s.io], resources: [networkpolicies, ingresses], verbs: [get, list, watch, create, patch, delete]}
 - {apiGroups: [gateway.networking.k8s.io], resources: [httproutes], verbs: [get, list, create, patch, delete]} # not watched: may be absent
+- {apiGroups: [monitoring.coreos.com], resources: [podmonitors, prometheusrules], verbs: [get, list, create, patch, delete]} # the same
 - {apiGroups: [""], resources: [persistentvolumeclaims], verbs: [get, list, watch, create, patch]} # data: never deleted
 - {apiGroups: [""], resources: [pods], verbs: [list, watch]}
 - {apiGroups: [""], resources: [secrets], verbs: [get, create, patch]} # by name: not listed, not watched

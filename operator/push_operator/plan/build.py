@@ -23,7 +23,7 @@ def build(cluster: PushCluster, origins: tuple[str, ...] = ()) -> Plan:
 
     def plan(keys: tuple[str, ...]) -> Plan:
         secrets = (GeneratedSecret(credentials_name(cluster.name), keys, retain),) if keys else ()
-        return Plan(workloads, secrets, cluster.version, cluster.image, cluster.expose)
+        return Plan(workloads, secrets, cluster.version, cluster.image, cluster.expose, cluster.monitoring)
 
     made = plan(keys)
     return plan((*keys, REVISION_KEY)) if made.given_keys() else made
