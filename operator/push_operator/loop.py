@@ -11,6 +11,7 @@ from typing import Protocol
 from push_operator.autopilot import Autopilot
 from push_operator.cluster.port import Cluster
 from push_operator.errors import OperatorError
+from push_operator.plan.status import Status
 from push_operator.queue import KeyQueue
 from push_operator.reconcile import reconcile
 
@@ -28,12 +29,18 @@ class Report(Protocol):
     def reconciled(self, key: str, seconds: float, *, failed: bool) -> None:
         """One object has been brought one step on, or not."""
 
+    def told(self, key: str, status: Status | None) -> None:
+        """How one object is, whether or not that is news; None: it is gone."""
+
 
 class _Nobody:
     def working(self, queue: KeyQueue) -> None:
         pass
 
     def reconciled(self, key: str, seconds: float, *, failed: bool) -> None:
+        pass
+
+    def told(self, key: str, status: Status | None) -> None:
         pass
 
 
@@ -63,7 +70,7 @@ async def _work(cluster: Cluster, autopilot: Autopilot, queue: KeyQueue, report:
         began, failed = clock(), True
         try:
             async with asyncio.timeout(RECONCILE_SECONDS):
-                again_after = await reconcile(key, cluster, autopilot, lambda: datetime.now(UTC))
+                again_after = await reconcile(key, cluster, autopilot, lambda: datetime.now(UTC), report.told)
         except Exception as error:  # noqa: BLE001 - one object's failure must not stop the others
             pause = queue.failed(key)
             _log.warning(

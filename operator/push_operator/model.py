@@ -6,13 +6,14 @@ Only fields whose behaviour exists are known; anything else is refused with its 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from push_operator.channels import HistoryDays, TopicPolicy, history_of, topics_of
 from push_operator.errors import Fault, SpecError
 from push_operator.expose import Expose, expose_of
 from push_operator.fields import Node
+from push_operator.monitoring import Monitoring, monitoring_of
 from push_operator.quantities import exceeds
 from push_operator.scaling import GatewayScaling, LagScaling
 from push_operator.sizing import MAX_REPLICAS, SIZES, TARGET_LAG, gateway_scaling_of, lag_scaling_of
@@ -95,6 +96,7 @@ class PushCluster:
     topics: tuple[TopicPolicy, ...]
     history: HistoryDays
     expose: Expose | None = None
+    monitoring: Monitoring = field(default_factory=Monitoring)
 
 
 def parse(body: Any) -> PushCluster:
@@ -160,6 +162,7 @@ def _spec(name: str, namespace: str, spec: Node) -> PushCluster:
         topics=topics_of(spec),
         history=history_of(spec.child("history")),
         expose=expose_of(spec.child("expose")),
+        monitoring=monitoring_of(spec.child("monitoring")),
     )
     if isinstance(parsed.store, Embedded):
         _only_one_each(spec, parsed)

@@ -31,19 +31,25 @@ UNSETTLED_SECONDS = 2.0
 REJECTED_SECONDS = 5.0  # what was missing may be there by then: nobody watches the users' own Secrets and servers
 _log = logging.getLogger(__name__)
 Now = Callable[[], datetime]
+Tell = Callable[[str, Status | None], None]
+"""key and status; None: the object is gone"""
 
 
-async def reconcile(key: str, cluster: Cluster, autopilot: Autopilot, now: Now) -> float:
-    """Brings one object one step on. Returns the seconds after which to look again if nothing changes before."""
+async def reconcile(key: str, cluster: Cluster, autopilot: Autopilot, now: Now, tell: Tell = lambda *_: None) -> float:
+    """Brings one object one step on. Returns the seconds after which to look again if nothing changes before. `tell`
+    hears of each status, also when it is no news."""
     observed = await cluster.observe(key)
     if observed.body is None:
         autopilot.forget(key)
+        tell(key, None)
         await cluster.apply(key, Plan())
         return RESYNC_SECONDS
     try:
         wanted = parse(observed.body)
     except SpecError as error:
-        await _publish(key, cluster, refused_status(error.faults, observed, _stamp(now)), observed.body, now)
+        status = refused_status(error.faults, observed, _stamp(now))
+        tell(key, status)
+        await _publish(key, cluster, status, observed.body, now)
         return RESYNC_SECONDS
     plan = build(wanted, observed.origins)
     found = await cluster.secrets(key, plan)
@@ -56,6 +62,7 @@ async def reconcile(key: str, cluster: Cluster, autopilot: Autopilot, now: Now) 
             await _apply(key, cluster, plan, found)
         except Rejected as error:
             status = stalled_status(error.reason, str(error), observed, _stamp(now))
+            tell(key, status)
             await _publish(key, cluster, status, observed.body, now)
             return REJECTED_SECONDS
         await autopilot.act(key, cluster, observed, view)
@@ -65,6 +72,7 @@ async def reconcile(key: str, cluster: Cluster, autopilot: Autopilot, now: Now) 
         if generation(observed.body) != generation(planned):
             return 0  # changed meanwhile: what is there now answers a wish that was not planned yet
     status = running_status(wanted, plan, observed, view, _stamp(now))
+    tell(key, status)
     await _publish(key, cluster, status, observed.body or {}, now)
     pause = again_after(wanted, view)
     return pause if _settled(status) else min(pause, UNSETTLED_SECONDS)

@@ -79,6 +79,7 @@ SPECIAL: dict[str, Callable[[tuple[str, ...]], Any]] = {
     "allowedOrigins": lambda _: ["https://a.example"],
     "topics": lambda _: [{"prefix": "a", "read": "everyone", "write": "service"}],
     "annotations": lambda _: {"name": "value"},
+    "labels": lambda _: {"name": "value"},
     "parentRefs": lambda _: [{"name": "public"}],
     "replicas": lambda _: 1,
     "minReplicas": lambda _: 1,

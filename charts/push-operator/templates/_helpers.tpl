@@ -68,6 +68,7 @@ capabilities: {drop: [ALL]}
 - {apiGroups: [policy], resources: [poddisruptionbudgets], verbs: [get, list, watch, create, patch, delete]}
 - {apiGroups: [networking.k8s.io], resources: [networkpolicies, ingresses], verbs: [get, list, watch, create, patch, delete]}
 - {apiGroups: [gateway.networking.k8s.io], resources: [httproutes], verbs: [get, list, create, patch, delete]} # not watched: may be absent
+- {apiGroups: [monitoring.coreos.com], resources: [podmonitors, prometheusrules], verbs: [get, list, create, patch, delete]} # the same
 - {apiGroups: [""], resources: [persistentvolumeclaims], verbs: [get, list, watch, create, patch]} # data: never deleted
 - {apiGroups: [""], resources: [pods], verbs: [list, watch, patch]} # which gateways get new sockets
 - {apiGroups: [""], resources: [secrets], verbs: [get, create, patch]} # by name: not listed, not watched

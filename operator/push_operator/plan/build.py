@@ -23,7 +23,7 @@ def build(cluster: PushCluster, origins: tuple[str, ...] = ()) -> Plan:
 
     def plan(keys: tuple[str, ...]) -> Plan:
         secret = GeneratedSecret(credentials_name(cluster.name), keys, retain)
-        return Plan(workloads, (secret,), cluster.version, cluster.image, cluster.expose)
+        return Plan(workloads, (secret,), cluster.version, cluster.image, cluster.expose, cluster.monitoring)
 
     made = plan(keys)
     return plan((*keys, REVISION_KEY)) if made.given_keys() else made

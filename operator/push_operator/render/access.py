@@ -10,6 +10,7 @@ from push_operator.model import SERVICES
 from push_operator.plan.env import USES_NATS, USES_REDIS
 from push_operator.plan.services import HAS_DATA
 from push_operator.plan.workload import Plan, Workload
+from push_operator.render.monitoring import from_prometheus
 from push_operator.render.objects import COMPONENT, Object, Owner, made, pods_of
 
 _CLIENTS = {"nats": USES_NATS, "valkey": USES_REDIS, "cassandra": HAS_DATA}
@@ -17,7 +18,7 @@ _CLIENTS = {"nats": USES_NATS, "valkey": USES_REDIS, "cassandra": HAS_DATA}
 
 def access_objects(owner: Owner, plan: Plan) -> list[Object]:
     accounts = [_account(owner, workload) for workload in plan.workloads]
-    return accounts + [_policy(owner, workload) for workload in plan.workloads]
+    return accounts + [_policy(owner, workload, from_prometheus(plan)) for workload in plan.workloads]
 
 
 def _account(owner: Owner, workload: Workload) -> Object:
@@ -26,11 +27,11 @@ def _account(owner: Owner, workload: Workload) -> Object:
     return made(owner, "v1", "ServiceAccount", name, component, automountServiceAccountToken=False)
 
 
-def _policy(owner: Owner, workload: Workload) -> Object:
+def _policy(owner: Owner, workload: Workload, watchers: list[Object]) -> Object:
     spec: Object = {"podSelector": {"matchLabels": pods_of(owner, workload.component)}}
     if workload.component in SERVICES:
         public = [{"port": port.name, "protocol": "TCP"} for port in workload.ports if port.public]
-        spec |= {"policyTypes": ["Ingress"], "ingress": [{"ports": public}]}
+        spec |= {"policyTypes": ["Ingress"], "ingress": [{"ports": public}, *watchers]}
     else:
         # Nothing but their clients reaches the servers, and they reach nothing.
         spec |= {"policyTypes": ["Ingress", "Egress"], "ingress": [_from_clients(owner, workload)]}

@@ -15,7 +15,7 @@ from tests.support.verdicts import manifest
 from tests.support.waiting import eventually
 
 from push_operator.cluster.kubernetes.adapter import KubernetesCluster
-from push_operator.cluster.kubernetes.api import Api, connected
+from push_operator.cluster.kubernetes.api import Api, Count, connected
 from push_operator.cluster.kubernetes.kinds import LISTED, PODS
 from push_operator.cluster.kubernetes.nodes import KnownNodes
 from push_operator.cluster.kubernetes.units import Node
@@ -33,7 +33,7 @@ KEY_NAME = "chat"
 class Bench:
     """An adapter that is driven as the control loop drives it; `writes` are its requests that change something."""
 
-    def __init__(self, make: Callable[[Callable[[], None], Callable[[str, str], None]], Api], place: Namespace) -> None:
+    def __init__(self, make: Callable[[Callable[[], None], Count], Api], place: Namespace) -> None:
         self.writes: list[tuple[str, str]] = []
         self.secrets_read = 0
         self.leads = True
@@ -46,7 +46,7 @@ class Bench:
         if not self.leads:
             raise NotLeading("not the leader")
 
-    def _count(self, verb: str, resource: str) -> None:
+    def _count(self, verb: str, resource: str, status: str, seconds: float) -> None:
         self.secrets_read += (verb, resource) == ("get", "secrets")
         if verb not in ("get", "list", "discover"):
             self.writes.append((verb, resource))
@@ -438,7 +438,7 @@ async def test_who_may_not_ask_for_nodes_does_without(bench: Bench) -> None:
     token = server.kubectl("create", "token", "default", "-n", bench.place.name).strip()
     asked: list[str] = []
     async with connected(str(server.kubeconfig_for(token, "nobody"))) as client:
-        api = Api(client, lambda: None, lambda verb, resource: asked.append(f"{verb} {resource}"))
+        api = Api(client, lambda: None, lambda verb, resource, *_: asked.append(f"{verb} {resource}"))
         nodes = KnownNodes(api, 0, allowed=True)
         assert await nodes.known(busy=True) == {}
         assert await nodes.known(busy=False) == {}

@@ -9,6 +9,7 @@ import logging
 import math
 import re
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,10 +17,12 @@ from typing import Any
 
 import msgspec
 from aiohttp import web
+from prometheus_client import CollectorRegistry
 
 from push_workloads.common.config import Listen
 from push_workloads.common.errors import BadRequest, PushError, RateLimited, TooLarge, Unavailable
 from push_workloads.common.listening import Listener, Stop, listening
+from push_workloads.common.measures import Requests
 from push_workloads.common.tokens import Identity, Tokens, bearer
 
 MAX_BODY_BYTES = 256 * 1024
@@ -72,12 +75,16 @@ class Route:
     max_bytes: int = MAX_BODY_BYTES
 
 
-def application(service: str, routes: Sequence[Route], tokens: Tokens, origins: Sequence[str]) -> web.Application:
-    """The app of one service: its routes, `/openapi.json`, JSON errors everywhere, CORS for the allowed origins.
+def application(
+    service: str, routes: Sequence[Route], tokens: Tokens, origins: Sequence[str], registry: CollectorRegistry
+) -> web.Application:
+    """The app of one service: its routes, `/openapi.json`, JSON errors everywhere, CORS for the allowed origins; each
+    request is counted in `registry`.
 
     Its document is at `/openapi/SERVICE.json` too: where all services share one host, each needs a path of its own.
     """
-    app = web.Application(middlewares=[edge(frozenset(origins))], client_max_size=MAX_BODY_BYTES)
+    layers = [_measured(Requests(registry)), edge(frozenset(origins))]
+    app = web.Application(middlewares=layers, client_max_size=MAX_BODY_BYTES)
     for route in routes:
         app.router.add_route(route.method, route.path, _handle(route, tokens))
     document = msgspec.json.encode(openapi(f"PushCluster {service}", routes))
@@ -153,6 +160,21 @@ def _decode(decoder: msgspec.json.Decoder[Any], raw: bytes) -> Any:
         return decoder.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest(f"the body is not what this route takes: {error}") from error
+
+
+def _measured(requests: Requests) -> Any:
+    """Around everything else: what it sees is what the client gets."""
+
+    @web.middleware
+    async def measured(request: web.Request, handler: Any) -> web.StreamResponse:
+        began = time.monotonic()
+        response: web.StreamResponse = await handler(request)
+        resource = request.match_info.route.resource
+        route = resource.canonical if resource is not None else None
+        requests.answered(request.method, route, response.status, time.monotonic() - began)
+        return response
+
+    return measured
 
 
 def edge(origins: frozenset[str]) -> Any:

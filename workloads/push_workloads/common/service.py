@@ -24,6 +24,7 @@ from aiohttp import web
 
 from push_workloads.common.config import Common, ConfigError
 from push_workloads.common.http import serving
+from push_workloads.common.measures import Readiness
 from push_workloads.common.tasks import beside
 from push_workloads.common.telemetry import set_up_logging
 
@@ -93,6 +94,8 @@ def _leaf(error: BaseException) -> BaseException:
 
 async def _live(name: str, config: Config, serve: Serve[Config]) -> None:
     process = Process(name, config.common, prometheus_client.CollectorRegistry())
+    process.registry.register(Readiness(process))
+    prometheus_client.ProcessCollector(registry=process.registry)
     _on_signals(process.stopping)
     async with serving(admin(process), config.common.admin):
         await _serve_until_stopped(config, process, serve)

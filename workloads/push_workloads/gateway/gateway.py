@@ -19,6 +19,7 @@ from push_workloads.gateway.groups import Groups
 from push_workloads.gateway.hub import Hub, Member
 from push_workloads.gateway.ingress import Ingress
 from push_workloads.gateway.log import Log
+from push_workloads.gateway.measures import Measures
 from push_workloads.gateway.presence import Open, PresenceWriter
 from push_workloads.gateway.receipts import ReceiptWriter
 from push_workloads.gateway.rights import Rights
@@ -91,6 +92,7 @@ class Gateway:
         self.catchup = CatchUp(hub, log)
         self.ingress = Ingress(config.max_lag_ms / 1000, config.max_in_flight, lambda: log.unanswered)
         self.spawner = spawner
+        self.measures = Measures(hub.deliveries)
         self.clients: set[Client] = set()
         self.slow: set[Client] = set()  # those who read more slowly than they are sent
         self.draining = False

@@ -48,11 +48,13 @@ class GatewayCollector(Collector):
         for kind, count in gateway.shed.items():
             shed.add_metric([kind], count)
         yield shed
+        # From the start: a rate needs a first value to grow from.
         refused = CounterMetricFamily("push_gateway_refused", "Handshakes refused", labels=["status"])
-        for status, count in self._door.refused.items():
+        for status, count in ({503: 0} | self._door.refused).items():
             refused.add_metric([str(status)], count)
         yield refused
         lost = CounterMetricFamily("push_gateway_not_recovered", "Cursors of no use", labels=["reason"])
         for reason, count in gateway.catchup.refused.items():
             lost.add_metric([reason], count)
         yield lost
+        yield from gateway.measures.families()

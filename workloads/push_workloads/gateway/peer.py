@@ -36,7 +36,7 @@ from push_workloads.gateway.actions import (
     Who,
 )
 from push_workloads.gateway.devices import Entered
-from push_workloads.gateway.frames import Place, reconnect_frame
+from push_workloads.gateway.frames import Ack, Place, Refusal, reconnect_frame
 from push_workloads.gateway.gateway import CLOSE_WAIT_SECONDS, Gateway
 from push_workloads.gateway.hub import Channel
 from push_workloads.gateway.joining import Joining
@@ -184,6 +184,13 @@ class Peer:
     def _do(self, action: Action) -> None:
         _DO[type(action)](self, action)
 
+    def _send_counted(self, frame: bytes) -> None:
+        self._count(frame)
+        self.send(frame)
+
+    def _count(self, frame: bytes) -> None:
+        self._gateway.measures.sent(frame, time.monotonic())
+
     def _publish(self, publication: Publish) -> None:
         self._gateway.ingress.publishing()
         self._gateway.log.publish(publication, partial(self._published, publication))
@@ -294,6 +301,7 @@ class Peer:
         """For who waits until it is `drained`: what then stands in the queue is no reason to close."""
         for action in actions:
             if isinstance(action, bytes):
+                self._count(action)
                 self._write(action)
             else:
                 self._do(action)
@@ -426,6 +434,8 @@ class Peer:
 
 _DO: Final[dict[type, Callable[[Peer, Any], None]]] = {
     bytes: Peer.send,
+    Ack: Peer._send_counted,
+    Refusal: Peer._send_counted,
     Publish: Peer._publish,
     AskBlocks: Peer._ask_blocks,
     AskKnown: Peer._ask_known,
