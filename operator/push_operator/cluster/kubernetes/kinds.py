@@ -40,6 +40,8 @@ VOLUME_CLAIMS: Final = Kind("v1", "PersistentVolumeClaim", "persistentvolumeclai
 DEPLOYMENTS: Final = Kind("apps/v1", "Deployment", "deployments")
 INGRESSES: Final = Kind("networking.k8s.io/v1", "Ingress", "ingresses")
 HTTP_ROUTES: Final = Kind(GATEWAY_API, "HTTPRoute", "httproutes")
+STATEFUL_SETS: Final = Kind("apps/v1", "StatefulSet", "statefulsets")
+CONTROLLER_REVISIONS: Final = Kind("apps/v1", "ControllerRevision", "controllerrevisions")
 EXPOSING: Final = (INGRESSES, HTTP_ROUTES)
 
 # What the operator makes, which is also what it keeps a snapshot of; pods are made by others and only read.
@@ -49,7 +51,8 @@ CHILDREN: Final = (
     Kind("v1", "ConfigMap", "configmaps"),
     VOLUME_CLAIMS,
     DEPLOYMENTS,
-    Kind("apps/v1", "StatefulSet", "statefulsets"),
+    STATEFUL_SETS,
+    CONTROLLER_REVISIONS,
     Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets"),
     Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies"),
     INGRESSES,
