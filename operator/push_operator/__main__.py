@@ -23,6 +23,7 @@ from push_operator.config import Config, ConfigError, read_config
 from push_operator.errors import ClusterError, OperatorError
 from push_operator.leader import Election, lead
 from push_operator.loop import control
+from push_operator.piloting import piloting
 from push_operator.telemetry import Telemetry, admin, set_up_logging
 
 CRD_SECONDS = 2.0
@@ -104,8 +105,8 @@ class _Operator:
 
     async def _work(self) -> None:
         try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(control(self._cluster, self._telemetry))
+            async with piloting(lambda: self._election.epoch) as pilot, asyncio.TaskGroup() as tasks:
+                tasks.create_task(control(self._cluster, pilot, self._telemetry))
                 tasks.create_task(self._cluster.feed.keep_fresh())
         finally:
             self._telemetry.working(None)

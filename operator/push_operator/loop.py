@@ -8,6 +8,7 @@ import random
 from datetime import UTC, datetime
 from typing import Protocol
 
+from push_operator.autopilot import Autopilot
 from push_operator.cluster.port import Cluster
 from push_operator.errors import OperatorError
 from push_operator.queue import KeyQueue
@@ -36,7 +37,7 @@ class _Nobody:
         pass
 
 
-async def control(cluster: Cluster, report: Report | None = None) -> None:
+async def control(cluster: Cluster, autopilot: Autopilot, report: Report | None = None) -> None:
     """Runs until cancelled. A failed reconcile is tried again after a pause; a crash of the loop itself is raised."""
     report = report or _Nobody()
     queue = KeyQueue(jitter=lambda: random.uniform(0.8, 1.2))  # noqa: S311 - spreads retries, guards nothing
@@ -45,7 +46,7 @@ async def control(cluster: Cluster, report: Report | None = None) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_watch(cluster, queue))
             for _ in range(WORKERS):
-                tasks.create_task(_work(cluster, queue, report))
+                tasks.create_task(_work(cluster, autopilot, queue, report))
     finally:
         queue.close()
 
@@ -55,14 +56,14 @@ async def _watch(cluster: Cluster, queue: KeyQueue) -> None:
         queue.add(key)
 
 
-async def _work(cluster: Cluster, queue: KeyQueue, report: Report) -> None:
+async def _work(cluster: Cluster, autopilot: Autopilot, queue: KeyQueue, report: Report) -> None:
     clock = asyncio.get_running_loop().time
     while True:
         key = await queue.take()
         began, failed = clock(), True
         try:
             async with asyncio.timeout(RECONCILE_SECONDS):
-                again_after = await reconcile(key, cluster, lambda: datetime.now(UTC))
+                again_after = await reconcile(key, cluster, autopilot, lambda: datetime.now(UTC))
         except Exception as error:  # noqa: BLE001 - one object's failure must not stop the others
             pause = queue.failed(key)
             _log.warning(

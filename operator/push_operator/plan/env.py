@@ -87,7 +87,12 @@ def _login(external: External, user: str, password: str) -> dict[str, EnvValue]:
 
 
 def _gateway(cluster: PushCluster) -> dict[str, EnvValue]:
-    return {"ADMIN_TOKEN": SecretKey(credentials_name(cluster.name), ADMIN_KEY, min_bytes=KEY_BYTES)}
+    drain = cluster.scaling.drain
+    return {
+        "ADMIN_TOKEN": SecretKey(credentials_name(cluster.name), ADMIN_KEY, min_bytes=KEY_BYTES),
+        "DRAIN_SECONDS": str(drain.timeout_seconds),
+        "DRAIN_RATE": str(drain.reconnects_per_second),
+    }
 
 
 def _auth(cluster: PushCluster) -> dict[str, EnvValue]:

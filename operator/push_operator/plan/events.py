@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from push_operator.fleet.rollout import State
+from push_operator.model import SERVICES
 from push_operator.plan.status import Status, condition
 
 
@@ -21,7 +23,7 @@ class Event:
 
 def events(before: Mapping[str, Any], after: Status) -> tuple[Event, ...]:
     """From one status to the next."""
-    told = [_stalled(before, after), _ready(before, after), *_scaled(before, after)]
+    told = [_stalled(before, after), _ready(before, after), _rollout(before, after), *_scaled(before, after)]
     return tuple(one for one in told if one is not None)
 
 
@@ -40,10 +42,27 @@ def _ready(before: Mapping[str, Any], after: Status) -> Event | None:
     return Event("Ready", now["message"], "Reconcile")
 
 
+def _rollout(before: Mapping[str, Any], after: Status) -> Event | None:
+    """Its turns, not its steps."""
+    was, now = before.get("rollout") or {}, after.get("rollout") or {}
+    same = [now.get(key) == was.get(key) for key in ("revision", "state")]
+    if all(same) or not was or now.get("state") is None:
+        return None
+    stopped = now["state"] == State.STOPPED
+    message = now.get("message") or f"every gateway is of {now['revision']}"
+    return Event(f"Rollout{now['state']}", message, "Rollout", warning=stopped)
+
+
 def _scaled(before: Mapping[str, Any], after: Status) -> list[Event]:
     wanted = {one["name"]: one["desired"] for one in before.get("components") or ()}
     return [
-        Event("Scaled", f"{one['name']} from {wanted[one['name']]} to {one['desired']}", "Scale")
+        Event("Scaled", f"{one['name']} from {wanted[one['name']]} to {one['desired']}{_because(one, after)}", "Scale")
         for one in after.get("components") or ()
         if one["name"] in wanted and wanted[one["name"]] != one["desired"]
     ]
+
+
+def _because(component: Mapping[str, Any], after: Status) -> str:
+    """Of the gateways it is known why."""
+    message = (after.get("scaling") or {}).get("message")
+    return f": {message}" if component["name"] == SERVICES[0] and message else ""

@@ -452,13 +452,22 @@ def test_settings_have_defaults() -> None:
     config = read_config({"WATCH_NAMESPACES": "a, b,", "POD_NAME": "p", **images}, "me", "here")
     assert (config.identity, config.namespaces) == ("p", ("a", "b"))
     assert config.images == replace(DEFAULT_IMAGES, nats="n:1", cassandra="c:5")
+    digest = f"sha256:{'0' * 64}"
+    config = read_config(
+        {"IMAGE_REGISTRY": "r.example/m", "WORKLOAD_DIGESTS": f"1={digest}", "WORKLOAD_PULL_SECRETS": "a, b"}, "", ""
+    )
+    assert config.images == replace(
+        DEFAULT_IMAGES, registry="r.example/m", digests={"1": digest}, pull_secrets=("a", "b")
+    )
     assert config.check_reachability
     assert not read_config({"CHECK_REACHABILITY": "false"}, "me", "here").check_reachability
 
 
 def test_all_wrong_settings_are_told_at_once() -> None:
     wrong = {"WATCH_NAMESPACES": "A B", "LOG_LEVEL": "loud", "ADMIN_PORT": "0", "RESYNC_SECONDS": "soon",
-             "CHECK_REACHABILITY": "maybe"}  # fmt: skip
+             "CHECK_REACHABILITY": "maybe", "WORKLOAD_IMAGE": "push:1", "NATS_IMAGE": "nats:", "VALKEY_IMAGE": "V",
+             "CASSANDRA_IMAGE": "c@1", "IMAGE_REGISTRY": "mirror", "WORKLOAD_DIGESTS": "1=2",
+             "WORKLOAD_PULL_SECRETS": "A"}  # fmt: skip
     with pytest.raises(ConfigError) as caught:
         read_config(wrong, "me", "here")
     assert all(name in str(caught.value) for name in wrong)

@@ -56,7 +56,9 @@ def test_generated_secrets_are_one_object_with_every_password() -> None:
 
 def test_the_environment_of_a_gateway() -> None:
     assert _env(build(cluster(), ORIGINS), "gateway") == {
-        "STOP_SECONDS": "30",
+        "STOP_SECONDS": "315",
+        "DRAIN_SECONDS": "300",
+        "DRAIN_RATE": "200",
         "JWT_SECRET": SecretKey("chat-credentials", "JWT_SECRET", min_bytes=32),
         "ACCESS_TOKEN_TTL_SECONDS": "86400",
         "ALLOWED_ORIGINS": "http://localhost:8090",
@@ -68,6 +70,22 @@ def test_the_environment_of_a_gateway() -> None:
         "REDIS_PASSWORD": SecretKey("chat-credentials", "VALKEY_PASSWORD"),
         "ADMIN_TOKEN": SecretKey("chat-credentials", "ADMIN_TOKEN", min_bytes=32),
     }
+
+
+def test_a_gateway_may_take_as_long_to_stop_as_its_clients_have_to_leave() -> None:
+    plan = build(cluster(gateway={"replicas": 2, "drain": {"timeoutSeconds": 60, "reconnectsPerSecond": 7}}))
+    env, workload = _env(plan, "gateway"), _workload(plan, "gateway")
+    assert (env["DRAIN_SECONDS"], env["DRAIN_RATE"], env["STOP_SECONDS"]) == ("60", "7", "75")
+    assert workload.stop_seconds == 75
+    assert workload.revision != _workload(build(cluster()), "gateway").revision
+
+
+def test_a_number_that_varies_begins_with_its_least() -> None:
+    plan = build(cluster(
+        cassandra={"managed": {}}, message={"autoscaling": {"minReplicas": 3, "maxReplicas": 9}},
+        gateway={"scaling": {"mode": "Operator"}, "autoscaling": {"minReplicas": 4, "maxReplicas": 8}},
+    ))  # fmt: skip
+    assert [_workload(plan, one).replicas for one in ("gateway", "message", "push")] == [4, 3, 1]
 
 
 def test_files_belong_to_those_that_keep_some() -> None:

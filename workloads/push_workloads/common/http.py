@@ -19,6 +19,7 @@ from aiohttp import web
 
 from push_workloads.common.config import Listen
 from push_workloads.common.errors import BadRequest, PushError, RateLimited, TooLarge, Unavailable
+from push_workloads.common.listening import Listener, Stop, listening
 from push_workloads.common.tokens import Identity, Tokens, bearer
 
 MAX_BODY_BYTES = 256 * 1024
@@ -97,7 +98,7 @@ async def serving(
     stop_seconds: float = 3.0,
     ends_with_client: bool = False,
     max_field_size: int = 8190,
-) -> AsyncIterator[None]:
+) -> AsyncIterator[Listener]:
     """Accepts connections while the context is open; then finishes running requests for at most `stop_seconds`.
 
     `ends_with_client`: a handler is cancelled when its client goes. `max_field_size`: of one header, in bytes.
@@ -110,25 +111,19 @@ async def serving(
         handler_cancellation=ends_with_client,
         max_field_size=max_field_size,
     )
+
+    async def start(shared: socket.socket | None) -> Stop:
+        own = web.TCPSite(runner, listen.host, listen.port)
+        site = own if shared is None else web.SockSite(runner, shared)
+        await site.start()
+        return site.stop
+
     await runner.setup()
     try:
-        await _site(runner, listen).start()
-        yield
+        async with listening(listen, start) as listener:
+            yield listener
     finally:
         await runner.cleanup()
-
-
-def _site(runner: web.AppRunner, listen: Listen) -> web.BaseSite:
-    if listen.fd is not None:
-        return web.SockSite(runner, listening_socket(listen.fd))
-    return web.TCPSite(runner, listen.host, listen.port)
-
-
-def listening_socket(fd: int) -> socket.socket:
-    """The inherited listening socket behind a file descriptor."""
-    made = socket.socket(fileno=fd)
-    made.setblocking(False)
-    return made
 
 
 def _handle(route: Route, tokens: Tokens) -> Callable[[web.Request], Awaitable[web.Response]]:

@@ -124,6 +124,8 @@ class Peer:
         self._closing = True
         self._wire = None
         gateway.clients.discard(self)
+        gateway.slow.discard(self)
+        gateway.disconnects += 1
         gateway.left.set()
         if self._channel is None:
             return
@@ -162,11 +164,16 @@ class Peer:
     def pause(self) -> None:
         """The client reads more slowly than it is sent."""
         self._paused = True
+        self._gateway.slow.add(self)
 
     def resume(self) -> None:
         self._paused = False
+        self._gateway.slow.discard(self)
         if self._writable is not None:
             self._writable.set()
+
+    def backlog(self) -> int:
+        return self._wire.buffered() if self._wire is not None else 0
 
     # What the session says
 
