@@ -64,7 +64,7 @@ capabilities: {drop: [ALL]}
 - {apiGroups: [pushcluster.io], resources: [pushclusters], verbs: [get, list, watch]}
 - {apiGroups: [pushcluster.io], resources: [pushclusters/status], verbs: [patch]}
 - {apiGroups: [""], resources: [services, serviceaccounts, configmaps], verbs: [get, list, watch, create, patch, delete]}
-- {apiGroups: [apps], resources: [deployments, statefulsets], verbs: [get, list, watch, create, patch, delete]}
+- {apiGroups: [apps], resources: [deployments, statefulsets, controllerrevisions], verbs: [get, list, watch, create, patch, delete]}
 - {apiGroups: [policy], resources: [poddisruptionbudgets], verbs: [get, list, watch, create, patch, delete]}
 - {apiGroups: [networking.k8s.io], resources: [networkpolicies, ingresses], verbs: [get, list, watch, create, patch, delete]}
 - {apiGroups: [gateway.networking.k8s.io], resources: [httproutes], verbs: [get, list, create, patch, delete]} # not watched: may be absent

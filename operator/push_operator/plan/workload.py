@@ -12,6 +12,8 @@ from push_operator.monitoring import Monitoring
 
 PUBLIC: Final = "public"  # the port that each service has for clients
 SSE: Final = "sse"  # one more of the gateway's: Server-Sent Events, as plain HTTP
+ADMIN: Final = "admin"  # each service's own, for its probes, its numbers and the operator's orders
+MONITOR: Final = "monitor"  # the broker's
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from push_operator.model import SERVICES
-from push_operator.plan.workload import SSE, Plan, Port, Workload
+from push_operator.plan.workload import MONITOR, SSE, Plan, Port, Workload
 from push_operator.render.objects import COMPONENT, Object, Owner, made, serving_pods
 
 _ENDPOINTS = {"gateway": "ws://{}/ws", "nats": "nats://{}", "valkey": "redis://{}", "cassandra": "{}"}
 _PROTOCOLS = {"gateway": "kubernetes.io/ws", "nats": "tcp", "valkey": "tcp", "cassandra": "tcp"}
-MONITOR = "monitor"
 _HTTP = frozenset({MONITOR, SSE})  # whatever else their component speaks
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
@@ -26,6 +27,7 @@ from push_operator.model import parse
 from push_operator.plan.build import build, with_secrets
 from push_operator.plan.observed import Observed, Unit
 from push_operator.plan.workload import Plan
+from push_operator.render import workloads
 
 KEY_NAME = "chat"
 
@@ -97,6 +99,11 @@ class Bench:
 
     def change(self, spec: dict[str, Any]) -> None:
         self.place.server.merge(self.place.push(), {"spec": spec})
+
+    def succeeded(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """By an operator that renders every pod otherwise, and knows nothing yet."""
+        monkeypatch.setattr(workloads, "STOP_MARGIN_SECONDS", workloads.STOP_MARGIN_SECONDS + 1)
+        self.cluster = KubernetesCluster(self.api, DEFAULT_IMAGES, (self.place.name,), 300)
 
     def gateway_sets(self) -> set[str]:
         return {name for name in self.place.names(self.place.apps("deployments")) if "-gateway-" in name}
@@ -184,7 +191,7 @@ async def test_a_rotated_secret_rolls_those_that_use_it_and_nothing_else(bench: 
     place.server.merge(place.path("secrets", "keys"), {"stringData": {"other": "two"}})
     assert await bench.apply() == []
     place.server.merge(place.path("secrets", "bus"), {"stringData": {"password": "two"}})
-    assert await bench.apply() == [("patch", "deployments")] * 3
+    assert Counter(await bench.apply()) == _rolled(3)
     (gateway,) = rolled(before) - {"chat-message", "chat-push"}
     assert gateway.startswith("chat-gateway-")
     assert before.keys() <= _templates(place).keys()  # the old gateways go when they have been emptied
@@ -193,10 +200,16 @@ async def test_a_rotated_secret_rolls_those_that_use_it_and_nothing_else(bench: 
 
     before = _templates(place)
     place.server.merge(place.path("secrets", "bus"), {"stringData": {"username": "optional, and now there"}})
-    # The gateways in between were never asked for any: they go at once.
-    assert await bench.apply() == [*[("patch", "deployments")] * 3, ("delete", "deployments")]
+    # The gateways in between were never asked for any: they go at once. Of each a way back is kept, and no two.
+    removed = {("delete", "deployments"): 1, ("delete", "controllerrevisions"): 2}
+    assert Counter(await bench.apply()) == _rolled(3) + Counter(removed)
     place.server.merge(place.path("secrets", "keys"), {"stringData": {"JWT_SECRET": "j" * 32}})
-    assert await bench.apply() == [*[("patch", "deployments")] * 5, ("delete", "deployments")]
+    removed = {("delete", "deployments"): 1, ("delete", "controllerrevisions"): 3}
+    assert Counter(await bench.apply()) == _rolled(5) + Counter(removed)
+
+
+def _rolled(number: int) -> Counter[tuple[str, str]]:
+    return Counter({("patch", "deployments"): number, ("patch", "controllerrevisions"): number})
 
 
 async def test_the_key_of_the_digests_is_kept_with_the_generated_values(bench: Bench) -> None:
@@ -222,6 +235,75 @@ def _templates(place: Namespace) -> dict[str, str]:
         one["metadata"]["name"]: json.dumps(one["spec"]["template"], sort_keys=True)
         for one in place.items(place.apps("deployments"))
     }
+
+
+async def test_another_operator_alone_changes_no_pod(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would render every pod otherwise; until something else is asked for, each stays what it is."""
+    await bench.serving({})
+    await bench.apply()
+    before, pods = _all_templates(bench.place), bench.place.names(bench.place.path("pods"))
+    assert (await bench.observed()).outdated == ()
+    bench.succeeded(monkeypatch)
+    assert await bench.apply() == []
+    assert _all_templates(bench.place) == before
+    assert bench.place.names(bench.place.path("pods")) == pods
+    everything = ("nats", "valkey", "gateway", "auth", "message", "presence", "push")
+    assert (await bench.observed()).outdated == everything
+
+    # Another version of the services is another revision of those; and back again it is what it was.
+    bench.change({"version": "0.2.0"})
+    await bench.apply()
+    assert (await bench.observed()).outdated == ("nats", "valkey")
+    grace = {name: template["spec"]["terminationGracePeriodSeconds"] for name, template in
+             _all_templates(bench.place).items()}  # fmt: skip
+    assert grace["chat-auth"] == before["chat-auth"]["spec"]["terminationGracePeriodSeconds"] + 1
+    assert grace["chat-nats"] == before["chat-nats"]["spec"]["terminationGracePeriodSeconds"]
+    assert len([one for one in grace if "-gateway-" in one]) == 2
+    bench.change({"version": "0.1.0"})
+    await bench.apply()
+    assert _all_templates(bench.place) == before
+    assert (await bench.observed()).outdated == everything
+
+
+async def test_a_template_that_nobody_kept_is_taken_from_its_pods(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an operator left them that kept none."""
+    bench.place.create(manifest())
+    await bench.settled()
+    before, path = _all_templates(bench.place), bench.place.apps("controllerrevisions")
+    for name in (bench.gateway_sets() | {"chat-auth", "chat-nats"}) & before.keys():
+        (kept,) = (one for one in _kept(bench.place) if one.startswith(name))
+        bench.place.server.must("DELETE", f"{path}/{kept}")
+    bench.succeeded(monkeypatch)
+    await bench.apply()
+    assert _all_templates(bench.place) == before
+    assert len(_kept(bench.place)) == 7
+    assert await bench.apply() == []
+
+
+async def test_a_template_that_is_refused_is_not_kept(bench: Bench) -> None:
+    """Whoever renders it better later must not find it."""
+    bench.place.create(manifest())
+
+    def overdrawn(plan: Plan) -> Plan:
+        resources = {"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}
+        return replace(plan, workloads=tuple(replace(one, resources=resources) for one in plan.workloads))
+
+    with pytest.raises(Rejected):
+        await bench.apply(changed=overdrawn)
+    assert not _kept(bench.place)
+
+
+def _kept(place: Namespace) -> list[str]:
+    """A StatefulSet's own are its own."""
+    kept = place.items(place.apps("controllerrevisions"))
+    return [one["metadata"]["name"] for one in kept if one["metadata"]["ownerReferences"][0]["kind"] == "PushCluster"]
+
+
+def _all_templates(place: Namespace) -> dict[str, dict[str, Any]]:
+    sets = place.items(place.apps("deployments")) + place.items(place.apps("statefulsets"))
+    return {one["metadata"]["name"]: one["spec"]["template"] for one in sets}
 
 
 async def test_what_stops_being_retained_becomes_owned(bench: Bench) -> None:
@@ -257,8 +339,9 @@ async def test_a_stray_image_replaces_no_gateway(bench: Bench) -> None:
     before = await bench.serving({})
     place, (name,) = bench.place, bench.gateway_sets()
     place.server.kubectl("set", "image", "-n", place.name, f"deployment/{name}", "gateway=stray:1")
-    await bench.apply()
-    assert place.server.get(place.apps("deployments", name))["spec"]["paused"]
+    assert await bench.apply() == [("patch", "deployments")]
+    image = place.server.get(place.apps("deployments", name))["spec"]["template"]["spec"]["containers"][0]["image"]
+    assert image == "pushcluster/workload:0.1.0"
     assert gateways(await bench.observed()) == gateways(before)
 
 

@@ -18,6 +18,7 @@ from push_operator.cluster.kubernetes.marks import DELETION_COST, mark_of, mark_
 from push_operator.cluster.kubernetes.prune import obsolete
 from push_operator.cluster.kubernetes.sets import sets_of
 from push_operator.cluster.kubernetes.snapshot import Snapshot
+from push_operator.cluster.kubernetes.templates import needed, settled
 from push_operator.cluster.kubernetes.units import Node, leaving_of, units_of
 from push_operator.cluster.kubernetes.victims import may_go
 from push_operator.config import DEFAULT_IMAGES, ConfigError, read_config
@@ -201,7 +202,6 @@ def test_what_apply_leaves_to_resize() -> None:
     assert frozen(wanted, None) == wanted
     assert frozen(wanted, None, alone=False)["spec"] == {**wanted["spec"], "replicas": 0}
     live = _gateway("new", 2)
-    live["spec"]["template"] = {"by": "an operator before"}
     assert frozen(wanted, live) == live
     live["metadata"]["annotations"] = {"deployment.kubernetes.io/revision": "1"}
     assert frozen(wanted, live, alone=False)["spec"] == {**live["spec"], "paused": True}
@@ -268,6 +268,78 @@ def test_a_smaller_set_may_lose_as_many_as_it_must_and_no_fewer_than_a_larger_on
     gone = may_go(pods, size)
     assert len(gone) >= len(pods) - size
     assert may_go(pods, size + more) <= gone
+
+
+# Templates ------------------------------------------------------------------------------------------------------------
+
+
+def _rendered(component: str, revision: str, by: int, uid: str = "uid-1") -> dict[str, Any]:
+    labels = {"app.kubernetes.io/component": component, "pushcluster.io/revision": revision}
+    name = f"chat-{component}-{revision}" if component == "gateway" else f"chat-{component}"
+    meta = {"name": name, "labels": labels, "ownerReferences": [{"uid": uid}]}
+    template = {"metadata": {"labels": labels}, "spec": {"by": by}}
+    return {"kind": "Deployment", "metadata": meta, "spec": {"template": template, "replicas": 1}}
+
+
+def _written(*live: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
+    """The ControllerRevision that goes with what is wanted."""
+    _, kept = settled(OWNER, [wanted], live).objects
+    assert kept["kind"] == "ControllerRevision"
+    return kept
+
+
+def test_a_template_is_written_once_and_then_it_is_the_one() -> None:
+    first = settled(OWNER, [{"kind": "Service"}, _rendered("auth", "a", 1)], [])
+    service, auth, kept = first.objects
+    assert (service, auth, first.outdated) == ({"kind": "Service"}, _rendered("auth", "a", 1), ())
+    assert (kept["metadata"]["name"], kept["data"]) == ("chat-auth-a", auth["spec"]["template"])
+    assert settled(OWNER, [_rendered("auth", "a", 1)], [auth, kept]).objects == (auth, kept)
+    later = settled(OWNER, [_rendered("auth", "a", 2)], [kept])
+    assert (later.objects, later.outdated) == ((auth, kept), ("auth",))
+    other = settled(OWNER, [_rendered("auth", "b", 2)], [auth, kept])
+    assert (other.objects[0], other.outdated) == (_rendered("auth", "b", 2), ())
+
+
+def test_a_template_is_taken_from_what_is_there_if_it_is_of_that_revision() -> None:
+    live = _rendered("gateway", "a", 1)
+    found = settled(OWNER, [_rendered("gateway", "a", 2)], [live])
+    assert (found.objects[0], found.outdated) == (live, ("gateway",))
+    assert found.objects[1]["metadata"]["name"] == "chat-gateway-a"
+    assert settled(OWNER, [_rendered("auth", "b", 2)], [_rendered("auth", "a", 1)]).outdated == ()
+
+
+def test_anothers_template_is_none_of_ours() -> None:
+    kept = _written(wanted=_rendered("nats", "a", 1))
+    kept["metadata"]["ownerReferences"] = [{"uid": "the StatefulSet's"}]
+    assert settled(OWNER, [_rendered("nats", "a", 2)], [kept]).objects[0] == _rendered("nats", "a", 2)
+    assert needed(OWNER, [kept, _rendered("nats", "a", 1)]) == frozenset()
+
+
+def test_the_wanted_template_has_the_highest_number() -> None:
+    first = _written(wanted=_rendered("auth", "a", 1))
+    second = _written(first, wanted=_rendered("auth", "b", 1))
+    again = _written(first, second, wanted=_rendered("auth", "a", 1))
+    assert [one["revision"] for one in (first, second, again)] == [1, 2, 3]
+    assert _written(second, again, wanted=_rendered("auth", "a", 1)) == again
+
+
+def test_templates_go_when_nothing_runs_by_them_but_for_a_way_back() -> None:
+    def kept(component: str, *revisions: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        for revision in revisions:
+            found.append(_written(*found, wanted=_rendered(component, revision, 1)))
+        return found
+
+    auth = kept("auth", "a", "b", "c")
+    assert needed(OWNER, [*auth, _rendered("auth", "c", 1)]) == {"chat-auth-b", "chat-auth-c"}
+    assert needed(OWNER, [*auth, _rendered("auth", "a", 1)]) == {"chat-auth-a", "chat-auth-c"}
+    assert needed(OWNER, [auth[0], _rendered("auth", "a", 1)]) == {"chat-auth-a"}
+    assert needed(OWNER, auth) == frozenset()
+    running = [_rendered("gateway", one, 1) for one in "ade"]
+    names = {"chat-gateway-a", "chat-gateway-d", "chat-gateway-e"}
+    assert needed(OWNER, [*kept("gateway", *"abcde"), *running, *auth]) == names
+    others = _rendered("auth", "a", 1, uid="uid-2")
+    assert needed(OWNER, [*auth, others]) == frozenset()
 
 
 # Marks ----------------------------------------------------------------------------------------------------------------

@@ -190,6 +190,12 @@ def test_gateways_have_a_deployment_for_each_revision() -> None:
     assert [one["metadata"]["name"] for one in _of(before, "Deployment", "chat-auth")] == ["chat-auth"]
 
 
+@given(_clusters)
+def test_a_template_is_the_same_once_it_was_kept(made: PushCluster) -> None:
+    templates = [one["spec"]["template"] for one in _sets(_render(made))]
+    assert json.loads(json.dumps(templates)) == templates
+
+
 def test_another_number_changes_no_pod() -> None:
     one, other = (_render(cluster(gateway={"replicas": count})) for count in (1, 7))
     assert [each["spec"]["template"] for each in _sets(one)] == [each["spec"]["template"] for each in _sets(other)]
@@ -207,24 +213,31 @@ def test_strategies_and_budgets() -> None:
     assert budgets["chat-gateway"]["selector"]["matchLabels"]["pushcluster.io/serving"] == "true"
 
 
-def test_a_gateway_is_reached_at_both_its_ports_and_not_at_the_admins() -> None:
+# As the chart labels it, wherever it is installed.
+BY_THE_OPERATOR = {"namespaceSelector": {}, "podSelector": {"matchLabels": {"app.kubernetes.io/name": "push-operator"}}}
+
+
+def test_a_gateway_is_reached_at_both_its_ports_and_at_the_admins_by_the_operator() -> None:
     objects = _render(cluster())
     (service,) = _of(objects, "Service", "chat-gateway")
     ports = [(one["name"], one["port"], one["appProtocol"]) for one in service["spec"]["ports"]]
     assert ports == [("public", 8080, "kubernetes.io/ws"), ("sse", 8085, "http")]
     (policy,) = _of(objects, "NetworkPolicy", "chat-gateway")
-    assert [one["port"] for one in policy["spec"]["ingress"][0]["ports"]] == ["public", "sse"]
+    public, orders = policy["spec"]["ingress"]
+    assert [one["port"] for one in public["ports"]] == ["public", "sse"]
+    assert (orders["from"], orders["ports"]) == ([BY_THE_OPERATOR], [{"port": "admin", "protocol": "TCP"}])
     assert endpoints_of([service]) == {"gateway": "ws://chat-gateway.apps.svc:8080/ws"}
 
 
 def test_the_servers_are_reached_by_their_clients_alone() -> None:
     objects = _render(cluster())
     (policy,) = _of(objects, "NetworkPolicy", "chat-nats")
-    (rule,) = policy["spec"]["ingress"]
+    rule, watched = policy["spec"]["ingress"]
     (allowed,) = rule["from"][0]["podSelector"]["matchExpressions"]
     assert (allowed["values"], rule["ports"]) == (
         ["gateway", "message", "push"], [{"port": "client", "protocol": "TCP"}],
     )  # fmt: skip
+    assert (watched["from"], watched["ports"]) == ([BY_THE_OPERATOR], [{"port": "monitor", "protocol": "TCP"}])
     assert "egress" not in policy["spec"]
     assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
 

@@ -12,13 +12,23 @@ from push_operator.cluster.kubernetes.applying import Applying
 from push_operator.cluster.kubernetes.events import event_object
 from push_operator.cluster.kubernetes.feed import Feed
 from push_operator.cluster.kubernetes.hosts import names_from
-from push_operator.cluster.kubernetes.kinds import DEPLOYMENTS, EVENTS, EXPOSING, PODS, PUSH_CLUSTERS, SERVICES, Kind
+from push_operator.cluster.kubernetes.kinds import (
+    CHILDREN,
+    DEPLOYMENTS,
+    EVENTS,
+    EXPOSING,
+    PODS,
+    PUSH_CLUSTERS,
+    SERVICES,
+    Kind,
+)
 from push_operator.cluster.kubernetes.marks import mark_of
 from push_operator.cluster.kubernetes.nodes import KnownNodes
 from push_operator.cluster.kubernetes.owned import is_going
 from push_operator.cluster.kubernetes.secrets import admin_token, ensure_generated, read_given, revision_key
 from push_operator.cluster.kubernetes.sets import sets_of
 from push_operator.cluster.kubernetes.steering import Steering
+from push_operator.cluster.kubernetes.templates import settled
 from push_operator.cluster.kubernetes.units import failures_of, leaving_of, units_of
 from push_operator.cluster.reach import lost
 from push_operator.fleet.values import GatewaySet, Mark
@@ -54,6 +64,7 @@ class KubernetesCluster:
         self._nodes = KnownNodes(api, resync_seconds, allowed=not namespaces)
         self._applying, self._steering = Applying(api, self._snapshot), Steering(api, self._snapshot)
         self._bodies: dict[str, Object] = {}
+        self._outdated: dict[str, tuple[str, ...]] = {}  # as the last apply found it
         self._drawn: dict[str, dict[str, str]] = {}  # values that digests were keyed with and that may not be kept yet
 
     async def observe(self, key: str) -> Observed:
@@ -63,6 +74,7 @@ class KubernetesCluster:
         if body is None or is_going(body):
             self._bodies.pop(key, None)
             self._drawn.pop(key, None)
+            self._outdated.pop(key, None)
             return Observed(body=None)
         self._bodies[key] = body
         return await self._observed(key, body)
@@ -80,6 +92,7 @@ class KubernetesCluster:
             failures=failures_of(self._known(key, DEPLOYMENTS)),
             leaving=leaving_of(pods, nodes),
             sets=sets,
+            outdated=self._outdated.get(key, ()),
             bus=_monitoring_url(body) or bus_of(services),
         )
 
@@ -104,12 +117,13 @@ class KubernetesCluster:
         if body is None:
             return
         owner = _owner(body)
-        wanted = render(owner, plan, self._images)
-        pairs = await self._applying.read(key, owner, wanted)
+        made = settled(owner, render(owner, plan, self._images), self._known(key, *CHILDREN))
+        pairs = await self._applying.read(key, owner, made.objects)
         for secret in plan.secrets:
             await ensure_generated(self._api, owner, secret, self._drawn.pop(key, {}))
         await self._applying.write(key, owner, pairs)
-        await self._applying.prune(key, owner, wanted)
+        await self._applying.prune(key, owner, made.objects)
+        self._outdated[key] = made.outdated
 
     async def admin_token(self, key: str) -> str:
         body = self._bodies.get(key)

@@ -8,7 +8,7 @@ from push_operator.cluster.kubernetes.kinds import VOLUME_CLAIMS
 from push_operator.cluster.kubernetes.sets import is_set
 from push_operator.render.objects import Object
 
-KEPT: Final = ("replicas", "template")  # of a set of gateways
+KEPT: Final = ("replicas", "paused")  # of a set of gateways: what depends on what is there
 _HAS_REPLICA_SET: Final = "deployment.kubernetes.io/revision"  # annotation of the deployment controller
 
 
@@ -27,12 +27,10 @@ def _new_set(wanted: Object, alone: bool) -> Object:
 
 
 def _old_set(wanted: Object, live: Object) -> Object:
-    """It keeps its size, which is `resize`'s, and the template that its pods were made by. Both are said, as they are:
-    what is ours and not said would be taken away.
+    """It keeps its size, which is `resize`'s. That is said as it is: what is ours and not said would be taken away.
 
-    It is paused as soon as its ReplicaSet is there: a paused Deployment still scales, and a stray `kubectl set image`,
-    or another rendering by a newer operator, replaces no pod and cuts no socket.
+    It is paused as soon as its ReplicaSet is there: a paused Deployment still scales, and a stray `kubectl set image`
+    replaces no pod and cuts no socket.
     """
-    kept = {key: live["spec"][key] for key in KEPT}
     paused = {"paused": True} if _HAS_REPLICA_SET in live["metadata"].get("annotations", {}) else {}
-    return {**wanted, "spec": {**wanted["spec"], **kept, **paused}}
+    return {**wanted, "spec": {**wanted["spec"], "replicas": live["spec"]["replicas"], **paused}}

@@ -41,6 +41,8 @@ VOLUME_CLAIMS: Final = Kind("v1", "PersistentVolumeClaim", "persistentvolumeclai
 DEPLOYMENTS: Final = Kind("apps/v1", "Deployment", "deployments")
 INGRESSES: Final = Kind("networking.k8s.io/v1", "Ingress", "ingresses")
 HTTP_ROUTES: Final = Kind(GATEWAY_API, "HTTPRoute", "httproutes")
+STATEFUL_SETS: Final = Kind("apps/v1", "StatefulSet", "statefulsets")
+CONTROLLER_REVISIONS: Final = Kind("apps/v1", "ControllerRevision", "controllerrevisions")
 EXPOSING: Final = (INGRESSES, HTTP_ROUTES)
 POD_MONITORS: Final = Kind(MONITORING_API, "PodMonitor", "podmonitors")
 PROMETHEUS_RULES: Final = Kind(MONITORING_API, "PrometheusRule", "prometheusrules")
@@ -52,7 +54,8 @@ CHILDREN: Final = (
     Kind("v1", "ConfigMap", "configmaps"),
     VOLUME_CLAIMS,
     DEPLOYMENTS,
-    Kind("apps/v1", "StatefulSet", "statefulsets"),
+    STATEFUL_SETS,
+    CONTROLLER_REVISIONS,
     Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets"),
     Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies"),
     INGRESSES,

@@ -9,9 +9,8 @@ from typing import Final
 
 from push_operator.cluster.kubernetes.marks import mark_of
 from push_operator.plan.observed import Unit
+from push_operator.plan.workload import ADMIN
 from push_operator.render.objects import COMPONENT, REVISION, Object
-
-ADMIN: Final = "admin"  # the port's name
 
 
 @dataclass(frozen=True, slots=True)
