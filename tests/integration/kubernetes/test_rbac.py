@@ -42,8 +42,9 @@ def _used(server: ApiServer) -> tuple[set[Right], set[Right]]:
 
 
 def test_what_is_granted_is_what_is_used(
-    server: ApiServer, gateway_api: ApiServer, namespace: Namespace, start_operator: StartOperator, elsewhere: str
-) -> None:
+    server: ApiServer, gateway_api: ApiServer, monitoring: ApiServer, namespace: Namespace,
+    start_operator: StartOperator, elsewhere: str,
+) -> None:  # fmt: skip
     server.must("POST", "/api/v1/namespaces", {"metadata": {"name": "push-system"}})
     rights = rendered(server.programs, template="rbac")
     server.kubectl("apply", "-f", "-", text=rights)
@@ -57,12 +58,13 @@ def test_what_is_granted_is_what_is_used(
     def ready() -> bool:
         return namespace.condition("Ready") == ("True", "AllReady")
 
-    namespace.create(manifest(expose={"gateway": {"parentRefs": [{"name": "public"}]}}))
+    watched = {"serviceMonitor": True, "rules": True}
+    namespace.create(manifest(expose={"gateway": {"parentRefs": [{"name": "public"}]}}, monitoring=watched))
     namespace.until(ready)
     # Each kind of object has a reason to go once.
     changed = {"version": "0.2.0", "gateway": {"replicas": 1}, "nats": {"url": f"nats://{elsewhere}"},
                "redis": {"url": f"redis://{elsewhere}"},
-               "expose": {"gateway": None, "ingress": {"host": "chat.example.com"}}}  # fmt: skip
+               "expose": {"gateway": None, "ingress": {"host": "chat.example.com"}}, "monitoring": None}  # fmt: skip
     server.merge(namespace.push(), {"spec": changed})
     namespace.until(lambda: not namespace.items(namespace.apps("statefulsets")))
     namespace.until(ready)
