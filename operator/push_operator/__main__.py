@@ -99,7 +99,7 @@ class _Operator:
                 await asyncio.wait({watching}, timeout=5)
 
     async def _watch(self, stop: asyncio.Event) -> None:
-        await watch(self._cluster, self._config.identity, self._config.namespaces, stop, self._watching)
+        await watch(self._cluster.feed, self._config.identity, self._config.namespaces, stop, self._watching)
         # kopf returns only when it was told to: by us, or by a signal that came while it was starting.
         self._stopping.set()
 
@@ -107,7 +107,7 @@ class _Operator:
         try:
             async with piloting(lambda: self._election.epoch) as pilot, asyncio.TaskGroup() as tasks:
                 tasks.create_task(control(self._cluster, pilot, self._telemetry))
-                tasks.create_task(self._cluster.keep_fresh())
+                tasks.create_task(self._cluster.feed.keep_fresh())
         finally:
             self._telemetry.working(None)
 
@@ -139,7 +139,7 @@ class _Operator:
         app = admin(
             self._telemetry,
             leading=self._election.leads,
-            listed_seconds=lambda: clock() - self._cluster.listed_at,
+            listed_seconds=lambda: clock() - self._cluster.feed.listed_at,
             waiting_for=lambda: None if self._watching.is_set() else "waiting for the watches to begin",
         )
         runner = web.AppRunner(app, access_log=None)

@@ -23,7 +23,7 @@ API_VERSION: Final = "pushcluster.io/v1alpha1"
 KIND: Final = "PushCluster"
 SERVICES: Final = ("gateway", "auth", "message", "presence", "push")
 MAX_NAME = 40  # leaves room for "-gateway-<revision>-<pod>" in 63 characters
-_ORIGIN: Final = r"(?=.{1,200}$)https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?"  # as browsers send it (RFC 6454 §6.2)
+ORIGIN: Final = r"(?=.{1,200}$)https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?"  # as browsers send it (RFC 6454 §6.2)
 DEFAULT_VERSION: Final = "0.1.0"
 
 SINGLE_WITH_SQLITE: Final = ("auth", "message", "push")  # each owns a database file, which no second one can share
@@ -152,7 +152,7 @@ def _spec(name: str, namespace: str, spec: Node) -> PushCluster:
         scaling=scaling,
         registrations_per_hour=registrations,
         allowed_origins=spec.texts(
-            "allowedOrigins", _ORIGIN, "an origin such as https://chat.example.com, no path", most=50
+            "allowedOrigins", ORIGIN, "an origin such as https://chat.example.com, no path", most=50
         ),
         nats=_backing(spec.child("nats"), ("nats", "tls"), "10Gi", monitored=True),
         redis=_backing(spec.child("redis"), ("redis", "rediss"), "1Gi"),

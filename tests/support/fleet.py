@@ -163,9 +163,9 @@ class Simulation:
         if self.wanted not in self.sets:  # what `apply` does
             first = not self.sets
             initial = self.scaling.replicas or self.scaling.autoscaling.min_replicas
-            self._resize(self.wanted, initial if first else 0)
+            self.resize(self.wanted, initial if first else 0)
         for revision, one in tuple(self.sets.items()):
-            if revision != self.wanted and not one.replicas and not self._of(revision):
+            if revision != self.wanted and not one.replicas and not self.of(revision):
                 del self.sets[revision]
         for pod in self.pods.values():
             if self.now >= pod.ready_at and not (self.deaf or pod.silent) and not pod.leaving:
@@ -186,7 +186,7 @@ class Simulation:
         steps = made.steps
         for revision, size in steps.sizes.items():
             if size > self.sets[revision].replicas:
-                self._resize(revision, size)
+                self.resize(revision, size)
         for name, why in steps.marks.items():
             self._mark(self.pods[name], why)
         for name, rate in steps.rates.items():
@@ -202,16 +202,19 @@ class Simulation:
             pod.rate = None
 
     def _shrink(self, revision: str, size: int, gone: frozenset[str]) -> None:
-        here = [pod for pod in self._of(revision) if not pod.leaving]
-        taken = {pod.name for pod in self._first_to_go(here)[: max(0, len(here) - size)]}
-        if taken <= gone:  # otherwise the adapter refuses, and the next look decides anew
-            self._resize(revision, size)
+        if self.would_take(revision, size) <= gone:  # otherwise the adapter refuses, and the next look decides anew
+            self.resize(revision, size)
 
-    def _resize(self, revision: str, size: int) -> None:
-        self.sets[revision] = GatewaySet(revision, size)
+    def would_take(self, revision: str, size: int) -> set[str]:
+        here = [pod for pod in self.of(revision) if not pod.leaving]
+        return {pod.name for pod in self._first_to_go(here)[: max(0, len(here) - size)]}
+
+    def resize(self, revision: str, size: int) -> None:
+        self.numbers += 1
+        self.sets[revision] = GatewaySet(revision, size, str(self.numbers))
         self.acts_at[revision] = self.now + SET_SECONDS
 
-    def _of(self, revision: str) -> list[Pod]:
+    def of(self, revision: str) -> list[Pod]:
         return [pod for pod in self.pods.values() if pod.revision == revision]
 
     def _first_to_go(self, here: list[Pod]) -> list[Pod]:
@@ -226,7 +229,7 @@ class Simulation:
         for revision, one in self.sets.items():
             if self.now < self.acts_at.get(revision, 0.0):
                 continue
-            here = [pod for pod in self._of(revision) if not pod.leaving]
+            here = [pod for pod in self.of(revision) if not pod.leaving]
             for pod in self._first_to_go(here)[: max(0, len(here) - one.replicas)]:
                 self._end(pod)
             for _ in range(one.replicas - len(here)):

@@ -121,19 +121,20 @@ def _grown(
     wanted = min(max(loudest.wants, low), high)
     reason = loudest.name if loudest.wants >= low else "MinReplicas"
     limited = "maxReplicas" if loudest.wants > high else ""
+    if wanted <= current:  # a lower maximum counts at once
+        return _held(min(current, high), reason, _said(loudest, limited), limited, signals), memory
     if memory.raised is not None and now - memory.raised < STEP_SECONDS:
         return _held(current, reason, f"it wants {wanted}: the last step is not yet done", "pace", signals), memory
-    most = max(current, low, load.ready + max(load.ready, STEP_LEAST))
+    most = max(low, load.ready + max(load.ready, STEP_LEAST))
     desired, limited = (most, "pace") if wanted > most else (wanted, limited)
     if desired <= current:
-        desired = min(current, high)  # a lower maximum counts at once
-        return _held(desired, reason, _said(loudest, wanted, limited), limited, signals), memory
+        return _held(current, reason, _said(loudest, limited), limited, signals), memory
     boosted = now if reason in ("BrokerPressure", "Cpu") else memory.boosted
-    decision = Decision(desired, reason, _said(loudest, wanted, limited), limited, signals=signals)
+    decision = Decision(desired, reason, _said(loudest, limited), limited, signals=signals)
     return decision, replace(memory, raised=now, boosted=boosted)
 
 
-def _said(loudest: Signal, wanted: int, limited: str) -> str:
+def _said(loudest: Signal, limited: str) -> str:
     return f"{loudest.name} {loudest.value} ask for {loudest.wants}" + (f", limited by {limited}" if limited else "")
 
 
@@ -155,7 +156,7 @@ def _shrunk(
     reason = "MinReplicas" if current == low else "Steady"
     waits = "window" if max(low, gateways_for(auto, load.known)) < current and peak.value >= current else ""
     at = peak.at + window if waits else None
-    return _held(current, reason, f"{current} are right", waits, signals, at), memory
+    return _held(current, reason, "that many are right", waits, signals, at), memory
 
 
 _HOLDS: Final[Mapping[str, str]] = {

@@ -11,10 +11,10 @@ from push_operator.fleet.measure import is_fresh, serves
 from push_operator.fleet.rollout import Rollout, State
 from push_operator.fleet.tick import Told, View
 from push_operator.fleet.values import Fleet, Gateway
+from push_operator.plan.steering import ROLLOUT
 from push_operator.scaling import GatewayScaling, Mode
 from push_operator.schedule import open_minimum
 
-ASK: Final = "pushcluster.io/rollout"  # annotation of the PushCluster: `resume:<revision>` or `undo:<revision>`
 STEP_SECONDS: Final = 10  # of times that are told: they would be another each time
 
 
@@ -22,7 +22,7 @@ def told_of(body: Mapping[str, Any], scaling: GatewayScaling, wall: float) -> To
     """What outlives an operator. A status that somebody has damaged tells nothing."""
     status = _mapping(body.get("status"))
     desired = _mapping(status.get("scaling")).get("desired")
-    asked = _mapping(_mapping(body.get("metadata")).get("annotations")).get(ASK)
+    asked = _mapping(_mapping(body.get("metadata")).get("annotations")).get(ROLLOUT)
     return Told(
         desired=desired if type(desired) is int and desired > 0 else None,
         rollout=_rollout_of(_mapping(status.get("rollout"))),

@@ -57,14 +57,14 @@ def _program(plan: Plan, workload: Workload, images: Images) -> Object:
     if workload.component == "nats":
         ports = {port.name: str(port.number) for port in workload.ports}
         options = ["-c", f"{CONFIG}/nats.conf", "-p", ports["client"], "-m", ports["monitor"]]
-        return {"image": images.nats, "imagePullPolicy": plan.image.pull_policy, "args": options}
+        return {"image": images.located(images.nats), "imagePullPolicy": plan.image.pull_policy, "args": options}
     if workload.component == "valkey":
         # Its password goes through a file: arguments can be read by whoever may list processes.
         start = {"command": ["sh", "-c"], "args": [_VALKEY_START]}
-        return {"image": images.valkey, "imagePullPolicy": plan.image.pull_policy, **start}
+        return {"image": images.located(images.valkey), "imagePullPolicy": plan.image.pull_policy, **start}
     if workload.component == "cassandra":
-        return {"image": images.cassandra, "imagePullPolicy": plan.image.pull_policy, **cassandra.START}
-    image = f"{plan.image.repository or images.workload}:{plan.version}"
+        return {"image": images.located(images.cassandra), "imagePullPolicy": plan.image.pull_policy, **cassandra.START}
+    image = images.of_workload(plan.image.repository, plan.version)
     return {"image": image, "imagePullPolicy": plan.image.pull_policy, "args": [workload.component]}
 
 

@@ -19,11 +19,17 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+def programs() -> Path:
+    """The folder of kubectl, helm and the control plane."""
     if shutil.which("openssl") is None:
         pytest.skip("no openssl on this machine: no keys for an API server")
-    if (programs := built_programs()) is None:
+    if (found := built_programs()) is None:
         pytest.skip("no Go on this machine and none to be had: no API server to build")
+    return found
+
+
+@pytest.fixture(scope="session")
+def server(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     with api_server(programs, tmp_path_factory.mktemp("kube")) as running:
         yield running
 

@@ -65,7 +65,7 @@ def test_a_manifest_becomes_a_ready_platform(namespace: Namespace, operator: Ope
         f"services/chat-{one}" for one in ("nats", "valkey", "gateway", "auth", "message", "presence", "push")
     }
     row = kubectl("get", "pcl", "-n", namespace.name).splitlines()[1].split()
-    assert row[:5] == ["chat", "True", "2/2", "AllReady", "0.1.0"]
+    assert row[:6] == ["chat", "True", "2/2", "0", "AllReady", "0.1.0"]
     scale = namespace.server.get(namespace.push(subresource="scale"))
     assert scale["status"]["replicas"] == 2
     assert "pushcluster.io/serving=true" in scale["status"]["selector"]

@@ -250,7 +250,7 @@ VARZ = {"server_id": "A", "server_name": "a", "start": "1", "slow_consumers": 4}
 
 
 async def _loopback(_: str, __: int) -> Sequence[str]:
-    return ["127.0.0.1"]
+    return ["127.0.0.1", "127.0.0.1"]  # as getaddrinfo does, for each kind of socket
 
 
 async def test_connections_are_read_page_by_page_and_not_without_end(place: AsyncExitStack) -> None:
@@ -271,6 +271,7 @@ async def test_connections_are_read_page_by_page_and_not_without_end(place: Asyn
     ("wrong", "expected"),
     [
         ({"jsz": ["no"]}, Bus(0.0, "A@1", 4, {"gateway/a": 1}, {})),
+        ({"jsz": {"account_details": ["no"]}}, Bus(0.0, "A@1", 4, {"gateway/a": 1}, {})),
         ({"connz": {"total": -1}}, Bus(0.0, "A@1", 4, {}, {"push": 3})),
         ({"connz": {"total": 1, "connections": [{"name": "gateway"}]}}, Bus(0.0, "A@1", 4, {}, {"push": 3})),
         ({"varz": {}}, None),

@@ -49,8 +49,8 @@ def test_generated_secrets_are_one_object_with_every_password() -> None:
     (secret,) = build(cluster()).secrets
     assert secret.name == "chat-credentials"
     assert set(secret.keys) == {
-        "JWT_SECRET", "SERVICE_KEY", "NATS_PASSWORD_GATEWAY", "NATS_PASSWORD_MESSAGE", "NATS_PASSWORD_PUSH",
-        "VALKEY_PASSWORD",
+        "JWT_SECRET", "SERVICE_KEY", "ADMIN_TOKEN", "NATS_PASSWORD_GATEWAY", "NATS_PASSWORD_MESSAGE",
+        "NATS_PASSWORD_PUSH", "VALKEY_PASSWORD",
     }  # fmt: skip
 
 
@@ -68,6 +68,7 @@ def test_the_environment_of_a_gateway() -> None:
         "NATS_PASSWORD": SecretKey("chat-credentials", "NATS_PASSWORD_GATEWAY"),
         "REDIS_URL": Address("valkey", "client", "redis"),
         "REDIS_PASSWORD": SecretKey("chat-credentials", "VALKEY_PASSWORD"),
+        "ADMIN_TOKEN": SecretKey("chat-credentials", "ADMIN_TOKEN", min_bytes=32),
     }
 
 
@@ -105,7 +106,9 @@ def test_external_servers_are_not_run_and_their_logins_come_from_the_users_secre
             serviceKeySecret="backend",
         )
     )
-    assert [secret.keys for secret in plan.secrets] == [(REVISION_KEY,)]  # for the digests of those of the user
+    assert [secret.keys for secret in plan.secrets] == [
+        ("ADMIN_TOKEN", REVISION_KEY)
+    ]  # for the digests of those of the user
     assert plan.workload("nats") is None
     assert plan.workload("valkey") is None
     env = _env(plan, "gateway")

@@ -56,9 +56,9 @@ async def accepting(gateway: Gateway, door: Door, listen: Listen) -> AsyncIterat
         yield listener
 
 
-def new_who(user_id: str, device_id: str | None, expires_at: int, resumes: bool) -> Who:
+def new_who(user_id: str, device_id: str | None, expires_at: int, resumes: bool, places_itself: bool) -> Who:
     """A session of its own, on a device that is named or new. `expires_at` is Unix seconds."""
     wall_ms = time.time_ns() // 1_000_000
     ends_at = time.monotonic() + expires_at - wall_ms / 1000
     session_id = uuid7(wall_ms, os.urandom(10))
-    return Who(user_id, device_id or uuid7(wall_ms, os.urandom(10)), session_id, ends_at, resumes)
+    return Who(user_id, device_id or uuid7(wall_ms, os.urandom(10)), session_id, ends_at, resumes, places_itself)

@@ -170,6 +170,7 @@ async def streaming(gateway: Gateway, door: Door, listen: Listen, origins: tuple
         except PushError as error:
             door.count(error)
             raise
+        who.places_itself = False  # it cannot say anything later: where it goes on stands in the request
         last = request.headers.get("Last-Event-ID") or request.query.get("last_event_id")
         made = Stream(
             gateway,

@@ -14,7 +14,7 @@ from push_operator.render.objects import Object
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One namespaced kind. `plural` is its name in paths and roles."""
+    """One kind. `plural` is its name in paths and roles."""
 
     api_version: str
     kind: str
@@ -34,6 +34,7 @@ PUSH_CLUSTERS: Final = Kind(API_VERSION, KIND, "pushclusters")
 SECRETS: Final = Kind("v1", "Secret", "secrets")
 EVENTS: Final = Kind("events.k8s.io/v1", "Event", "events")
 LEASES: Final = Kind("coordination.k8s.io/v1", "Lease", "leases")
+NODES: Final = Kind("v1", "Node", "nodes")  # in no namespace
 PODS: Final = Kind("v1", "Pod", "pods")
 SERVICES: Final = Kind("v1", "Service", "services")
 VOLUME_CLAIMS: Final = Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims")

@@ -29,6 +29,7 @@ from push_operator.plan.observed import Observed, Unit
 from push_operator.plan.reach import Target, told
 from push_operator.plan.secrets import Secrets
 from push_operator.plan.status import Status
+from push_operator.plan.steering import ROLLOUT
 from push_operator.plan.workload import Plan, SecretKey
 
 LOG_CHECK_SECONDS = 10.0
@@ -165,10 +166,17 @@ class LocalCluster:
         self._sockets.open_for(plan)
         for name, values in manifest.secrets.items():
             self._secrets.put(name, values)
-        self._body = _next_object(manifest.body, kept, keep_status=self._body is not None)
+        self._body = _next_object(manifest.body, kept, running=self._body is not None)
         self._state.save_object(self._body)
         self.touch()
         return int(self._body["metadata"]["generation"])
+
+    def annotate(self, name: str, value: str) -> None:
+        """On the object that is there; what it asks for stays the same generation."""
+        if self._body is not None:
+            self._body = _annotated(self._body, {name: value})
+            self._state.save_object(self._body)
+            self.touch()
 
     def _refuse_damage(self) -> None:
         self._state.load_object()
@@ -229,7 +237,7 @@ class LocalCluster:
         self._sockets.close()
 
 
-def _next_object(body: Mapping[str, Any], kept: Mapping[str, Any] | None, *, keep_status: bool) -> dict[str, Any]:
+def _next_object(body: Mapping[str, Any], kept: Mapping[str, Any] | None, *, running: bool) -> dict[str, Any]:
     """The object to keep: a new generation when the spec is another one; the status is the running platform's own."""
     before = dict(kept or {})
     generation = int((before.get("metadata") or {}).get("generation") or 0)
@@ -237,4 +245,17 @@ def _next_object(body: Mapping[str, Any], kept: Mapping[str, Any] | None, *, kee
         generation += 1
     made = {**body, "metadata": {**body["metadata"], "generation": generation}}
     made.pop("status", None)
-    return made | ({"status": before["status"]} if keep_status and "status" in before else {})
+    if not running:
+        return made
+    order = _annotations(before).get(ROLLOUT)  # what a person said of the rollout that goes on, as `kubectl apply` does
+    made = _annotated(made, {ROLLOUT: order, **_annotations(made)}) if order else made
+    return made | ({"status": before["status"]} if "status" in before else {})
+
+
+def _annotations(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    given = body["metadata"].get("annotations")
+    return given if isinstance(given, Mapping) else {}
+
+
+def _annotated(body: Mapping[str, Any], annotations: Mapping[str, Any]) -> dict[str, Any]:
+    return {**body, "metadata": {**body["metadata"], "annotations": {**_annotations(body), **annotations}}}

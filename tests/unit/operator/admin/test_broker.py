@@ -103,6 +103,7 @@ def test_jetstream_says_what_cannot_be(jsz: Said) -> None:
         ([{HISTORY_0: 3}, {PUSH: 5}], {"push": 5}),
         ([{HISTORY_1: 3}], {}),
         ([{HISTORY_0: 3, HISTORY_1: 1}, {HISTORY_0: 9}], {"message": 10}),
+        ([{HISTORY_0: 9, HISTORY_1: 1}, {HISTORY_0: 3}], {"message": 10}),
         ([{HISTORY_0: 1, HISTORY_1: 1, ("LOG_2", "history"): 50, ("LOG_0", "other"): 50}], {"message": 2}),
         ([{}], {}),
     ],
