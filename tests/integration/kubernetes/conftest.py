@@ -44,15 +44,24 @@ def namespace(server: ApiServer) -> Iterator[Namespace]:
 @pytest.fixture
 def without_gateway_api(server: ApiServer) -> Iterator[ApiServer]:
     """The Gateway API may be installed during the test; it is gone before and after."""
-    server.remove_gateway_api()
+    server.remove("gateway-api")
     yield server
-    server.remove_gateway_api()
+    server.remove("gateway-api")
 
 
 @pytest.fixture
 def gateway_api(without_gateway_api: ApiServer) -> ApiServer:
-    without_gateway_api.install_gateway_api()
+    without_gateway_api.install("gateway-api")
     return without_gateway_api
+
+
+@pytest.fixture
+def monitoring(server: ApiServer) -> Iterator[ApiServer]:
+    """The kinds of the Prometheus operator are there during the test."""
+    server.remove("monitoring")
+    server.install("monitoring")
+    yield server
+    server.remove("monitoring")
 
 
 @pytest.fixture

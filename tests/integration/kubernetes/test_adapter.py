@@ -617,9 +617,9 @@ async def test_without_the_gateway_api_nothing_is_written(bench: Bench, without_
     with pytest.raises(Rejected, match=r"no HTTPRoute .*: install the CRDs of the Gateway API"):
         await bench.apply()
     assert bench.writes == []
-    without_gateway_api.install_gateway_api()
+    without_gateway_api.install("gateway-api")
     assert ("patch", "httproutes") in await bench.apply()
-    without_gateway_api.remove_gateway_api()
+    without_gateway_api.remove("gateway-api")
     with pytest.raises(Rejected, match="install the CRDs"):
         await bench.apply(relist=False)
     bench.change({"expose": None})
@@ -644,3 +644,49 @@ async def test_who_does_not_lead_writes_nothing(bench: Bench) -> None:
         await bench.apply()
     assert bench.writes == []
     assert not bench.place.names(bench.place.apps("deployments"))
+
+
+MONITORING = {"serviceMonitor": True, "rules": True, "dashboards": True, "labels": {"release": "prometheus"}}
+
+
+async def test_what_prometheus_and_grafana_are_given_is_made_kept_and_taken_away(
+    bench: Bench, monitoring: ApiServer
+) -> None:
+    bench.place.create(manifest(monitoring=MONITORING))
+    await bench.settled()
+    assert await bench.apply() == []
+    api = "/apis/monitoring.coreos.com/v1"
+    monitor, rules = (bench.place.path(kind, "chat", api=api) for kind in ("podmonitors", "prometheusrules"))
+    assert monitoring.get(monitor)["metadata"]["labels"]["release"] == "prometheus"
+    assert len(monitoring.get(rules)["spec"]["groups"]) == 4
+    boards = [
+        one for one in bench.place.items(bench.place.path("configmaps")) if "-dashboard-" in one["metadata"]["name"]
+    ]
+    assert len(boards) == 4
+    monitoring.merge(monitor, {"spec": {"podMetricsEndpoints": []}})
+    assert await bench.apply() == [("patch", "podmonitors")]
+    bench.change({"monitoring": {"rules": False, "labels": None}})
+    assert ("delete", "prometheusrules") in await bench.apply()
+    bench.change({"monitoring": None})
+    written = await bench.apply()
+    assert written.count(("delete", "configmaps")) == 4
+    assert ("delete", "podmonitors") in written
+    assert await bench.apply() == []
+
+
+@pytest.mark.parametrize(("field", "kind"), [("serviceMonitor", "PodMonitor"), ("rules", "PrometheusRule")])
+async def test_without_the_prometheus_operator_nothing_is_written(
+    bench: Bench, server: ApiServer, field: str, kind: str
+) -> None:
+    server.remove("monitoring")
+    bench.place.create(manifest(monitoring={field: True}))
+    with pytest.raises(Rejected, match=rf"no {kind} .*: install the CRDs of the Prometheus operator, or leave it out"):
+        await bench.apply()
+    assert bench.writes == []
+
+
+async def test_dashboards_need_nothing_that_a_cluster_lacks(bench: Bench, server: ApiServer) -> None:
+    server.remove("monitoring")
+    bench.place.create(manifest(monitoring={"dashboards": True}))
+    await bench.settled()
+    assert await bench.apply() == []

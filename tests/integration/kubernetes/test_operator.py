@@ -285,14 +285,14 @@ def test_a_gateway_api_that_comes_later_is_used_within_seconds(
     namespace.create(manifest(expose=expose))
     within(15, lambda: namespace.condition("Stalled") == ("True", "Rejected"))
     assert not _children(namespace)
-    without_gateway_api.install_gateway_api()
+    without_gateway_api.install("gateway-api")
     namespace.until(lambda: _ready(namespace))
     told = namespace.server.kubectl("get", "pcl", "-n", namespace.name, "-o", "wide")
     assert "wss://chat.example.com/ws" in told
     # Whoever takes the CRDs away ends neither the operator nor, but for the route, the platform.
     namespace.server.merge(namespace.push(), {"spec": {"expose": None}})
     within(15, lambda: "url" not in namespace.server.get(namespace.push())["status"])
-    without_gateway_api.remove_gateway_api()
+    without_gateway_api.remove("gateway-api")
     namespace.server.merge(namespace.push(), {"spec": {"version": "0.2.0"}})
     within(15, lambda: namespace.server.get(namespace.push())["status"]["version"] == "0.2.0")
     assert not _loud(operator)

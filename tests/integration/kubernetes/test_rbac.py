@@ -65,6 +65,7 @@ def life(elsewhere: str) -> tuple[Step, ...]:
     not the operator's."""
     no_sets = _none_of("statefulsets", "/apis/apps/v1")
     no_ingress = _none_of("ingresses", "/apis/networking.k8s.io/v1")
+    no_monitors = _none_of("podmonitors", "/apis/monitoring.coreos.com/v1")
     by_route = {"gateway": {"parentRefs": [{"name": "public"}]}}
     by_ingress = {"gateway": None, "ingress": {"host": "chat.example.com"}}
     return (
@@ -72,6 +73,8 @@ def life(elsewhere: str) -> tuple[Step, ...]:
         _change(_ready, version="0.2.0", gateway={"replicas": 1}, expose=by_ingress),
         _change(no_sets, _ready, nats={"url": f"nats://{elsewhere}"}, redis={"url": f"redis://{elsewhere}"}),
         _change(no_ingress, _ready, expose=None),
+        _change(_ready, monitoring={"serviceMonitor": True, "rules": True, "dashboards": True}),
+        _change(no_monitors, _ready, monitoring=None),
         Step(_lose_a_key, lambda place: "JWT_SECRET" in _secret(place)),
     )
 
@@ -109,8 +112,8 @@ def _used(server: ApiServer, user: str, places: set[str]) -> Iterator[Right]:
 
 @pytest.mark.parametrize("named", [False, True], ids=["every namespace", "one namespace"])
 def test_what_is_granted_is_what_is_used(
-    server: ApiServer, gateway_api: ApiServer, namespace: Namespace, start_operator: StartOperator, elsewhere: str,
-    named: bool,
+    server: ApiServer, gateway_api: ApiServer, monitoring: ApiServer, namespace: Namespace,
+    start_operator: StartOperator, elsewhere: str, named: bool,
 ) -> None:  # fmt: skip
     release = "tenant" if named else "push-operator"
     options = ("--set", "resyncSeconds=2", *(("--set", f"watchNamespaces={{{namespace.name}}}") if named else ()))
