@@ -189,7 +189,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"oauth": {}},
      "spec.oauth: unknown field: did you mean auth? allowed here: size, gateway, auth, message, presence, push, "
      "version, image, paused, allowedOrigins, nats, redis, cassandra, tokens, "
-     "serviceKeySecret, topics, history, expose"),
+     "serviceKeySecret, topics, history, expose, monitoring"),
 ]  # fmt: skip
 
 
