@@ -35,15 +35,17 @@ def with_value(peaks: Peaks, at: float, value: int, window: float) -> Peaks:
 @dataclass(frozen=True, slots=True)
 class Memory:
     """`began`: since when this process looks. `desired`: what was decided last. `unready`: since when those units are
-    not ready that are not. `samples`: the last of each gateway, of which differences are made, and `busy` what came of
-    it: CPU seconds a second. `rate`: smoothed new connections a second that nobody had asked to come back. `raised`,
-    `boosted`: when it last grew, and last for a reason that is no number of gateways."""
+    not ready that are not; `blind`: since when most gateways say nothing. `samples`: the last of each gateway, of which
+    differences are made, and `busy` what came of it: CPU seconds a second. `rate`: smoothed new connections a second
+    that nobody had asked to come back. `raised`, `boosted`: when it last grew, and last for a reason that is no number
+    of gateways."""
 
     began: float
     desired: int | None = None
     wants: Peaks = ()
     loads: Peaks = ()
     unready: Mapping[str, float] = field(default_factory=dict)
+    blind: float | None = None
     samples: Mapping[str, Sample] = field(default_factory=dict)
     busy: Mapping[str, float] = field(default_factory=dict)
     rate: float = 0.0

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from push_operator.fleet.autoscale import ENOUGH_SHARE, Decision, decide
-from push_operator.fleet.measure import is_fresh, measure
+from push_operator.fleet.measure import Load, is_fresh, measure
 from push_operator.fleet.memory import Memory, Moment
 from push_operator.fleet.pace import budget, left_of, orders
 from push_operator.fleet.rollout import Rollout, State, follow, target
-from push_operator.fleet.steer import HOLD_SECONDS, Wish, steer
+from push_operator.fleet.steer import HOLD_SECONDS, HUNG_SECONDS, Wish, steer
 from push_operator.fleet.values import Fleet, Gateway, Steps, Why
 from push_operator.scaling import GatewayScaling
 
@@ -53,13 +53,26 @@ def tick(fleet: Fleet, scaling: GatewayScaling, memory: Memory | None, told: Tol
     rollout = follow(fleet, told.rollout, told.ask, waits)
     frozen = "" if rollout.state is State.DONE else "RolloutUnderWay"
     decision, memory = decide(scaling, load, memory, moment.now, least=told.least, frozen=frozen)
-    blind = load.fresh < ENOUGH_SHARE * load.ready  # whom it cannot hear it cannot empty
-    wish = Wish(decision.desired, target(fleet, rollout), halted=blind or rollout.state is State.STOPPED)
+    memory = _blinded(memory, load, moment.now)
+    halted = rollout.state is State.STOPPED or _is_waiting(memory, scaling, moment.now)
+    wish = Wish(decision.desired, target(fleet, rollout), halted=halted)
     steps = steer(fleet, wish, scaling, moment)
     whole = budget(scaling, load)
     emptied = [one for one in fleet.gateways if _is_emptied(one, steps, moment)]
     steps = replace(steps, rates=orders(emptied, left_of(fleet, whole, moment.now)))
     return Outcome(decision, rollout, steps, whole, memory)
+
+
+def _blinded(memory: Memory, load: Load, now: float) -> Memory:
+    if load.fresh >= ENOUGH_SHARE * load.ready:
+        return replace(memory, blind=None)
+    return memory if memory.blind is not None else replace(memory, blind=now)
+
+
+def _is_waiting(memory: Memory, scaling: GatewayScaling, now: float) -> bool:
+    """Whom it cannot hear it cannot empty. If that does not pass, what a person has asked for goes on all the same, one
+    gateway after the other, each by its own drain: something between them and the operator is in the way for good."""
+    return memory.blind is not None and now - memory.blind < scaling.drain.timeout_seconds + HUNG_SECONDS
 
 
 def _kept(fleet: Fleet) -> int | None:

@@ -39,6 +39,7 @@ def namespace(server: ApiServer) -> Iterator[Namespace]:
     place = Namespace(server, f"test-{next(_numbers)}")
     yield place
     server.must("DELETE", place.push(""))  # an operator that watches every namespace would go on with them
+    place.close()
 
 
 @pytest.fixture
