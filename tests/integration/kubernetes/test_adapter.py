@@ -241,6 +241,7 @@ async def test_another_operator_alone_changes_no_pod(bench: Bench, monkeypatch: 
     """It would render every pod otherwise; until something else is asked for, each stays what it is."""
     await bench.serving({})
     await bench.apply()
+    await eventually(lambda: len(bench.place.names(bench.place.path("pods"))) == 8)
     before, pods = _all_templates(bench.place), bench.place.names(bench.place.path("pods"))
     assert (await bench.observed()).outdated == ()
     bench.succeeded(monkeypatch)
