@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from push_operator.fleet.health import HealthMemory
 from push_operator.fleet.values import Bus, Fleet, Sample
 
 
@@ -38,7 +39,7 @@ class Memory:
     not ready that are not; `blind`: since when most gateways say nothing. `samples`: the last of each gateway, of which
     differences are made, and `busy` what came of it: CPU seconds a second. `rate`: smoothed new connections a second
     that nobody had asked to come back. `raised`, `boosted`: when it last grew, and last for a reason that is no number
-    of gateways."""
+    of gateways. `health`: what ails which gateway, and since when."""
 
     began: float
     desired: int | None = None
@@ -53,6 +54,7 @@ class Memory:
     raised: float | None = None
     boosted: float | None = None
     bus: Bus | None = None
+    health: HealthMemory = field(default_factory=HealthMemory)
 
 
 def unready(fleet: Fleet, memory: Memory, now: float) -> Mapping[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from push_operator.fleet.autoscale import ENOUGH_SHARE, Decision, decide
+from push_operator.fleet.health import Health, judge
 from push_operator.fleet.measure import Load, is_fresh, measure
 from push_operator.fleet.memory import Memory, Moment
 from push_operator.fleet.pace import budget, left_of, orders
@@ -33,6 +34,7 @@ class Outcome:
     rollout: Rollout
     steps: Steps
     budget: float
+    health: Health
     memory: Memory
 
 
@@ -51,16 +53,19 @@ def tick(fleet: Fleet, scaling: GatewayScaling, memory: Memory | None, told: Tol
     load, memory = measure(fleet, memory, scaling.autoscaling.target_connections, moment.now)
     waits = {name: moment.now - since for name, since in memory.unready.items()}
     rollout = follow(fleet, told.rollout, told.ask, waits)
+    health, watched = judge(fleet, memory.health, moment.now)
+    memory = replace(memory, health=watched)
     frozen = "" if rollout.state is State.DONE else "RolloutUnderWay"
+    frozen = "BrokerDegraded" if health.broken_broker else frozen
     decision, memory = decide(scaling, load, memory, moment.now, least=told.least, frozen=frozen)
     memory = _blinded(memory, load, moment.now)
     halted = rollout.state is State.STOPPED or _is_waiting(memory, scaling, moment.now)
     wish = Wish(decision.desired, target(fleet, rollout), halted=halted)
-    steps = steer(fleet, wish, scaling, moment)
+    steps = _with_care(steer(fleet, wish, scaling, moment), health)
     whole = budget(scaling, load)
     emptied = [one for one in fleet.gateways if _is_emptied(one, steps, moment)]
     steps = replace(steps, rates=orders(emptied, left_of(fleet, whole, moment.now)))
-    return Outcome(decision, rollout, steps, whole, memory)
+    return Outcome(decision, rollout, steps, whole, health, memory)
 
 
 def _blinded(memory: Memory, load: Load, now: float) -> Memory:
@@ -73,6 +78,13 @@ def _is_waiting(memory: Memory, scaling: GatewayScaling, now: float) -> bool:
     """Whom it cannot hear it cannot empty. If that does not pass, what a person has asked for goes on all the same, one
     gateway after the other, each by its own drain: something between them and the operator is in the way for good."""
     return memory.blind is not None and now - memory.blind < scaling.drain.timeout_seconds + HUNG_SECONDS
+
+
+def _with_care(steps: Steps, health: Health) -> Steps:
+    """Who is deaf gets no new sockets, and who is well again gets some, unless something else was decided of them."""
+    sick = dict.fromkeys(health.quarantine, Why.QUARANTINE)
+    well = {name: None for name in health.back if name not in steps.gone}
+    return replace(steps, marks={**sick, **well, **steps.marks})
 
 
 def _kept(fleet: Fleet) -> int | None:

@@ -54,6 +54,7 @@ def scaling_status(view: View) -> dict[str, Any]:
         **({"limitedBy": decision.limited_by} if decision.limited_by else {}),
         "signals": [{"name": one.name, "value": one.value, "wants": one.wants} for one in decision.signals],
         "drains": [_drain(one) for one in fleet.gateways if one.mark is not None and not one.leaving],
+        "deaf": [{"name": name, "fault": fault} for name, fault in sorted(view.outcome.health.deaf.items())],
         "budget": round(view.outcome.budget, 1),
         **({"nextScaleDownAt": _stamp(moment.wall + at - moment.now)} if at is not None else {}),
     }
@@ -96,6 +97,7 @@ def scaling_conditions(view: View) -> list[tuple[str, bool, str, str]]:
             "Silent" if silent else "Heard",
             f"no answer from {', '.join(silent[:3])}" if silent else "every gateway that serves has answered",
         ),
+        _health(view),
         (
             "Draining",
             bool(drains),
@@ -103,6 +105,16 @@ def scaling_conditions(view: View) -> list[tuple[str, bool, str, str]]:
             f"{len(drains)} being emptied" if drains else "no gateway is being emptied",
         ),
     ]
+
+
+def _health(view: View) -> tuple[str, bool, str, str]:
+    health = view.outcome.health
+    said = "; ".join(f"{name} {fault}" for name, fault in sorted(health.deaf.items())[:3])
+    if health.broken_broker:
+        return "GatewaysHealthy", False, "BrokerDegraded", f"most gateways are in trouble at once: {said or 'see NATS'}"
+    if said:
+        return "GatewaysHealthy", False, "Deaf", said
+    return "GatewaysHealthy", True, "Healthy", "no gateway is Ready and deaf"
 
 
 def connections(fleet: Fleet) -> int:

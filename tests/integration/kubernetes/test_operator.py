@@ -300,8 +300,9 @@ def test_a_gateway_api_that_comes_later_is_used_within_seconds(
 
 def _loud(operator: OperatorProcess) -> list[str]:
     """But for the broker, which no kubelet runs here."""
-    lines = [one for one in operator.log.read_text(encoding="utf-8").splitlines() if "push_operator.admin.nats" not in one]
-    return [line for line in lines if '"level":"warning"' in line.replace(" ", "") or '"error"' in line]
+    lines = operator.log.read_text(encoding="utf-8").splitlines()
+    told = [line for line in lines if "push_operator.admin.nats" not in line]
+    return [line for line in told if '"level":"warning"' in line.replace(" ", "") or '"error"' in line]
 
 
 def test_deleted_means_gone_but_for_what_is_retained(namespace: Namespace, operator: OperatorProcess) -> None:
