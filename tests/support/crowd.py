@@ -120,7 +120,7 @@ class Crowd:
 
     async def leave(self, number: int) -> None:
         """What is on its way to them is waited for: they are to have read all that was acknowledged."""
-        going = list(self._clients)[-number:]
+        going = self._random.sample(list(self._clients), number)  # of each gateway some
         leavers = {user: self._clients.pop(user) for user in going}
         await asyncio.gather(*self._sending)
         await self._until_arrived()
