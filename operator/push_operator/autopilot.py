@@ -16,14 +16,15 @@ from typing import Any, Final
 from push_operator.admin.port import Gateways, Monitor, Order
 from push_operator.cluster.port import Cluster
 from push_operator.errors import ClusterError, Conflict, NotFound
+from push_operator.fleet.lag import LagDecision, LagMemory, replicas_for
 from push_operator.fleet.memory import Memory, Moment
 from push_operator.fleet.tick import View, is_moving, tick
 from push_operator.fleet.values import Bus, Fleet, Gateway, Mark, Sample
 from push_operator.model import PushCluster
 from push_operator.plan.observed import Observed, Unit
-from push_operator.plan.scaling import told_of
+from push_operator.plan.scaling import desired_of, told_of
 from push_operator.plan.workload import Plan
-from push_operator.scaling import Mode
+from push_operator.scaling import LagScaling, Mode
 
 GATEWAY: Final = "gateway"
 ASK_SECONDS: Final = 1.0  # between two questions to the same gateways, however often something changes
@@ -50,10 +51,13 @@ class Autopilot:
         self._gateways, self._monitor, self._clock, self._wall, self._epoch = gateways, monitor, clock, wall, epoch
         self._memories: dict[str, Memory] = {}
         self._heard: dict[str, _Heard] = {}
+        self._lags: dict[tuple[str, str], LagMemory] = {}
 
     def forget(self, key: str) -> None:
         self._memories.pop(key, None)
         self._heard.pop(key, None)
+        for one in [one for one in self._lags if one[0] == key]:
+            del self._lags[one]
 
     async def look(self, key: str, observed: Observed, wanted: PushCluster, plan: Plan) -> View:
         """Decides, and does nothing yet."""
@@ -65,7 +69,20 @@ class Autopilot:
         told = told_of(observed.body or {}, wanted.scaling, moment.wall)
         outcome = tick(fleet, wanted.scaling, self._memories.get(key), told, moment)
         self._memories[key] = outcome.memory
-        return View(fleet, outcome, moment)
+        replicas = {
+            service: self._follow(key, service, spec.autoscaling, observed, fleet.bus, moment.now)
+            for service, spec in wanted.services.items()
+            if spec.autoscaling is not None
+        }
+        return View(fleet, outcome, moment, replicas)
+
+    def _follow(
+        self, key: str, service: str, scaling: LagScaling, observed: Observed, bus: Bus | None, now: float
+    ) -> LagDecision:
+        memory = self._lags.get((key, service)) or LagMemory(now, desired_of(observed.body or {}, service))
+        lag = bus.lags.get(service) if bus is not None else None
+        decision, self._lags[key, service] = replicas_for(scaling, lag, memory, now)
+        return decision
 
     async def act(self, key: str, cluster: Cluster, observed: Observed, view: View) -> None:
         """Carries the steps out, in the order in which each is safe. What has changed meanwhile is decided anew."""
@@ -157,11 +174,13 @@ def again_after(wanted: PushCluster, view: View) -> float:
     """Seconds until the next look, if nothing changes before."""
     if is_moving(view.fleet, view.outcome, view.moment.now):
         return MOVING_SECONDS
-    return TICK_SECONDS if wanted.scaling.mode is Mode.OPERATOR else REST_SECONDS
+    varies = wanted.scaling.mode is Mode.OPERATOR or view.replicas
+    return TICK_SECONDS if varies else REST_SECONDS
 
 
 def with_desired(plan: Plan, view: View) -> Plan:
-    """The plan with as many gateways as were decided on."""
-    desired = view.outcome.decision.desired
-    workloads = (replace(one, replicas=desired) if one.component == GATEWAY else one for one in plan.workloads)
+    """The plan with as many of each as were decided on."""
+    desired = {GATEWAY: view.outcome.decision.desired}
+    desired |= {service: decision.desired for service, decision in view.replicas.items()}
+    workloads = (replace(one, replicas=desired.get(one.component, one.replicas)) for one in plan.workloads)
     return replace(plan, workloads=tuple(workloads))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from push_operator.fleet.autoscale import ENOUGH_SHARE, Decision, decide
 from push_operator.fleet.health import Health, judge
+from push_operator.fleet.lag import LagDecision
 from push_operator.fleet.measure import Load, is_fresh, measure
 from push_operator.fleet.memory import Memory, Moment
 from push_operator.fleet.pace import budget, left_of, orders
@@ -40,11 +42,12 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One look: what was seen, what came of it, and when that was."""
+    """One look: what was seen, what came of it, and when that was. `replicas`: of the services that follow a stream."""
 
     fleet: Fleet
     outcome: Outcome
     moment: Moment
+    replicas: Mapping[str, LagDecision] = field(default_factory=dict)
 
 
 def tick(fleet: Fleet, scaling: GatewayScaling, memory: Memory | None, told: Told, moment: Moment) -> Outcome:

@@ -31,6 +31,16 @@ def told_of(body: Mapping[str, Any], scaling: GatewayScaling, wall: float) -> To
     )
 
 
+def desired_of(body: Mapping[str, Any], service: str) -> int | None:
+    """How many of a service were wanted last, as far as the status says."""
+    components = _mapping(body.get("status")).get("components")
+    for one in components if isinstance(components, list) else ():
+        desired = _mapping(one).get("desired")
+        if _mapping(one).get("name") == service and type(desired) is int and desired > 0:
+            return desired
+    return None
+
+
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 

@@ -34,11 +34,12 @@ def running_status(cluster: PushCluster, plan: Plan, observed: Observed, view: V
         ("Stalled", False, "Valid", "the manifest is valid"),
         _available(components),
         *scaling_conditions(view),
+        _pending(observed),
     ]
     gateways = next(one for one in components if one["name"] == SERVICES[0])
     return {
         "observedGeneration": generation(observed.body),
-        "components": components,
+        "components": [_with_reason(one, view) for one in components],
         "gateways": gateways["ready"],
         "readyGateways": f"{gateways['ready']}/{gateways['desired']}",
         "connections": connections(view.fleet),
@@ -81,12 +82,27 @@ def _component(workload: Workload, observed: Observed) -> dict[str, Any]:
     }
 
 
+def _with_reason(component: Mapping[str, Any], view: View) -> dict[str, Any]:
+    """Of those that follow a stream it is told why there are so many."""
+    decision = view.replicas.get(component["name"])
+    return {**component, **({"reason": decision.reason} if decision is not None else {})}
+
+
 def _available(components: Sequence[Mapping[str, Any]]) -> tuple[str, bool, str, str]:
     """Clients can use it: something of everything serves."""
     missing = [one["name"] for one in components if not one["ready"]]
     if missing:
         return "Available", False, "Unavailable", f"nothing of {', '.join(missing)} is ready"
     return "Available", True, "Serving", "something of every component is ready"
+
+
+def _pending(observed: Observed) -> tuple[str, bool, str, str]:
+    """A newer operator would render something otherwise: it changes no pod by itself."""
+    if not observed.outdated:
+        return "RolloutPending", False, "UpToDate", "every component is as this operator makes it"
+    names = ", ".join(observed.outdated)
+    said = f"{names}: made otherwise by this operator, as soon as spec.version or the component's own part changes"
+    return "RolloutPending", True, "NewerRendering", said
 
 
 def _complete(component: Mapping[str, Any]) -> bool:
