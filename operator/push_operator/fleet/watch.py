@@ -6,7 +6,7 @@ happens in it while the others are busy, are two more, and these need the others
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
@@ -46,6 +46,15 @@ class Busy:
 
 
 @dataclass(frozen=True, slots=True)
+class Crowd:
+    """Those who have answered lately, and the connections that they hold."""
+
+    count: int
+    held: int
+    busy: Busy
+
+
+@dataclass(frozen=True, slots=True)
 class Watch:
     """Of one unit. `stats` is what it said last, `moved` when anything happened in it last and `then` how much had
     happened in the fleet by that time. `well` is since when nothing was wrong, None while something is."""
@@ -80,11 +89,11 @@ def watch(gateways: Iterable[Gateway], before: Watching, now: float) -> Watching
         before = Watching()
     known = {one.name: seen for one in looked if (seen := before.units.get(one.name)) and seen.uid == one.uid}
     busy = _busier(before.busy, looked, known)
-    said = {one.name: one.sample.stats for one in looked if one.sample is not None and is_fresh(one, now)}
-    units = {}
-    for one in looked:
-        others = [stats for name, stats in said.items() if name != one.name]
-        units[one.name] = _looked_at(one, known.get(one.name) or Watch(one.uid, now, now, busy), others, busy, now)
+    heard = [one.sample.stats.connections for one in looked if one.sample is not None and is_fresh(one, now)]
+    crowd = Crowd(len(heard), sum(heard), busy)
+    units = {
+        one.name: _looked_at(one, known.get(one.name) or Watch(one.uid, now, now, busy), crowd, now) for one in looked
+    }
     return Watching(now, units, busy)
 
 
@@ -104,9 +113,9 @@ def _busier(busy: Busy, gateways: Iterable[Gateway], known: Mapping[str, Watch])
     return busy
 
 
-def _looked_at(gateway: Gateway, seen: Watch, others: Sequence[Stats], busy: Busy, now: float) -> Watch:
-    seen = _moved(gateway, seen, busy, now)
-    faults = {fault: seen.faults.get(fault, since) for fault, since in _faults(gateway, seen, others, busy, now)}
+def _looked_at(gateway: Gateway, seen: Watch, crowd: Crowd, now: float) -> Watch:
+    seen = _moved(gateway, seen, crowd.busy, now)
+    faults = {fault: seen.faults.get(fault, since) for fault, since in _faults(gateway, seen, crowd, now)}
     if faults or not is_fresh(gateway, now):
         return replace(seen, faults=faults, well=None)
     return replace(seen, faults={}, well=now if seen.well is None else seen.well)
@@ -121,14 +130,12 @@ def _moved(gateway: Gateway, seen: Watch, busy: Busy, now: float) -> Watch:
     return replace(seen, stats=stats, moved=now, then=busy)
 
 
-def _faults(
-    gateway: Gateway, seen: Watch, others: Sequence[Stats], busy: Busy, now: float
-) -> Iterator[tuple[Fault, float]]:
+def _faults(gateway: Gateway, seen: Watch, crowd: Crowd, now: float) -> Iterator[tuple[Fault, float]]:
     """What is wrong now, each with the time since when, if it was not wrong before."""
     if gateway.sample is None or not is_fresh(gateway, now):
         heard = max(seen.begun, gateway.sample.at if gateway.sample else seen.begun)
         # When nobody answers, it is the operator that hears nothing.
-        if gateway.ready and others and now - heard > FRESH_SECONDS:
+        if gateway.ready and crowd.count and now - heard > FRESH_SECONDS:
             yield Fault.SILENT, heard
         return
     stats = gateway.sample.stats
@@ -136,18 +143,19 @@ def _faults(
         yield Fault.NATS, now
     if stats.loop_lag > STALL_SECONDS:
         yield Fault.STALLED, now
-    if now - seen.moved >= LASTING_SECONDS[Fault.FROZEN] and _busy_without(stats, seen, others, busy):
+    if now - seen.moved >= LASTING_SECONDS[Fault.FROZEN] and _busy_without(stats, seen, crowd):
         yield Fault.FROZEN, seen.moved
 
 
-def _busy_without(stats: Stats, seen: Watch, others: Sequence[Stats], busy: Busy) -> bool:
+def _busy_without(stats: Stats, seen: Watch, crowd: Crowd) -> bool:
     """Were the others so busy since anything happened here that something should have happened here too?"""
-    if not others:
-        return False
-    held = sum(other.connections for other in others)
-    accepts = (busy.accepted - seen.then.accepted) / len(others)
-    frames = (busy.frames - seen.then.frames) * stats.connections / max(1, held)
-    return accepts >= ACCEPTS_EXPECTED and frames >= FRAMES_EXPECTED
+    others, held = crowd.count - 1, crowd.held - stats.connections
+    accepted, frames = crowd.busy.accepted - seen.then.accepted, crowd.busy.frames - seen.then.frames
+    return (
+        others > 0
+        and accepted >= ACCEPTS_EXPECTED * others
+        and frames * stats.connections >= FRAMES_EXPECTED * max(1, held)
+    )
 
 
 def _counters(stats: Stats) -> tuple[str, int, int, int]:
