@@ -122,19 +122,21 @@ def _grown(
     reason = loudest.name if loudest.wants >= low else "MinReplicas"
     limited = "maxReplicas" if loudest.wants > high else ""
     if wanted <= current:  # a lower maximum counts at once
-        return _held(min(current, high), reason, _said(loudest, limited), limited, signals), memory
+        return _held(min(current, high), reason, _said(loudest, low, limited), limited, signals), memory
     if memory.raised is not None and now - memory.raised < STEP_SECONDS:
         return _held(current, reason, f"it wants {wanted}: the last step is not yet done", "pace", signals), memory
     most = max(low, load.ready + max(load.ready, STEP_LEAST))
     desired, limited = (most, "pace") if wanted > most else (wanted, limited)
     if desired <= current:
-        return _held(current, reason, _said(loudest, limited), limited, signals), memory
+        return _held(current, reason, _said(loudest, low, limited), limited, signals), memory
     boosted = now if reason in ("BrokerPressure", "Cpu") else memory.boosted
-    decision = Decision(desired, reason, _said(loudest, limited), limited, signals=signals)
+    decision = Decision(desired, reason, _said(loudest, low, limited), limited, signals=signals)
     return decision, replace(memory, raised=now, boosted=boosted)
 
 
-def _said(loudest: Signal, limited: str) -> str:
+def _said(loudest: Signal, low: int, limited: str) -> str:
+    if loudest.wants < low:
+        return f"there are to be at least {low} now"
     return f"{loudest.name} {loudest.value} ask for {loudest.wants}" + (f", limited by {limited}" if limited else "")
 
 
