@@ -10,7 +10,10 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from push_operator.errors import Conflict, NotFound
+from push_operator.fleet.measure import serves
 from push_operator.fleet.memory import Memory, Moment
+from push_operator.fleet.pace import left_of
 from push_operator.fleet.rollout import Rollout
 from push_operator.fleet.steer import HUNG_SECONDS
 from push_operator.fleet.tick import Outcome, Told, is_moving, tick
@@ -18,7 +21,7 @@ from push_operator.fleet.values import Draining, Fleet, Gateway, GatewaySet, Mar
 from push_operator.scaling import GatewayScaling
 
 EPOCH = 1_900_000_000.0  # the wall's time at second 0
-SET_SECONDS = 1.0  # after a change of its size a ReplicaSet acts
+SET_SECONDS = 1.0  # after a change of its size a ReplicaSet acts, at the soonest
 BACK_SECONDS = 5  # over which those who were sent away come back
 TICK, MOVING = 10, 2
 
@@ -27,7 +30,9 @@ TICK, MOVING = 10, 2
 class Pod:
     name: str
     revision: str
+    begins_at: float
     ready_at: float
+    zone: str = ""
     connections: int = 0
     accepted: int = 0
     asked: int = 0
@@ -40,6 +45,8 @@ class Pod:
     owed: float = 0.0
     leaving: bool = False
     silent: bool = False
+    cordoned: bool = False
+    nats: bool = True
     sample: Sample | None = None
 
     def stats(self, now: float) -> Stats:
@@ -47,45 +54,74 @@ class Pod:
         return Stats(
             boot=f"{self.name}-{self.boots}", uptime=now - self.boot_at, connections=self.connections,
             accepted=self.accepted, reconnects_asked=self.asked, refused=self.refused, draining=draining,
+            nats=self.nats,
         )  # fmt: skip
 
 
 @dataclass
 class Change:
-    """One decision that changed the number, with what was known then."""
+    """One decision that changed the number, with what was known then. `peak`: the most that was known of late;
+    `high`: the maximum then."""
 
     at: float
     before: int
     after: int
     outcome: Outcome
     known: int
+    peak: int
+    high: int
+
+
+@dataclass
+class Marking:
+    """Gateways that served were marked by choice: how many serve on, and how many are being emptied then."""
+
+    at: float
+    left: int
+    drains: int
+    outcome: Outcome
 
 
 @dataclass
 class Simulation:
-    """`demand`: how many clients want to be connected at a second. `starts`: seconds that a new gateway takes."""
+    """`demand`: how many clients want to be connected at a second. `starts`: seconds that a new gateway takes, and
+    `slowest` the most that it may. `set_seconds`: the most that a ReplicaSet waits before it acts. `late`: the operator
+    carries its steps out a second after it has looked, with what happens in between."""
 
     scaling: GatewayScaling
     demand: Callable[[float], int]
     seed: int = 0
     starts: float = 6.0
+    slowest: float = 0.0
+    set_seconds: float = SET_SECONDS
+    late: bool = False
+    zones: int = 0
     wanted: str = "a"
     broken: frozenset[str] = frozenset()  # revisions whose gateways never get ready
     deaf: bool = False  # no gateway answers the operator
     random: random.Random = field(init=False)
     now: float = 0.0
     sets: dict[str, GatewaySet] = field(default_factory=dict)
+    seen: dict[str, GatewaySet] = field(default_factory=dict)  # by the operator, when it looked last
     pods: dict[str, Pod] = field(default_factory=dict)
     coming: dict[int, int] = field(default_factory=dict)  # clients by the second at which they try to connect
     memory: Memory | None = None
+    desired: int | None = None  # as the status tells it
     rollout: Rollout | None = None
     ask: str = ""
+    least: int = 0
     changes: list[Change] = field(default_factory=list)
+    known: list[tuple[float, int]] = field(default_factory=list)  # connections, as the operator knew them at each look
     outcome: Outcome | None = None
+    undone: Outcome | None = None  # decided, and not yet carried out
+    markings: list[Marking] = field(default_factory=list)
+    share: float = 0.0  # of the budget, for those whom the operator can pace
     asked: list[int] = field(default_factory=list)  # clients that were sent away by the operator, each second
-    allowed: list[float] = field(default_factory=list)  # the budget of that second
+    allowed: list[float] = field(default_factory=list)  # what it had for them in that second
+    drains: list[int] = field(default_factory=list)  # how many it had drain in that second
     cut: int = 0  # clients whose gateway was ended under them by a set
     crashed: int = 0
+    refusals: int = 0  # steps that were not taken, because something had changed
     look_at: float = 0.0
     acts_at: dict[str, float] = field(default_factory=dict)
     numbers: int = 0
@@ -101,15 +137,25 @@ class Simulation:
         self.crashed += pod.connections
         pod.connections = pod.accepted = pod.asked = 0
         pod.rate, pod.boots, pod.boot_at, pod.restarts = None, pod.boots + 1, self.now, pod.restarts + 1
-        pod.ready_at = self.now + self.starts
+        pod.ready_at = self.now + self._seconds_to_start()
 
     def evict(self, pod: Pod, rate: float = 200.0) -> None:
         """Somebody else ends it: its own drain sends its clients away, and its set makes another one."""
         pod.leaving, pod.rate = True, rate
 
+    def lose(self, pod: Pod) -> None:
+        """Its node is gone, and it with it."""
+        self._come_back(pod.connections)
+        self.crashed += pod.connections
+        del self.pods[pod.name]
+
     def forget(self) -> None:
-        """The operator begins anew: what it remembers is gone."""
-        self.memory = None
+        """The operator begins anew: what it remembers is gone, what it was about to do is not done."""
+        self.memory, self.undone = None, None
+
+    def damage(self) -> None:
+        """Somebody empties the status."""
+        self.desired, self.rollout = None, None
 
     def run(self, seconds: int) -> None:
         for _ in range(seconds):
@@ -119,6 +165,9 @@ class Simulation:
         self._sets_act()
         self._drain()
         self._clients()
+        if self.undone is not None:
+            self.perform(self.undone)
+            self.undone = None
         if self.now >= self.look_at:
             moving = self._look()
             self.look_at = self.now + (MOVING if moving else TICK)
@@ -146,8 +195,8 @@ class Simulation:
     def fleet(self) -> Fleet:
         gateways = tuple(
             Gateway(
-                pod.name, pod.name, pod.revision, self._ready(pod) and pod.rate is None, leaving=pod.leaving,
-                pending=self.now < pod.ready_at - self.starts / 2 and not pod.boots, mark=pod.mark,
+                pod.name, pod.name, pod.revision, self._ready(pod) and pod.rate is None and not pod.leaving,
+                leaving=pod.leaving, pending=self.is_pending(pod), mark=pod.mark, cordoned=pod.cordoned, zone=pod.zone,
                 restarts=pod.restarts, sample=pod.sample,
             )
             for pod in self.pods.values()
@@ -156,54 +205,115 @@ class Simulation:
 
     # Inside --------------------------------------------------------------------------------------------------------
 
+    def is_pending(self, pod: Pod) -> bool:
+        """Its process has yet to begin for the first time."""
+        return self.now < pod.begins_at
+
     def _ready(self, pod: Pod) -> bool:
         return self.now >= pod.ready_at and pod.revision not in self.broken
 
+    def _seconds_to_start(self) -> float:
+        return self.random.uniform(self.starts, max(self.starts, self.slowest))
+
     def _look(self) -> bool:
-        if self.wanted not in self.sets:  # what `apply` does
+        self._apply()
+        for pod in self.pods.values():
+            if self.now >= pod.ready_at and not (self.deaf or pod.silent):
+                pod.sample = Sample(self.now, pod.stats(self.now))
+        fleet = self.fleet()
+        self.seen = {one.revision: one for one in fleet.sets}
+        before = self.memory.desired if self.memory is not None else self.desired
+        told = Told(desired=self.desired, rollout=self.rollout, ask=self.ask, least=self.least)
+        made = tick(fleet, self.scaling, self.memory, told, Moment(self.now, EPOCH + self.now))
+        self.memory, self.rollout, self.outcome = made.memory, made.rollout, made
+        self.desired = made.decision.desired
+        self._note(fleet, before, made)
+        if self.late:
+            self.undone = made
+        else:
+            self.perform(made)
+        return is_moving(fleet, made, self.now)
+
+    def _apply(self) -> None:
+        """What `apply` does of the plan."""
+        if self.wanted not in self.sets:
             first = not self.sets
             initial = self.scaling.replicas or self.scaling.autoscaling.min_replicas
             self.resize(self.wanted, initial if first else 0)
         for revision, one in tuple(self.sets.items()):
             if revision != self.wanted and not one.replicas and not self.of(revision):
                 del self.sets[revision]
-        for pod in self.pods.values():
-            if self.now >= pod.ready_at and not (self.deaf or pod.silent) and not pod.leaving:
-                pod.sample = Sample(self.now, pod.stats(self.now))
-        fleet = self.fleet()
-        before = self.memory.desired if self.memory is not None else None
-        told = Told(desired=before, rollout=self.rollout, ask=self.ask)
-        made = tick(fleet, self.scaling, self.memory, told, Moment(self.now, EPOCH + self.now))
-        self.memory, self.rollout, self.outcome = made.memory, made.rollout, made
+
+    def _note(self, fleet: Fleet, before: int | None, made: Outcome) -> None:
+        self.share = left_of(fleet, made.budget, self.now)
+        self._note_marks(fleet, made)
+        known = sum(one.sample.stats.connections for one in fleet.gateways if one.sample is not None)
+        window = self.scaling.autoscaling.stabilization_seconds
+        self.known = [*((at, number) for at, number in self.known if at > self.now - window), (self.now, known)]
         if before is not None and made.decision.desired != before:
-            known = sum(one.sample.stats.connections for one in fleet.gateways if one.sample is not None)
-            self.changes.append(Change(self.now, before, made.decision.desired, made, known))
-        self.perform(made)
-        return is_moving(fleet, made, self.now)
+            peak, high = max(number for _, number in self.known), self.scaling.autoscaling.max_replicas
+            self.changes.append(Change(self.now, before, made.decision.desired, made, known, peak, high))
+
+    def _note_marks(self, fleet: Fleet, made: Outcome) -> None:
+        marks = made.steps.marks
+        chosen = [one for one in fleet.gateways if marks.get(one.name) in (Why.SCALE_DOWN, Why.ROLLOUT)]
+        if not any(serves(one) for one in chosen):
+            return
+        left = sum(one.ready and not one.leaving and marks.get(one.name, one.mark) is None for one in fleet.gateways)
+        drains = [one for one in fleet.gateways if not one.leaving and marks.get(one.name, one.mark) is not None]
+        self.markings.append(Marking(self.now, left, sum(not _is_idle(one) for one in drains), made))
 
     def perform(self, made: Outcome) -> None:
-        """As the operator's shell does it, in the same order."""
-        steps = made.steps
+        """As the operator's shell does it, in the same order; what has changed meanwhile ends it."""
+        try:
+            self._perform(made)
+        except (Conflict, NotFound):
+            self.refusals += 1
+
+    def _perform(self, made: Outcome) -> None:
+        steps, sets = made.steps, dict(self.seen)
         for revision, size in steps.sizes.items():
-            if size > self.sets[revision].replicas:
-                self.resize(revision, size)
+            if size > sets[revision].replicas:
+                self.resize_as_seen(sets[revision], size, frozenset())
+        for name in (name for name, why in steps.marks.items() if why is None):
+            if self._stays(name):
+                self.mark(name, None)
         for name, why in steps.marks.items():
-            self._mark(self.pods[name], why)
+            if why is not None:
+                self.mark(name, Mark(why, EPOCH + self.now))
         for name, rate in steps.rates.items():
-            if name in self.pods and not self.pods[name].silent and self.now >= self.pods[name].ready_at:
-                self.pods[name].rate = rate
+            self._drains(name, rate)
         for revision, size in steps.sizes.items():
-            if size < self.sets[revision].replicas:
-                self._shrink(revision, size, steps.gone)
+            if size < sets[revision].replicas:
+                self.resize_as_seen(sets[revision], size, steps.gone)
 
-    def _mark(self, pod: Pod, why: Why | None) -> None:
-        pod.mark = None if why is None else Mark(why, EPOCH + self.now)
-        if why is None:
-            pod.rate = None
+    def _hears(self, name: str) -> bool:
+        pod = self.pods.get(name)
+        return pod is not None and not pod.silent and not self.deaf and self.now >= pod.ready_at
 
-    def _shrink(self, revision: str, size: int, gone: frozenset[str]) -> None:
-        if self.would_take(revision, size) <= gone:  # otherwise the adapter refuses, and the next look decides anew
-            self.resize(revision, size)
+    def _drains(self, name: str, rate: float) -> None:
+        if self._hears(name) and not self.pods[name].leaving:
+            self.pods[name].rate = rate
+
+    def _stays(self, name: str) -> bool:
+        """It is told to stay, and does so unless it ends."""
+        if not self._hears(name) or self.pods[name].leaving:
+            return False
+        self.pods[name].rate = None
+        return True
+
+    def mark(self, name: str, mark: Mark | None) -> None:
+        if name not in self.pods:
+            raise NotFound(name)
+        self.pods[name].mark = mark
+
+    def resize_as_seen(self, one: GatewaySet, size: int, gone: frozenset[str]) -> None:
+        """As an adapter does it: with what is there now."""
+        if self.sets.get(one.revision) != one:
+            raise Conflict(f"{one.revision} is another one")
+        if size < one.replicas and not self.would_take(one.revision, size) <= gone:
+            raise Conflict(f"{one.revision} would lose another")
+        self.resize(one.revision, size)
 
     def would_take(self, revision: str, size: int) -> set[str]:
         here = [pod for pod in self.of(revision) if not pod.leaving]
@@ -212,7 +322,7 @@ class Simulation:
     def resize(self, revision: str, size: int) -> None:
         self.numbers += 1
         self.sets[revision] = GatewaySet(revision, size, str(self.numbers))
-        self.acts_at[revision] = self.now + SET_SECONDS
+        self.acts_at[revision] = self.now + self.random.uniform(SET_SECONDS, max(SET_SECONDS, self.set_seconds))
 
     def of(self, revision: str) -> list[Pod]:
         return [pod for pod in self.pods.values() if pod.revision == revision]
@@ -221,8 +331,10 @@ class Simulation:
         """As a ReplicaSet orders them: not begun, not ready, the deletion cost that a mark sets, the youngest."""
         return sorted(
             here,
-            key=lambda pod: (self._ready(pod), self._ready(pod) and pod.rate is None, pod.mark is None, -pod.boot_at),
-        )
+            key=lambda pod: (
+                not self.is_pending(pod), self._ready(pod) and pod.rate is None, pod.mark is None, -pod.boot_at,
+            ),
+        )  # fmt: skip
 
     def _sets_act(self) -> None:
         self.pods = {name: pod for name, pod in self.pods.items() if not pod.leaving or pod.connections}
@@ -230,12 +342,17 @@ class Simulation:
             if self.now < self.acts_at.get(revision, 0.0):
                 continue
             here = [pod for pod in self.of(revision) if not pod.leaving]
-            for pod in self._first_to_go(here)[: max(0, len(here) - one.replicas)]:
+            for pod in self._first_to_go(here)[: len(here) - one.replicas] if len(here) > one.replicas else ():
                 self._end(pod)
             for _ in range(one.replicas - len(here)):
-                self.numbers += 1
-                name = f"{revision}{self.numbers}"
-                self.pods[name] = Pod(name, revision, self.now + self.starts, boot_at=self.now + self.starts)
+                self._begin(revision)
+
+    def _begin(self, revision: str) -> None:
+        self.numbers += 1
+        name, seconds = f"{revision}{self.numbers}", self._seconds_to_start()
+        zone = f"zone-{self.random.randrange(self.zones)}" if self.zones else ""
+        ready_at = self.now + seconds
+        self.pods[name] = Pod(name, revision, self.now + seconds / 2, ready_at, zone, boot_at=ready_at)
 
     def _end(self, pod: Pod) -> None:
         """Who said nothing for longer than a drain may take is left to its own: its process sends its clients away."""
@@ -248,7 +365,7 @@ class Simulation:
         pod.connections, pod.leaving = 0, True
 
     def _drain(self) -> None:
-        sent = 0
+        sent = drains = 0
         for pod in self.pods.values():
             if pod.rate is None:
                 continue
@@ -258,9 +375,11 @@ class Simulation:
             pod.connections -= number
             pod.asked += number
             self._come_back(number)
-            sent += number if not pod.leaving else 0
+            if self._hears(pod.name) and not pod.leaving:
+                sent, drains = sent + number, drains + 1
         self.asked.append(sent)
-        self.allowed.append(self.outcome.budget if self.outcome is not None else 0.0)
+        self.allowed.append(self.share)
+        self.drains.append(drains)
 
     def _come_back(self, number: int) -> None:
         for part in range(BACK_SECONDS):
@@ -287,6 +406,10 @@ class Simulation:
         total = self.connections
         for pod in self.pods.values():
             pod.connections -= min(pod.connections, number * pod.connections // total if total else 0)
+
+
+def _is_idle(gateway: Gateway) -> bool:
+    return gateway.sample is None or gateway.sample.stats.connections == 0
 
 
 def steady(clients: int) -> Callable[[float], int]:

@@ -13,7 +13,7 @@ from typing import Any
 from push_operator.admin.memory import MemoryMonitor
 from push_operator.admin.port import Order
 from push_operator.autopilot import Autopilot
-from push_operator.errors import Conflict, NotFound
+from push_operator.errors import Conflict
 from push_operator.fleet.values import GatewaySet, Mark, Sample
 from push_operator.plan.events import Event
 from push_operator.plan.observed import Observed, Unit
@@ -100,8 +100,9 @@ class World:
 
     def _unit(self, pod: Pod) -> Unit:
         ready = self.fleet.now >= pod.ready_at and pod.rate is None
+        pending = self.fleet.is_pending(pod)
         return Unit(pod.name, "gateway", pod.revision, ready, uid=pod.name, address=pod.name, mark=pod.mark,
-                    pending=self.fleet.now < pod.ready_at, restarts=pod.restarts)  # fmt: skip
+                    pending=pending, restarts=pod.restarts)  # fmt: skip
 
     async def secrets(self, key: str, plan: Plan) -> Secrets:
         return {}
@@ -128,17 +129,11 @@ class World:
         return "t" * 32
 
     async def mark(self, key: str, unit: Unit, mark: Mark | None) -> None:
-        if unit.name not in self.fleet.pods:
-            raise NotFound(unit.name)
-        self.fleet.pods[unit.name].mark = mark
+        self.fleet.mark(unit.name, mark)
         self._wrote()
 
     async def resize(self, key: str, one: GatewaySet, size: int, gone: frozenset[str]) -> None:
-        if self.fleet.sets.get(one.revision) != one:
-            raise Conflict(one.revision)
-        if size < one.replicas and not self.fleet.would_take(one.revision, size) <= gone:
-            raise Conflict(f"{one.revision} would lose another")
-        self.fleet.resize(one.revision, size)
+        self.fleet.resize_as_seen(one, size, gone)
         self._wrote()
 
     async def publish(self, key: str, status: Status, events: tuple[Event, ...]) -> None:

@@ -21,6 +21,7 @@ RATE_SHARE: Final = 1.5  # a storm of connects asks for no more than this many t
 SPARE_PERCENT: Final = 10  # to shrink, on top of the headroom
 BUSY_HIGH, BUSY_FINE = 0.8, 0.7  # CPU seconds a second of one gateway, which has one event loop
 BUSY_SECONDS: Final = 60.0  # between two gateways more for that
+GAP_SECONDS: Final = 60.0  # between two looks: what was in it is not known
 ENOUGH_SHARE: Final = 0.5  # of the serving gateways must be heard of to decide anything
 
 
@@ -56,7 +57,7 @@ def decide(
     if scaling.mode is not Mode.OPERATOR:
         wanted = scaling.replicas or 1
         said = "spec.gateway.replicas" if scaling.mode is Mode.FIXED else "spec.gateway.replicas, set from outside"
-        return Decision(wanted, str(scaling.mode), f"{said} is {wanted}"), replace(memory, desired=wanted)
+        return Decision(wanted, str(scaling.mode), f"{said} is {wanted}"), replace(memory, desired=wanted, looked=None)
     decision, memory = _automatic(scaling.autoscaling, load, memory, now, least, frozen)
     return decision, replace(memory, desired=decision.desired)
 
@@ -64,11 +65,13 @@ def decide(
 def _automatic(
     auto: Autoscaling, load: Load, memory: Memory, now: float, least: int, frozen: str
 ) -> tuple[Decision, Memory]:
+    memory = _watched(memory, now)
     low, high = max(1, auto.min_replicas, min(least, auto.max_replicas)), auto.max_replicas
     current = memory.desired or low
     if load.fresh < ENOUGH_SHARE * load.ready:
-        held = min(max(current, low), high)
+        held, window = min(max(current, low), high), auto.stabilization_seconds
         said = f"{load.ready - load.fresh} of {load.ready} gateways say nothing: it stays at {held}"
+        memory = replace(memory, loads=with_value(memory.loads, now, load.feared, window))
         return Decision(held, "MetricsLost", said, "metrics", active=False), memory
     signals = _signals(auto, load, memory, current, now)
     loudest = max(signals, key=lambda one: one.wants)
@@ -80,6 +83,12 @@ def _automatic(
     if loudest.wants > current or low > current:
         return _grown(loudest, load, memory, now, (current, low, high), signals)
     return _shrunk(auto, load, memory, now, (current, low, high), signals, frozen)
+
+
+def _watched(memory: Memory, now: float) -> Memory:
+    """Whoever has not looked for a while, or has left the number to others until now, begins anew."""
+    seen = memory.looked is not None and now - memory.looked <= GAP_SECONDS
+    return replace(memory, looked=now, began=memory.began if seen else now)
 
 
 def _signals(auto: Autoscaling, load: Load, memory: Memory, current: int, now: float) -> tuple[Signal, ...]:
@@ -151,14 +160,13 @@ def _shrunk(
     peak = memory.wants[0]
     if hold := _hold(load, memory, now, window, frozen) if peak.value < current else "":
         return _held(current, hold, _HOLDS.get(hold, hold), hold, signals, _shrinks_at(memory, window)), memory
-    fewer = max(low, peak.value, _fits(auto, load, memory))
+    fewer = max(low, peak.value, _fits(auto, load, memory.loads[0].value))
     if fewer < current:
         said = f"for {window} s no more than {fewer} were needed"
         return Decision(fewer, "Connections", said, signals=signals), memory
     reason = "MinReplicas" if current == low else "Steady"
-    waits = "window" if max(low, gateways_for(auto, load.known)) < current and peak.value >= current else ""
-    at = peak.at + window if waits else None
-    return _held(current, reason, "that many are right", waits, signals, at), memory
+    at = _waits_until(auto, load, memory, current, low)
+    return _held(current, reason, "that many are right", "" if at is None else "window", signals, at), memory
 
 
 _HOLDS: Final[Mapping[str, str]] = {
@@ -175,15 +183,24 @@ def _hold(load: Load, memory: Memory, now: float, window: float, frozen: str) ->
     return frozen or ("Restarted" if now - memory.began < window else "")
 
 
+def _waits_until(auto: Autoscaling, load: Load, memory: Memory, current: int, low: int) -> float | None:
+    """Until when what was at some moment of the window keeps as many as there are; None when it is what is now."""
+    if max(low, _fits(auto, load, load.feared)) >= current:
+        return None
+    wanted = [one.at for one in memory.wants if one.value >= current]
+    carried = [one.at for one in memory.loads if _fits(auto, load, one.value) >= current]
+    return max(wanted + carried) + auto.stabilization_seconds
+
+
 def _shrinks_at(memory: Memory, window: float) -> float:
     return max(memory.began, memory.wants[0].at) + window
 
 
-def _fits(auto: Autoscaling, load: Load, memory: Memory) -> int:
-    """The fewest that carry the most of the window with the headroom and room to spare, and are not too busy."""
+def _fits(auto: Autoscaling, load: Load, connections: int) -> int:
+    """The fewest that carry so many with the headroom and room to spare, and are not too busy."""
     share = 100 - auto.headroom_percent - SPARE_PERCENT
     share = max(share, 5)  # at the highest headroom
-    for_connections = ceil(100 * memory.loads[0].value / (auto.target_connections * share))
+    for_connections = ceil(100 * connections / (auto.target_connections * share))
     return max(for_connections, ceil(load.busy / BUSY_FINE))
 
 

@@ -35,13 +35,15 @@ def with_value(peaks: Peaks, at: float, value: int, window: float) -> Peaks:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """`began`: since when this process looks. `desired`: what was decided last. `unready`: since when those units are
+    """`began`: since when this process looks, without a gap; `looked`: when it last found the number itself.
+    `desired`: what was decided last. `unready`: since when those units are
     not ready that are not; `blind`: since when most gateways say nothing. `samples`: the last of each gateway, of which
     differences are made, and `busy` what came of it: CPU seconds a second. `rate`: smoothed new connections a second
     that nobody had asked to come back. `raised`, `boosted`: when it last grew, and last for a reason that is no number
     of gateways. `health`: what ails which gateway, and since when."""
 
     began: float
+    looked: float | None = None
     desired: int | None = None
     wants: Peaks = ()
     loads: Peaks = ()

@@ -28,7 +28,7 @@ def left_of(fleet: Fleet, whole: float, now: float) -> float:
 
 def orders(emptied: Sequence[Gateway], share: float) -> Mapping[str, float]:
     """Which gateways are told to drain, or to drain at another rate. `share`: the budget of all of them."""
-    busy = [one for one in emptied if one.sample is None or _left(one) > 0]
+    busy = [one for one in emptied if not _is_empty(one)]
     each = share / max(1, len(busy))
     return {one.name: round(each, 1) for one in emptied if not _has(one, each)}
 
@@ -40,8 +40,10 @@ def _own_pace(gateway: Gateway, now: float) -> float:
     return draining.rate if draining.stopping or gateway.leaving or not is_fresh(gateway, now) else 0.0
 
 
-def _left(gateway: Gateway) -> int:
-    return gateway.sample.stats.connections if gateway.sample is not None else 0
+def _is_empty(gateway: Gateway) -> bool:
+    """It said that nobody is left while it took nobody any more; what it said before, others may have made untrue."""
+    stats = gateway.sample.stats if gateway.sample is not None else None
+    return stats is not None and stats.draining is not None and stats.connections == 0
 
 
 def _has(gateway: Gateway, rate: float) -> bool:
@@ -49,4 +51,4 @@ def _has(gateway: Gateway, rate: float) -> bool:
     draining = gateway.sample.stats.draining if gateway.sample is not None else None
     if draining is None:
         return False
-    return _left(gateway) == 0 or abs(draining.rate - rate) <= SAME_SHARE * rate
+    return _is_empty(gateway) or abs(draining.rate - rate) <= SAME_SHARE * rate

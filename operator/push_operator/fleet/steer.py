@@ -10,7 +10,7 @@ less one. So it comes out the same however often it is computed, and whatever we
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from math import ceil
 from typing import Final
@@ -55,10 +55,13 @@ def steer(fleet: Fleet, wish: Wish, scaling: GatewayScaling, moment: Moment) -> 
     into = next(one for one in sets if one.revision == wish.into)
     others = [one for one in sets if one.revision != wish.into]
     back = _taken_back(into, wish, moment)
-    victims = {} if wish.halted else _victims(fleet, into, others, wish, scaling, len(back))
-    gone = {one.revision: [unit.name for unit in _shrunk(one) if unit not in back] for one in sets}
+    victims = {} if wish.halted else _victims(fleet, into, others, wish, scaling)
+    grown = _growth(into, others, wish, len(back))
+    gone = {one.revision: [unit.name for unit in _shrunk(one)] for one in sets}
+    if back or grown:  # one thing after the other: one more and one fewer would be the same size
+        gone[into.revision] = []
     wanted = {one.revision: one.size - (0 if wish.halted else _unmade(one)) for one in others}
-    wanted[into.revision] = into.size + _growth(into, others, wish, len(back))
+    wanted[into.revision] = into.size + grown
     sizes = {one.revision: wanted[one.revision] - len(gone[one.revision]) for one in sets}
     return Steps(
         sizes={one.revision: sizes[one.revision] for one in sets if sizes[one.revision] != one.size},
@@ -139,15 +142,14 @@ def surge(desired: int) -> int:
     return max(1, ceil(SURGE_SHARE * desired))
 
 
-def _victims(
-    fleet: Fleet, into: _Set, others: list[_Set], wish: Wish, scaling: GatewayScaling, back: int
-) -> Mapping[str, Why]:
-    """Who is emptied next: of other revisions as far as the new one stands in for them, else those too many."""
-    drains = sum(one.mark is not None and not one.leaving for one in fleet.gateways) - back
+def _victims(fleet: Fleet, into: _Set, others: list[_Set], wish: Wish, scaling: GatewayScaling) -> Mapping[str, Why]:
+    """Who is emptied next: of other revisions as far as the new one stands in for them, else those too many. One that
+    is taken back counts once it serves: it may refuse."""
+    drains = sum(one.mark is not None and not one.leaving for one in fleet.gateways)
     free = max(0, scaling.autoscaling.max_concurrent_drains - drains)
     old = [gateway for one in others for gateway in one.there]
     if old:
-        standing = back + sum(one.ready for one in (*into.there, *old))
+        standing = sum(one.ready for one in (*into.there, *old))
         return _chosen(fleet, old, Why.ROLLOUT, standing - wish.desired, free)
     # Those that are still to be made are waited for: they are the first to go.
     return _chosen(fleet, into.there, Why.SCALE_DOWN, min(into.kept, len(into.there)) - wish.desired, free)
@@ -160,7 +162,8 @@ def _chosen(fleet: Fleet, candidates: Sequence[Gateway], why: Why, surplus: int,
     if why is Why.SCALE_DOWN:
         idle = [one for one in idle if one.pending][: max(0, surplus)]
         surplus -= len(idle)
-    rest = [one for one in ordered if one not in idle][: max(0, min(surplus, free))]
+    served = {one.name for one in ordered} - {one.name for one in idle}
+    rest = [one for one in ordered if one.name in served][: max(0, min(surplus, free))]
     return {one.name: why for one in (*idle, *rest)}
 
 
@@ -186,7 +189,27 @@ def _connections(gateway: Gateway) -> int:
 
 
 def _shrunk(one: _Set) -> tuple[Gateway, ...]:
-    """Those that can go now. While another unit of the set waits to be started, a smaller set would lose that one."""
-    if any(gateway.pending for gateway in one.there):
-        return tuple(gateway for gateway in one.done if gateway.pending)
-    return one.done
+    """Those that can go now: whom the set would take before anybody else."""
+    done = {unit.name for unit in one.done}
+    others = [unit for unit in (*one.there, *one.marked) if unit.name not in done]
+    return tuple(unit for unit in one.done if not any(_goes_before(other, unit) for other in others))
+
+
+def _goes_before(other: Gateway, unit: Gateway) -> bool:
+    """A smaller set might take `other` for it. A ReplicaSet takes first what has not begun, then what is not ready,
+    then what is marked; but it may act later, and what has not begun now may be ready by then."""
+    if unit.pending:
+        return not other.pending and not other.ready and _connections(other) > 0
+    return _rank(other) < _rank(unit)
+
+
+def _rank(gateway: Gateway) -> tuple[bool, bool, bool]:
+    return not gateway.pending, gateway.ready, gateway.mark is None
+
+
+def losing(fleet: Fleet, gone: Set[str]) -> Set[str]:
+    """The revisions that are about to lose a unit. Which one is decided by who is ready and who is marked when their
+    ReplicaSet acts, and that may be later: until then nothing of that is changed in them."""
+    alive = Counter(one.revision for one in fleet.gateways if not one.leaving)
+    going = {revision for revision, number in alive.items() if number > fleet.size(revision)}
+    return going | {one.revision for one in fleet.gateways if one.name in gone}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 
 from push_operator.fleet.autoscale import ENOUGH_SHARE, Decision, decide
@@ -12,7 +12,7 @@ from push_operator.fleet.measure import Load, is_fresh, measure
 from push_operator.fleet.memory import Memory, Moment
 from push_operator.fleet.pace import budget, left_of, orders
 from push_operator.fleet.rollout import Rollout, State, follow, target
-from push_operator.fleet.steer import HOLD_SECONDS, HUNG_SECONDS, Wish, steer
+from push_operator.fleet.steer import HOLD_SECONDS, HUNG_SECONDS, Wish, losing, steer
 from push_operator.fleet.values import Fleet, Gateway, Steps, Why
 from push_operator.scaling import GatewayScaling
 
@@ -65,8 +65,10 @@ def tick(fleet: Fleet, scaling: GatewayScaling, memory: Memory | None, told: Tol
     halted = rollout.state is State.STOPPED or _is_waiting(memory, scaling, moment.now)
     wish = Wish(decision.desired, target(fleet, rollout), halted=halted)
     steps = _with_care(steer(fleet, wish, scaling, moment), health)
+    still = losing(fleet, steps.gone)
+    steps = _without_marks_in(still, fleet, steps)
     whole = budget(scaling, load)
-    emptied = [one for one in fleet.gateways if _is_emptied(one, steps, moment)]
+    emptied = [one for one in fleet.gateways if _is_emptied(one, steps, moment) and not _is_still(one, still)]
     steps = replace(steps, rates=orders(emptied, left_of(fleet, whole, moment.now)))
     return Outcome(decision, rollout, steps, whole, health, memory)
 
@@ -84,10 +86,22 @@ def _is_waiting(memory: Memory, scaling: GatewayScaling, now: float) -> bool:
 
 
 def _with_care(steps: Steps, health: Health) -> Steps:
-    """Who is deaf gets no new sockets, and who is well again gets some, unless something else was decided of them."""
+    """Who is deaf gets no new sockets, and who is well again gets some, unless something else was decided of them. For
+    whoever is quarantined nobody else is taken out in the same moment: together they might be too many."""
     sick = dict.fromkeys(health.quarantine, Why.QUARANTINE)
     well = {name: None for name in health.back if name not in steps.gone}
-    return replace(steps, marks={**sick, **well, **steps.marks})
+    chosen = {name: why for name, why in steps.marks.items() if why is None or not sick}
+    return replace(steps, marks={**sick, **well, **chosen})
+
+
+def _without_marks_in(still: Set[str], fleet: Fleet, steps: Steps) -> Steps:
+    left_alone = {one.name for one in fleet.gateways if one.revision in still}
+    return replace(steps, marks={name: why for name, why in steps.marks.items() if name not in left_alone})
+
+
+def _is_still(gateway: Gateway, still: Set[str]) -> bool:
+    """It is ready, and would not be for long if it were told to drain."""
+    return gateway.revision in still and gateway.ready
 
 
 def _kept(fleet: Fleet) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -23,10 +24,15 @@ def _load(known: int = 1600, ready: int = 2, *, fresh: int | None = None, rate: 
     return Load(known, known if feared is None else feared, ready, heard, rate, busy, pressed, bus=True)
 
 
+def _memory(desired: int, began: float = 0.0, **more: Any) -> Memory:
+    """Of an operator that has looked at it until now."""
+    return Memory(began=began, looked=LONG - 10, desired=desired, **more)
+
+
 def _decision(
     load: Load, desired: int = 2, *, memory: Memory | None = None, frozen: str = "", least: int = 0
 ) -> Decision:
-    memory = memory or Memory(began=0.0, desired=desired)
+    memory = memory or _memory(desired)
     return decide(SCALING, load, memory, LONG, least=least, frozen=frozen)[0]
 
 
@@ -59,7 +65,7 @@ def test_each_signal(load: Load, desired: int, reason: str, limited: str) -> Non
 
 
 def test_a_step_waits_for_the_one_before() -> None:
-    memory = Memory(began=0.0, desired=2, raised=LONG - 14)
+    memory = _memory(2, raised=LONG - 14)
     assert (_decision(_load(2400), memory=memory).desired, _decision(_load(2400), memory=memory).limited_by) == (
         2,
         "pace",
@@ -69,7 +75,7 @@ def test_a_step_waits_for_the_one_before() -> None:
 
 @pytest.mark.parametrize("seconds", [0, 299])
 def test_what_was_wanted_within_the_window_is_kept(seconds: int) -> None:
-    memory = Memory(began=0.0, desired=5, wants=(Peak(LONG - seconds, 5),))
+    memory = _memory(5, wants=(Peak(LONG - seconds, 5),))
     assert _decision(_load(1600, ready=5), memory=memory).desired == 5
 
 
@@ -83,10 +89,10 @@ def test_it_shrinks_with_room_to_spare() -> None:
 @pytest.mark.parametrize(
     ("load", "memory", "frozen", "reason"),
     [
-        (_load(100, ready=5, fresh=4), Memory(began=0.0, desired=5), "", "MetricsPartial"),
-        (_load(100, ready=5, fresh=2), Memory(began=0.0, desired=5), "", "MetricsLost"),
-        (_load(100, ready=5), Memory(began=LONG - 299, desired=5), "", "Restarted"),
-        (_load(100, ready=5), Memory(began=0.0, desired=5), "RolloutUnderWay", "RolloutUnderWay"),
+        (_load(100, ready=5, fresh=4), _memory(5), "", "MetricsPartial"),
+        (_load(100, ready=5, fresh=2), _memory(5), "", "MetricsLost"),
+        (_load(100, ready=5), _memory(5, began=LONG - 299), "", "Restarted"),
+        (_load(100, ready=5), _memory(5), "RolloutUnderWay", "RolloutUnderWay"),
     ],
 )
 def test_what_is_not_certain_takes_nothing_away(load: Load, memory: Memory, frozen: str, reason: str) -> None:
@@ -104,5 +110,5 @@ def test_bounds_count_at_once() -> None:
 
 def test_others_who_say_so_are_obeyed() -> None:
     fixed = GatewayScaling(Mode.FIXED, 7)
-    decision, memory = decide(fixed, _load(), Memory(began=0.0, desired=2), LONG)
+    decision, memory = decide(fixed, _load(), _memory(2), LONG)
     assert (decision.desired, decision.reason, memory.desired) == (7, "Fixed", 7)
