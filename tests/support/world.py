@@ -1,11 +1,12 @@
 """The simulated fleet behind the operator's own ports: the real reconcile runs over it, and can be killed at any write.
 
-A kill comes after the write has taken effect, as it does for a process that ends before it reads the answer.
+A kill comes before the write takes effect, or after it, as it does for a process that ends before it reads the answer.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from push_operator.admin.memory import MemoryMonitor
 from push_operator.admin.port import Order
 from push_operator.autopilot import Autopilot
-from push_operator.errors import Conflict
+from push_operator.errors import ClusterError, Conflict
 from push_operator.fleet.values import GatewaySet, Mark, Sample
 from push_operator.plan.events import Event
 from push_operator.plan.observed import Observed, Unit
@@ -32,13 +33,21 @@ class Killed(BaseException):
     """The operator's process is gone."""
 
 
+Strike = Callable[["World"], None]
+
+
+def kill(_: World) -> None:
+    raise Killed
+
+
 @dataclass
 class World:
-    """Cluster and gateways in one. `kill_at`: the number of the write after which the operator is killed, once."""
+    """Cluster and gateways in one. `before`, `after`: what befalls it at a write, by the write's number."""
 
     body: dict[str, Any]
     clients: int
-    kill_at: int = 0
+    before: Mapping[int, Strike] = field(default_factory=dict)
+    after: Mapping[int, Strike] = field(default_factory=dict)
     writes: int = 0
     kills: int = 0
     due: float = 0.0
@@ -69,18 +78,25 @@ class World:
     def _begin(self) -> Autopilot:
         return Autopilot(self, MemoryMonitor(), lambda: self.fleet.now, lambda: EPOCH + self.fleet.now)
 
-    def _wrote(self) -> None:
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
         self.writes += 1
-        if self.writes == self.kill_at:
-            raise Killed
+        number = self.writes
+        self.before.get(number, _nothing)(self)
+        yield
+        self.after.get(number, _nothing)(self)
 
-    def is_settled(self, replicas: int) -> bool:
+    def is_settled(self, replicas: int, revision: str = "") -> bool:
+        """As many as wanted, of the revision given, or of the manifest's."""
         pods = list(self.fleet.pods.values())
-        revision = self._revision()
+        revision = revision or self.revision
         fit = [pod for pod in pods if pod.revision == revision and pod.mark is None and pod.rate is None]
-        return len(pods) == len(fit) == replicas and list(self.fleet.sets) == [revision]
+        sizes = {one.revision: one.replicas for one in self.fleet.sets.values() if one.replicas}
+        return len(pods) == len(fit) == replicas and sizes == {revision: replicas}
 
-    def _revision(self) -> str:
+    @property
+    def revision(self) -> str:
+        """The manifest's, as of the last plan."""
         gateway = self.others.workload("gateway")
         return gateway.revision if gateway is not None else ""
 
@@ -111,35 +127,35 @@ class World:
         return ""
 
     async def apply(self, key: str, plan: Plan) -> None:
-        before, self.others = self.others, plan
+        if self.others != plan:
+            with self._writing():
+                self.others = plan
         gateway = plan.workload("gateway")
         assert gateway is not None
         if gateway.revision not in self.fleet.sets:
             first = not self.fleet.sets
-            self.fleet.resize(gateway.revision, gateway.replicas if first else 0)
-            self._wrote()
+            with self._writing():
+                self.fleet.resize(gateway.revision, gateway.replicas if first else 0)
         for one in tuple(self.fleet.sets.values()):
             if one.revision != gateway.revision and not one.replicas and not self.fleet.of(one.revision):
-                del self.fleet.sets[one.revision]
-                self._wrote()
-        if before != plan:
-            self._wrote()
+                with self._writing():
+                    del self.fleet.sets[one.revision]
 
     async def admin_token(self, key: str) -> str:
         return "t" * 32
 
     async def mark(self, key: str, unit: Unit, mark: Mark | None) -> None:
-        self.fleet.mark(unit.name, mark)
-        self._wrote()
+        with self._writing():
+            self.fleet.mark(unit.name, mark)
 
     async def resize(self, key: str, one: GatewaySet, size: int, gone: frozenset[str]) -> None:
-        self.fleet.resize_as_seen(one, size, gone)
-        self._wrote()
+        with self._writing():
+            self.fleet.resize_as_seen(one, size, gone)
 
     async def publish(self, key: str, status: Status, events: tuple[Event, ...]) -> None:
-        self.body = {**self.body, "status": status}
-        self.events += events
-        self._wrote()
+        with self._writing():
+            self.body = {**self.body, "status": status}
+            self.events += events
 
     async def changes(self) -> AsyncIterator[str]:
         yield KEY
@@ -155,14 +171,24 @@ class World:
         }
 
     async def drain(self, address: str, rate: float, order: Order) -> None:
-        self.fleet.pods[address].rate = rate
-        self._wrote()
+        with self._writing():
+            self._hearing(address).rate = rate
 
     async def stay(self, address: str, order: Order) -> None:
-        if self.fleet.pods[address].leaving:
-            raise Conflict(address)
-        self.fleet.pods[address].rate = None
-        self._wrote()
+        with self._writing():
+            self._hearing(address).rate = None
 
     async def shed(self, address: str, connections: int, rate: float, order: Order) -> None:
-        self._wrote()
+        raise AssertionError("nobody is asked to do that yet")
+
+    def _hearing(self, address: str) -> Pod:
+        pod = self.fleet.pods.get(address)
+        if pod is None or pod.silent or self.fleet.now < pod.ready_at:
+            raise ClusterError(f"{address} does not answer")
+        if pod.leaving:
+            raise Conflict(f"{address} is stopping")
+        return pod
+
+
+def _nothing(_: World) -> None:
+    pass

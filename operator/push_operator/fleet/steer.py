@@ -36,11 +36,12 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class _Set:
-    """One set: its size as asked for last, what stays, what is marked, what of that can go. `kept` counts units that
-    are still to be made; `there` are the kept units that exist."""
+    """One set: its size as asked for last, what stays, what is marked, what of that can go. `going`: how many are about
+    to be deleted. `kept` counts units that are still to be made; `there` are the kept units that exist."""
 
     revision: str
     size: int
+    going: int
     kept: int
     there: tuple[Gateway, ...]
     marked: tuple[Gateway, ...]
@@ -84,6 +85,7 @@ def _set(fleet: Fleet, revision: str, scaling: GatewayScaling, moment: Moment) -
     return _Set(
         revision=revision,
         size=size,
+        going=going,
         kept=size - max(0, len(marked) - going),
         there=tuple(one for one in alive if one.mark is None),
         marked=marked,
@@ -107,7 +109,10 @@ def is_done(gateway: Gateway, scaling: GatewayScaling, moment: Moment) -> bool:
 
 
 def _taken_back(into: _Set, wish: Wish, moment: Moment) -> list[Gateway]:
-    """Marked ones that are wanted again: the cheapest capacity there is. The fullest first, as they save the most."""
+    """Marked ones that are wanted again: the cheapest capacity there is. The fullest first, as they save the most. Of a
+    set that is about to lose some none is: it would lose others for them. So it grows instead."""
+    if into.going:
+        return []
     lacking = wish.desired - into.kept
     able = [one for one in into.marked if _can_stay(one, moment)]
     return sorted(able, key=lambda one: (-_connections(one), one.name))[: max(0, lacking)]

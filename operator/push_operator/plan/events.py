@@ -77,7 +77,7 @@ def _scaling(status: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _scaled(before: Mapping[str, Any], after: Status) -> list[Event]:
-    wanted = {one["name"]: one["desired"] for one in before.get("components") or ()}
+    wanted = {one["name"]: one["desired"] for one in before.get("components") or () if "desired" in one}
     return [
         Event("Scaled", f"{one['name']} from {wanted[one['name']]} to {one['desired']}{_because(one, after)}", "Scale")
         for one in after.get("components") or ()

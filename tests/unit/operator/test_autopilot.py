@@ -9,6 +9,7 @@ from typing import Any
 from tests.support.pilot import WALL, Hands
 from tests.unit.operator.manifests import manifest
 
+from push_operator.autopilot import MOVING_SECONDS, REST_SECONDS, TICK_SECONDS
 from push_operator.cluster.memory import MemoryCluster
 from push_operator.errors import Conflict
 from push_operator.fleet.values import Bus, Draining, GatewaySet, Mark, Stats, Why
@@ -151,3 +152,170 @@ async def test_a_deaf_gateway_gets_no_new_sockets_and_is_replaced() -> None:
         bench.said(sick, connections=80, nats=False)
         await bench.looks(seconds=10)
     assert ("drain", bench.units[sick].address) in bench.hands.gateways.orders
+
+
+class Tokens(MemoryCluster):
+    """It counts how often the token was asked for."""
+
+    asked = 0
+
+    async def admin_token(self, key: str) -> str:
+        self.asked += 1
+        return await super().admin_token(key)
+
+
+async def test_the_token_is_fetched_when_there_is_something_to_order() -> None:
+    bench = Bench(gateway={"replicas": 2})
+    tokens = Tokens()
+    tokens.ready = True
+    tokens.objects, bench.cluster = bench.cluster.objects, tokens
+    await bench.looks(4)
+    bench.put(gateway={"replicas": 4})
+    await bench.looks(3)
+    assert (len(bench.units), tokens.asked) == (4, 0)
+    for name in bench.units:
+        bench.said(name, connections=10)
+    bench.put(gateway={"replicas": 3})
+    await bench.looks()
+    assert tokens.asked == 1
+    bench.put(gateway={"replicas": 4})
+    await bench.looks()
+    assert tokens.asked == 2  # it is told to stay
+
+
+async def test_it_grows_before_it_takes_back_and_marks_before_it_drains() -> None:
+    bench = Bench(gateway={"replicas": 2})
+    await bench.looks(2)
+    done = _recorded(bench)
+    for name in bench.units:
+        bench.said(name, connections=10)
+    bench.put(gateway={"replicas": 1})
+    await bench.looks()
+    assert done == ["mark", "drain"]
+    (marked,) = [unit for unit in bench.units.values() if unit.mark is not None]
+    bench.put(gateway={"replicas": 3})
+    await bench.looks()
+    assert done[2:] == ["resize", "stay", "unmark"]
+    bench.put(gateway={"replicas": 2})
+    await bench.looks()
+    (marked,) = [unit for unit in bench.units.values() if unit.mark is not None]
+    bench.said(marked.name, connections=0, draining=Draining(10.0, 0))
+    await bench.looks()
+    assert done[5:] == ["mark", "drain", "resize"]
+
+
+def _recorded(bench: Bench) -> list[str]:
+    """What is done from now on, in its order."""
+    done: list[str] = []
+    cluster, gateways = bench.cluster, bench.hands.gateways
+    mark, resize, drain, stay = cluster.mark, cluster.resize, gateways.drain, gateways.stay
+
+    async def marks(key: str, unit: Unit, said: Mark | None) -> None:
+        done.append("unmark" if said is None else "mark")
+        await mark(key, unit, said)
+
+    async def resizes(*args: Any) -> None:
+        done.append("resize")
+        await resize(*args)
+
+    async def drains(*args: Any) -> None:
+        done.append("drain")
+        await drain(*args)
+
+    async def stays(*args: Any) -> None:
+        done.append("stay")
+        await stay(*args)
+
+    cluster.mark, cluster.resize = marks, resizes  # type: ignore[method-assign]
+    gateways.drain, gateways.stay = drains, stays  # type: ignore[method-assign]
+    return done
+
+
+async def test_who_refuses_to_stay_keeps_its_mark() -> None:
+    bench = Bench(gateway={"replicas": 2})
+    await bench.looks(2)
+    name = min(bench.units)
+    bench.units[name] = replace(bench.units[name], mark=Mark(Why.SCALE_DOWN, WALL))
+    bench.said(name, connections=5, draining=Draining(1.0, 5), epoch=9)  # it has obeyed a later leader
+    await bench.looks(3)
+    assert bench.units[name].mark is not None
+    assert bench.hands.gateways.orders == []
+    bench.hands.epoch = 9
+    await bench.looks(2)
+    assert bench.units[name].mark is None
+
+
+async def test_a_gateway_that_is_another_by_now_is_looked_at_again() -> None:
+    bench = Bench(gateway={"replicas": 2})
+    await bench.looks(2)
+    mark = bench.cluster.mark
+
+    async def replaced(key: str, unit: Unit, said: Mark | None) -> None:
+        bench.units[unit.name] = replace(bench.units[unit.name], uid="another")
+        await mark(key, unit, said)
+
+    bench.cluster.mark = replaced  # type: ignore[method-assign]
+    bench.put(gateway={"replicas": 1})
+    await bench.looks()
+    assert not any(unit.mark for unit in bench.units.values())
+    assert bench.hands.gateways.orders == []  # one that is not marked is not emptied
+    bench.cluster.mark = mark  # type: ignore[method-assign]
+    await bench.looks(3)
+    assert any(unit.mark for unit in bench.units.values()) or len(bench.units) == 1
+
+
+async def test_what_is_gone_is_forgotten() -> None:
+    """An object of the same name that comes later begins anew."""
+    bench = Bench(gateway={"scaling": {"mode": "Operator"}, "autoscaling": {"minReplicas": 4, "maxReplicas": 9}})
+    await bench.looks(2)
+    assert len(bench.units) == 4
+    bench.cluster.remove(KEY)
+    await bench.looks()
+    assert KEY not in bench.cluster.gateways
+    bench.put(gateway={"scaling": {"mode": "Operator"}, "autoscaling": {"minReplicas": 1, "maxReplicas": 9}})
+    await bench.looks(3)
+    assert len(bench.units) == 1
+
+
+async def test_the_same_gateways_are_asked_once_a_second_at_most() -> None:
+    bench = Bench(gateway={"replicas": 1})
+    await bench.looks(2)
+    asked: list[float] = []
+    stats = bench.hands.gateways.stats
+
+    async def counted(addresses: Any) -> Any:
+        asked.append(bench.hands.now)
+        return await stats(addresses)
+
+    bench.hands.gateways.stats = counted  # type: ignore[method-assign]
+    begun = bench.hands.now
+    await bench.looks(4, seconds=0.5)
+    assert asked == [begun + 1.0, begun + 2.0]
+
+
+async def test_what_was_heard_last_is_kept_of_one_that_falls_silent() -> None:
+    bench = Bench(gateway={"replicas": 2})
+    await bench.looks(2)
+    for name in bench.units:
+        bench.said(name, connections=50)
+    await bench.looks()
+    bench.hands.gateways.deaf = {bench.units[min(bench.units)].address}
+    await bench.looks(20)
+    assert bench.status["connections"] == 100
+    found = condition(bench.status, "MetricsAvailable")
+    assert found is not None
+    assert found["status"] == "False"
+
+
+async def test_how_soon_it_looks_again() -> None:
+    fixed, automatic = Bench(gateway={"replicas": 1}), Bench(gateway={"scaling": {"mode": "Operator"}})
+    for bench, rests in ((fixed, REST_SECONDS), (automatic, TICK_SECONDS)):
+        await bench.looks(3)
+        assert await _again(bench) == rests
+    fixed.put(gateway={"replicas": 2})
+    assert await _again(fixed) == MOVING_SECONDS
+
+
+async def _again(bench: Bench) -> float:
+    bench.hands.now += 2
+    return await reconcile(KEY, bench.cluster, bench.pilot, lambda: datetime.fromtimestamp(WALL, UTC))

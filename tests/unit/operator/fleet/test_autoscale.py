@@ -6,8 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from push_operator.fleet.autoscale import Decision, decide, gateways_for
+from push_operator.fleet.autoscale import GAP_SECONDS, Decision, decide, gateways_for
 from push_operator.fleet.measure import Load
 from push_operator.fleet.memory import Memory, Peak
 from push_operator.scaling import Autoscaling, GatewayScaling, Mode
@@ -112,3 +114,171 @@ def test_others_who_say_so_are_obeyed() -> None:
     fixed = GatewayScaling(Mode.FIXED, 7)
     decision, memory = decide(fixed, _load(), _memory(2), LONG)
     assert (decision.desired, decision.reason, memory.desired) == (7, "Fixed", 7)
+
+
+def _after(memory: Memory, load: Load, now: float) -> tuple[Decision, Memory]:
+    return decide(SCALING, load, memory, now)
+
+
+def test_a_gap_between_looks_is_no_window_that_was_looked_at() -> None:
+    memory = _memory(5)
+    later, _ = _after(memory, _load(100, ready=5), LONG - 10 + GAP_SECONDS)
+    assert (later.desired, later.reason) == (1, "Connections")
+    late, after = _after(memory, _load(100, ready=5), LONG - 9 + GAP_SECONDS)
+    assert (late.desired, late.reason, late.limited_by) == (5, "Restarted", "Restarted")
+    assert late.shrinks_at == LONG - 9 + GAP_SECONDS + AUTO.stabilization_seconds
+    assert after.began == LONG - 9 + GAP_SECONDS
+
+
+def test_who_left_the_number_to_others_begins_anew() -> None:
+    _, memory = decide(GatewayScaling(Mode.EXTERNAL, 5), _load(), _memory(5), LONG)
+    decision, _ = _after(memory, _load(100, ready=5), LONG + 10)
+    assert (decision.desired, decision.reason) == (5, "Restarted")
+
+
+def test_whoever_was_not_heard_may_have_been_full_for_the_whole_window() -> None:
+    _, memory = _after(_memory(5), _load(100, ready=5, fresh=0, feared=5000), LONG)
+    decision, memory = _after(memory, _load(100, ready=5), LONG + 50)
+    assert (decision.desired, decision.reason, decision.limited_by) == (5, "Steady", "window")
+    assert decision.shrinks_at == LONG + AUTO.stabilization_seconds
+    memory = replace(memory, looked=LONG + 295)
+    assert _after(memory, _load(100, ready=5), LONG + 299)[0].desired == 5
+    assert _after(memory, _load(100, ready=5), LONG + 300)[0].desired == 1
+
+
+def test_it_tells_when_it_may_shrink_only_where_time_alone_holds_it() -> None:
+    wanted = _decision(_load(1400, ready=5), memory=_memory(5, wants=(Peak(LONG - 100, 5),)))
+    assert (wanted.limited_by, wanted.shrinks_at) == ("window", LONG + 200)
+    both = _memory(5, wants=(Peak(LONG - 100, 5),), loads=(Peak(LONG - 20, 4000),))
+    assert _decision(_load(1400, ready=5), memory=both).shrinks_at == LONG + 280
+    spare = _decision(_load(1600, ready=3), 3)  # two would do, but not with a tenth to spare
+    assert (spare.desired, spare.limited_by, spare.shrinks_at) == (3, "", None)
+    least = _decision(_load(100, ready=4), memory=_memory(4, wants=(Peak(LONG - 100, 4),)), least=4)
+    assert (least.reason, least.limited_by, least.shrinks_at) == ("MinReplicas", "", None)
+
+
+def test_a_hold_tells_when_it_ends() -> None:
+    memory = _memory(5, began=LONG - 100, wants=(Peak(LONG - 200, 3),))
+    held = _decision(_load(100, ready=5), memory=memory)
+    assert (held.reason, held.shrinks_at) == ("Restarted", LONG + 200)
+    memory = _memory(5, wants=(Peak(LONG - 200, 3),))
+    held = _decision(_load(100, ready=5), memory=memory, frozen="RolloutUnderWay")
+    assert (held.reason, held.shrinks_at, held.message) == (
+        "RolloutUnderWay", LONG + 100, "a rollout is under way: it does not shrink"
+    )  # fmt: skip
+    assert _decision(_load(100, ready=5), 5, frozen="Other").message == "Other"
+
+
+@pytest.mark.parametrize(
+    ("ready", "current", "wanted"),
+    [
+        (1, 1, 5),  # four more at least
+        (4, 4, 8),
+        (5, 5, 10),  # or as many as serve
+        (2, 6, 6),  # those that are starting count: no more until they serve
+        (6, 6, 12),
+        (9, 9, 18),
+    ],
+)
+def test_a_step_up_is_bounded_by_those_that_serve(ready: int, current: int, wanted: int) -> None:
+    decision = _decision(_load(90_000, ready=ready), current)
+    assert (decision.desired, decision.limited_by) == (wanted, "pace")
+
+
+def test_the_pace_does_not_hold_the_least_back() -> None:
+    decision = _decision(_load(100, ready=1), 1, least=15)
+    assert (decision.desired, decision.reason, decision.limited_by) == (15, "MinReplicas", "")
+    assert decision.message == "there are to be at least 15 now"
+
+
+def test_one_more_a_window_for_the_broker_and_one_a_minute_for_the_cpu() -> None:
+    pressed, busy = _load(1600, ready=3, pressed=1), _load(1600, busy=1.7)
+    assert _decision(pressed, memory=_memory(3, boosted=LONG - 299)).reason == "Steady"
+    assert _decision(pressed, memory=_memory(3, boosted=LONG - 300)).desired == 4
+    assert _decision(busy, memory=_memory(2, boosted=LONG - 59)).reason == "Steady"
+    decision, memory = decide(SCALING, busy, _memory(2, boosted=LONG - 60), LONG)
+    assert (decision.desired, memory.boosted, memory.raised) == (3, LONG, LONG)
+    _, memory = decide(SCALING, _load(2400), _memory(2), LONG)
+    assert (memory.boosted, memory.raised) == (None, LONG)
+
+
+@pytest.mark.parametrize(
+    ("ready", "pressed", "grows"),
+    [(1, 1, True), (2, 1, False), (3, 1, True), (3, 2, False), (4, 1, True), (4, 2, False), (5, 2, True)],
+)
+def test_the_broker_is_slow_itself_when_half_are_pressed(ready: int, pressed: int, grows: bool) -> None:
+    """A single one is no half of anything."""
+    decision = _decision(_load(100, ready=ready, pressed=pressed), ready)
+    assert (decision.reason == "BrokerPressure") is grows
+
+
+def test_while_some_start_the_cpu_asks_for_no_more() -> None:
+    assert _decision(_load(1600, ready=2, busy=1.7), 3).reason != "Cpu"
+    assert _decision(_load(1600, ready=2, busy=1.61), 2).desired == 3
+    assert _decision(_load(1600, ready=2, busy=1.6), 2).desired == 2
+
+
+def test_what_is_not_known_of_the_broker_says_nothing() -> None:
+    load = replace(_load(1600, ready=3), bus=False)
+    (signal,) = [one for one in _decision(load, 3).signals if one.name == "BrokerPressure"]
+    assert (signal.value, signal.wants) == ("unknown", 0)
+
+
+def test_every_signal_is_told() -> None:
+    signals = _decision(_load(2400, ready=3, rate=250.0, busy=1.5, pressed=1), 3).signals
+    assert [(one.name, one.value, one.wants) for one in signals] == [
+        ("Connections", "2400", 3),
+        ("AcceptRate", "250.0/s", 3),
+        ("BrokerPressure", "1 of 3 pressed", 4),
+        ("Cpu", "50%", 0),
+    ]
+
+
+@pytest.mark.parametrize(("fresh", "lost"), [(2, False), (1, True), (0, True)])
+def test_half_of_them_must_be_heard(fresh: int, lost: bool) -> None:
+    decision = _decision(_load(9000, ready=4, fresh=fresh), 4)
+    assert decision.active is not lost
+    assert (decision.desired == 4) is lost
+
+
+def test_lost_metrics_hold_within_the_bounds() -> None:
+    assert _decision(_load(100, ready=30, fresh=0), 30).desired == 20
+    assert _decision(_load(100, ready=2, fresh=0), 2, least=4).desired == 4
+    assert _decision(_load(100, ready=5, fresh=2), 5).message == "3 of 5 gateways say nothing: it stays at 5"
+
+
+def test_at_the_highest_headroom_something_is_left_to_fill() -> None:
+    scaling = GatewayScaling(Mode.OPERATOR, None, replace(AUTO, headroom_percent=80, stabilization_seconds=0))
+    decision, _ = decide(scaling, _load(100, ready=9), _memory(9), LONG)
+    assert decision.desired == 1
+    odd = replace(scaling, autoscaling=replace(scaling.autoscaling, headroom_percent=89))
+    assert decide(odd, _load(100, ready=9), _memory(9), LONG)[0].desired == 2
+
+
+LOADS = st.builds(
+    lambda known, extra, ready, silent, rate, busy, pressed: Load(
+        known, known + extra, ready, max(0, ready - silent), rate, busy, min(pressed, ready), bus=True
+    ),
+    st.integers(0, 30_000), st.integers(0, 5000), st.integers(0, 25), st.integers(0, 25), st.floats(0, 5000),
+    st.floats(0, 20), st.integers(0, 25),
+)  # fmt: skip
+
+
+@given(st.lists(st.tuples(LOADS, st.sampled_from([2.0, 10.0, 40.0, 100.0]), st.integers(0, 25)), max_size=60))
+def test_whatever_is_seen_each_decision_is_within_bounds_and_none_undoes_another(
+    looks: list[tuple[Load, float, int]],
+) -> None:
+    memory, now, grown_at, before = Memory(began=0.0), 0.0, 0.0, None
+    for load, pause, least in looks:
+        now += pause
+        decision, memory = decide(SCALING, load, memory, now, least=least)
+        assert max(1, min(least, 20)) <= decision.desired <= 20
+        assert memory.desired == decision.desired
+        if before is not None and decision.desired < before:
+            assert load.complete
+            assert now - grown_at >= AUTO.stabilization_seconds
+            assert decision.desired >= gateways_for(AUTO, load.feared)
+        if before is not None and decision.desired > before:
+            grown_at = now
+            assert decision.desired <= max(least, load.ready + max(load.ready, 4))
+        before = decision.desired

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from push_operator.fleet.memory import Moment
-from push_operator.fleet.steer import HUNG_SECONDS, Wish, steer, surge
+from push_operator.fleet.steer import HUNG_SECONDS, Wish, losing, steer, surge
 from push_operator.fleet.values import Draining, Fleet, Gateway, GatewaySet, Mark, Sample, Stats, Steps, Why
 from push_operator.scaling import Autoscaling, Drain, GatewayScaling
 
@@ -120,3 +122,116 @@ def test_what_has_halted_empties_nobody_and_grows_only_for_want() -> None:
 
 def test_a_set_that_is_not_there_yet_is_not_sized() -> None:
     assert _steps(3, _one("a1"), into="b", a=1) == Steps()
+
+
+def test_of_a_set_that_is_about_to_lose_one_none_is_taken_back() -> None:
+    """It is smaller already, and would take another one for it: it grows instead."""
+    steps = _steps(3, _empty("a1"), _one("a2"), _one("a3"), a=2)
+    assert (steps.marks, steps.sizes) == ({}, {"a": 3})
+    two = (_empty("a1"), _one("a2", 5, mark=Why.SCALE_DOWN, draining=Draining(1.0, 5)))
+    steps = _steps(3, *two, _one("a3"), _one("a4"), a=3)  # of the four one goes and one could stay
+    assert (steps.marks, steps.sizes) == ({}, {"a": 4})
+
+
+def test_a_set_is_about_to_lose_one_as_long_as_there_are_more_than_was_asked_for() -> None:
+    gateways = (_empty("a1"), _one("a2"), _one("b1"), _one("b2", leaving=True), _one("c1"))
+    fleet = Fleet("a", (GatewaySet("a", 1), GatewaySet("b", 1), GatewaySet("c", 1)), gateways)
+    assert losing(fleet, frozenset()) == {"a"}
+    assert losing(fleet, frozenset({"c1"})) == {"a", "c"}
+
+
+def test_one_more_and_one_fewer_are_not_asked_for_at_once() -> None:
+    """They would be the same size, and so would the next look's."""
+    quarantined = _empty("a1", Why.QUARANTINE)
+    steps = _steps(2, quarantined, _one("a2"), a=2)
+    assert (steps.sizes, steps.gone) == ({"a": 3}, frozenset())
+    steps = _steps(2, quarantined, _one("a2"), _one("a3"), a=3)
+    assert (steps.sizes, steps.gone) == ({"a": 2}, {"a1"})
+
+
+def test_one_that_is_taken_back_counts_once_it_serves() -> None:
+    """It may refuse: nobody of the other revision goes for it yet."""
+    back = _one("a1", 5, ready=False, mark=Why.ROLLOUT, draining=Draining(1.0, 5))
+    steps = _steps(2, back, _one("a2"), _one("b1", 1), into="a", a=2, b=1)
+    assert steps.marks == {"a1": None}
+    steps = _steps(2, _one("a1", 5), _one("a2"), _one("b1", 1), into="a", a=2, b=1)
+    assert steps.marks == {"b1": Why.ROLLOUT}
+
+
+def test_one_that_has_not_begun_waits_for_those_that_are_emptied() -> None:
+    """By the time that the set acts it may have begun, and be the readier of the two."""
+    begins = _one("a2", 0, ready=False, pending=True, mark=Why.ROLLOUT)
+    emptied = _one("a1", 33, ready=False, mark=Why.ROLLOUT, draining=Draining(1.0, 33))
+    assert _steps(1, emptied, begins, _one("b1"), into="b", a=2, b=1) == Steps()
+    steps = _steps(1, _empty("a1", Why.ROLLOUT), begins, _one("b1"), into="b", a=2, b=1)
+    assert (steps.sizes, steps.gone) == ({"a": 0}, {"a1", "a2"})
+    steps = _steps(1, begins, _one("a3", 0, ready=False), into="a", a=2)  # nobody is there to be lost
+    assert steps.gone == {"a2"}
+
+
+def test_who_is_not_ready_keeps_those_that_are_from_going() -> None:
+    """A smaller set takes first who is not ready, marked or not."""
+    patient = Moment(NOW.now, 4990.0 + SCALING.drain.timeout_seconds + HUNG_SECONDS + 1)
+    silent = _one("a1", 5, mark=Why.SCALE_DOWN, at=900.0)
+    fleet = Fleet("a", (GatewaySet("a", 2),), (silent, _one("a2", ready=False)))
+    assert steer(fleet, Wish(1, "a"), SCALING, patient) == Steps()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "goes"), [(SCALING.drain.timeout_seconds + HUNG_SECONDS, False),
+                          (SCALING.drain.timeout_seconds + HUNG_SECONDS + 1, True)]
+)  # fmt: skip
+def test_a_drain_of_one_that_is_silent_has_its_time(seconds: float, goes: bool) -> None:
+    silent = _one("a1", 5, mark=Why.SCALE_DOWN, at=979.0)
+    fleet = Fleet("a", (GatewaySet("a", 2),), (silent, _one("a2")))
+    steps = steer(fleet, Wish(1, "a"), SCALING, Moment(NOW.now, 4990.0 + seconds))
+    assert (steps.gone == {"a1"}) is goes
+
+
+def test_one_that_is_empty_and_takes_clients_still_does_not_go() -> None:
+    marked = _one("a1", 0, mark=Why.SCALE_DOWN)
+    assert _steps(1, marked, _one("a2"), a=2) == Steps()
+
+
+def test_what_is_still_to_be_made_goes_first_and_is_waited_for() -> None:
+    """Four were asked for, two are there: the other two are not, and nobody is emptied for them."""
+    assert _steps(2, _one("a1"), _one("a2"), a=4) == Steps()
+    pending = [_one(f"a{number}", 0, ready=False, pending=True) for number in (3, 4)]
+    assert _steps(2, _one("a1"), _one("a2"), *pending, a=4).marks == {"a3": Why.SCALE_DOWN, "a4": Why.SCALE_DOWN}
+    assert _steps(3, _one("a1"), _one("a2"), *pending, a=4).marks == {"a3": Why.SCALE_DOWN}
+
+
+def test_the_fullest_is_taken_back_first_and_a_quarantined_one_never() -> None:
+    marked = [
+        _one("a1", 5, mark=Why.SCALE_DOWN),
+        _one("a2", 9, mark=Why.SCALE_DOWN),
+        _one("a3", 99, mark=Why.QUARANTINE),
+        _one("a4", 50, mark=Why.SCALE_DOWN, at=979.0),  # it does not answer
+    ]
+    assert _steps(1, *marked, a=4).marks == {"a2": None}
+    assert _steps(2, *marked, a=4).marks == {"a1": None, "a2": None}
+    steps = _steps(3, *marked, a=4)
+    assert (steps.marks, steps.sizes) == ({"a1": None, "a2": None}, {"a": 5})
+
+
+def test_the_smaller_revision_goes_first_and_who_serves_nobody_before_it() -> None:
+    scaling = GatewayScaling(autoscaling=Autoscaling(max_concurrent_drains=2), drain=Drain(60, 100))
+    sets = (GatewaySet("a", 2), GatewaySet("b", 1), GatewaySet("c", 3))
+    new = [_one(f"c{number}") for number in range(3)]
+    fleet = Fleet("c", sets, (_one("a1", 1), _one("a2", 7), _one("b1", 50), *new))
+    assert steer(fleet, Wish(5, "c"), scaling, NOW).marks == {"b1": Why.ROLLOUT}
+    fleet = Fleet("c", sets, (_one("a1", 1), _one("a2", 0, ready=False), _one("b1", 50), *new))
+    assert steer(fleet, Wish(4, "c"), scaling, NOW).marks == {"a2": Why.ROLLOUT, "b1": Why.ROLLOUT}
+
+
+def test_those_without_a_client_need_no_place_among_the_drains() -> None:
+    """A revision that never got ready goes at once, whoever is being emptied."""
+    old = [_one(f"b{number}", 0, ready=False) for number in range(3)]
+    emptied = _one("a1", 5, ready=False, mark=Why.SCALE_DOWN, draining=Draining(1.0, 5))
+    steps = _steps(1, emptied, _one("a2"), *old, a=2, b=3)
+    assert steps.marks == {one.name: Why.ROLLOUT for one in old}
+
+
+@pytest.mark.parametrize(("desired", "room"), [(0, 1), (1, 1), (4, 1), (5, 2), (8, 2), (9, 3), (100, 25)])
+def test_a_surge_is_a_quarter_and_one_at_least(desired: int, room: int) -> None:
+    assert surge(desired) == room
