@@ -40,9 +40,9 @@ TOKEN_SECONDS: Final = 7200
 
 @dataclass
 class Figures:
-    """`p50`, `p95`, `longest`: seconds from a loss to the next welcome. `highest`: clients that came back a second, over
-    the worst ten: on a busy machine this process itself is late at times. `unsent`: messages that their sender knows
-    were not acknowledged."""
+    """`p50`, `p95`, `longest`: seconds from a loss to the next welcome. `highest`: clients that came back a second,
+    over the worst ten: on a busy machine this process itself is late at times. `unsent`: messages that their sender
+    knows were not acknowledged."""
 
     clients: int = 0
     connected: int = 0
