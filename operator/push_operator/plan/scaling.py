@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from math import floor, log10
 from typing import Any, Final
 
+from push_operator.fleet.capacity import Capacity
 from push_operator.fleet.measure import is_fresh, serves
 from push_operator.fleet.rollout import Rollout, State
 from push_operator.fleet.tick import Told, View
@@ -65,9 +66,22 @@ def scaling_status(view: View) -> dict[str, Any]:
         "signals": [{"name": one.name, "value": one.value, "wants": one.wants} for one in decision.signals],
         "drains": [_drain(one) for one in fleet.gateways if one.mark is not None and not one.leaving],
         "deaf": [{"name": name, "fault": fault} for name, fault in sorted(view.outcome.health.deaf.items())],
+        "anomalies": [
+            {"kind": str(one.kind), "rate": round(one.rate, 1), "usual": round(one.usual, 1)}
+            for one in view.outcome.anomalies
+        ],
+        **_learned(view.outcome.learned),
         "budget": round(view.outcome.budget, 1),
         **({"nextScaleDownAt": _stamp(moment.wall + at - moment.now)} if at is not None else {}),
     }
+
+
+def _learned(learned: Capacity | None) -> dict[str, Any]:
+    """What a gateway could hold, with what that is read from."""
+    if learned is None:
+        return {}
+    seen = {"samples": learned.samples, "least": learned.least, "most": learned.most, "enough": learned.enough}
+    return {"learned": {"connections": learned.connections, "limitedBy": str(learned.resource), **seen}}
 
 
 def _drain(gateway: Gateway) -> dict[str, Any]:
