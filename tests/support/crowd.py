@@ -37,6 +37,7 @@ COME_PER_SECOND: Final = 150
 MESSAGES_PER_SECOND: Final = 30
 TALKERS: Final = 40  # who write half of all messages, to each other: without repeated pairs there is no order to keep
 ARRIVE_SECONDS: Final = 60.0
+RATE_SECONDS: Final = 10
 TOKEN_SECONDS: Final = 7200
 
 
