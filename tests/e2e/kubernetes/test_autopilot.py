@@ -27,14 +27,13 @@ CROWD: Final = 3000
 FULL: Final = 3  # gateways for them: 1,500 each, less a fifth of headroom
 HALF: Final = 2
 BUDGET: Final = 50  # reconnects a second, of the manifest
-STRETCH: Final = 1.3  # of those asked in one second over the rate
-RETURNING: Final = 1.8  # of those who come back in it: each after a pause of its own, by chance
+STRETCH: Final = 1.2  # of ten seconds' rate over the budget: whoever was late does not wait any longer
 SCENE_SECONDS: Final = 300.0
 _COLUMNS: Final = (
     ("clients", "clients"), ("reconnects", "came back"), ("p50", "p50 s"), ("p95", "p95 s"), ("longest", "max s"),
-    ("away_p95", "away p95"), ("asked", "asked/s"), ("highest", "back/s"), ("budget", "budget"), ("fewest", "serving"),
-    ("acked", "acked"), ("lost", "lost"), ("twice", "twice"), ("disorder", "disorder"), ("untold", "untold"),
-    ("stranded", "stranded"),
+    ("away_p95", "away p95"), ("asked_rate", "asked/s"), ("rate", "back/s"), ("highest", "in 1 s"),
+    ("budget", "budget/s"), ("fewest", "serving"), ("acked", "acked"), ("lost", "lost"), ("twice", "twice"),
+    ("disorder", "disorder"), ("untold", "untold"), ("stranded", "stranded"),
 )  # fmt: skip
 Figures = dict[str, Any]
 
@@ -141,8 +140,7 @@ def _paced(figures: Figures) -> None:
     """Everybody who went was asked to, and no faster than may be."""
     assert figures["reconnects"] > 0, figures
     assert figures["untold"] == 0, figures
-    assert figures["asked"] <= STRETCH * BUDGET, figures
-    assert figures["highest"] <= RETURNING * BUDGET, figures
+    assert max(figures["asked_rate"], figures["rate"]) <= STRETCH * BUDGET, figures
 
 
 def test_gateways_come_with_the_crowd(stage: Stage) -> None:
