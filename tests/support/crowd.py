@@ -77,6 +77,10 @@ class Letters:
     last: dict[tuple[str, str], int] = field(default_factory=dict)
     disorder: int = 0
 
+    @property
+    def twice(self) -> int:
+        return sum(number > 1 for number in self.came.values())
+
     def acked(self, message_id: str) -> None:
         if not self.came[message_id]:  # which may well be before its ack
             self.due.add(message_id)
@@ -201,7 +205,7 @@ class Crowd:
             rate=most_within(RATE_SECONDS, scene.returned) / RATE_SECONDS, highest=most_within(1, scene.returned),
             untold=scene.untold,
             acked=scene.acked, unsent=scene.unsent, lost=len(lost),
-            twice=sum(number > 1 for number in letters.came.values()), disorder=letters.disorder,
+            twice=letters.twice, disorder=letters.disorder,
             reasons=dict(scene.reasons),
         )  # fmt: skip
 
