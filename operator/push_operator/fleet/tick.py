@@ -14,7 +14,7 @@ from push_operator.fleet.measure import Load, is_fresh, measure
 from push_operator.fleet.memory import Memory, Moment
 from push_operator.fleet.pace import budget, left_of, orders
 from push_operator.fleet.rebalance import rebalance
-from push_operator.fleet.rollout import Rollout, State, follow, target
+from push_operator.fleet.rollout import Rollout, Services, State, follow, target
 from push_operator.fleet.steer import HOLD_SECONDS, HUNG_SECONDS, Wish, steer
 from push_operator.fleet.values import Fleet, Gateway, Steps, Why
 from push_operator.scaling import GatewayScaling
@@ -23,12 +23,13 @@ from push_operator.scaling import GatewayScaling
 @dataclass(frozen=True, slots=True)
 class Told:
     """What outlives an operator: how many gateways were `desired` last, the `rollout` as it was, and what a person asks
-    of it. `least`: what the schedule asks for now."""
+    of it. `least`: what the schedule asks for now. `services`: how far the others are that go first."""
 
     desired: int | None = None
     rollout: Rollout | None = None
     ask: str = ""
     least: int = 0
+    services: Services = field(default_factory=Services)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def tick(fleet: Fleet, scaling: GatewayScaling, memory: Memory | None, told: Tol
     memory = replace(memory, desired=memory.desired or told.desired or _kept(fleet))
     load, memory = measure(fleet, memory, scaling.autoscaling.target_connections, moment.now)
     waits = {name: moment.now - since for name, since in memory.unready.items()}
-    rollout = follow(fleet, told.rollout, told.ask, waits)
+    rollout = follow(fleet, told.rollout, told.ask, waits, told.services)
     health, watched = judge(fleet, memory.health, moment.now)
     memory = replace(memory, health=watched)
     anomalies, noticed = notice(fleet, memory.anomaly, moment.now)
@@ -69,7 +70,7 @@ def tick(fleet: Fleet, scaling: GatewayScaling, memory: Memory | None, told: Tol
     frozen = _frozen(rollout, health, anomalies)
     decision, memory = decide(scaling, load, memory, moment.now, least=told.least, frozen=frozen)
     memory = _blinded(memory, load, moment.now)
-    halted = rollout.state is State.STOPPED or _is_waiting(memory, scaling, moment.now)
+    halted = rollout.state is State.STOPPED or rollout.is_waiting or _is_waiting(memory, scaling, moment.now)
     wish = Wish(decision.desired, target(fleet, rollout), halted=halted)
     steps = _with_care(steer(fleet, wish, scaling, moment), health)
     whole = budget(scaling, load)

@@ -9,10 +9,13 @@ from typing import Any, Final
 
 from push_operator.fleet.capacity import Capacity
 from push_operator.fleet.measure import is_fresh, serves
-from push_operator.fleet.rollout import Rollout, State
+from push_operator.fleet.rollout import Rollout, Services, State
 from push_operator.fleet.tick import Told, View
 from push_operator.fleet.values import Fleet, Gateway
+from push_operator.model import SERVICES
+from push_operator.plan.observed import Observed
 from push_operator.plan.steering import ROLLOUT
+from push_operator.plan.workload import Plan
 from push_operator.scaling import GatewayScaling, Mode
 from push_operator.schedule import open_minimum
 
@@ -40,6 +43,14 @@ def desired_of(body: Mapping[str, Any], service: str) -> int | None:
         if _mapping(one).get("name") == service and type(desired) is int and desired > 0:
             return desired
     return None
+
+
+def services_of(plan: Plan, observed: Observed) -> Services:
+    """How far the services are whose rollout goes before that of the gateways."""
+    others = {one.component: one.revision for one in plan.workloads if one.component in SERVICES[1:]}
+    rolling = {one.component for one in observed.units if others.get(one.component, one.revision) != one.revision}
+    there = {one.component for one in observed.units if one.ready and others.get(one.component) == one.revision}
+    return Services(tuple(sorted(rolling)), tuple(sorted(others.keys() - there)))
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
