@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.overlays import FULL_OVERLAY, full_overlay, overlaid
@@ -16,6 +18,7 @@ from push_operator.overlay import OWN_PATHS, OWN_VARIABLES, OWN_VOLUMES, overlay
 from push_operator.plan.build import build
 from push_operator.render.build import render
 from push_operator.render.objects import Images, Object, Owner
+from push_operator.render.overlay import laid_over
 
 OWNER = Owner("apps", "chat", "0000-1111")
 IMAGES = Images("push/workload", "nats:2", "valkey:9", "cassandra:5", registry="mirror:5000", pull_secrets=("mirror",))
@@ -39,6 +42,24 @@ PLAIN = _template(manifest())
 
 def _named(items: list[Object]) -> dict[str, Object]:
     return {one["name"]: one for one in items}
+
+
+def test_ours_would_stay_even_if_a_fault_were_overlooked() -> None:
+    hostile = {
+        "metadata": {"labels": {"pushcluster.io/serving": "false"}},
+        "spec": {"serviceAccountName": "admin", "volumes": [{"name": "scratch", "hostPath": {"path": "/"}}]},
+    }
+    made = laid_over(PLAIN, hostile, {}, str)
+    assert made["metadata"]["labels"] == PLAIN["metadata"]["labels"]
+    assert made["spec"]["serviceAccountName"] == PLAIN["spec"]["serviceAccountName"]
+    assert made["spec"]["volumes"] == PLAIN["spec"]["volumes"]
+
+
+def test_the_example_in_the_docs_is_taken() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "operator.md").read_text(encoding="utf-8")
+    example = page.split("## What is laid over pods")[1].split("```yaml\n")[1].split("```")[0]
+    made = _template(manifest(**yaml.safe_load(example)))
+    assert [one["name"] for one in made["spec"]["containers"]] == ["gateway", "logs"]
 
 
 @pytest.mark.parametrize("service", SERVICES)
