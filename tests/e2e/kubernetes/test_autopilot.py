@@ -130,7 +130,6 @@ def _comes_and_goes(place: Place, crowd: Crowd) -> None:
     crowd.do("leave", number=CROWD // 2)
     within(SCENE_SECONDS, lambda: _rests_at(place, 2))
     down = crowd.judged("half of them leave: 3 → 2")
-    assert down["reconnects"] > 0
     assert down["highest"] <= STRETCH * BUDGET
     crowd.do("come", number=CROWD)
     within(SCENE_SECONDS, lambda: _rests_at(place, 3))
