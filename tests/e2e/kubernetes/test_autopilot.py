@@ -155,7 +155,7 @@ def _an_eviction(place: Place, crowd: Crowd) -> None:
 
 def _the_leader_dies(place: Place, operator: Operator, crowd: Crowd) -> None:
     _bounds(place, maxReplicas=2)
-    within(READY_SECONDS, lambda: [one for one in _scaling(place)["drains"] if one.get("left")])
+    within(READY_SECONDS, lambda: _scaling(place)["drains"] or _rests_at(place, 2))
     leader = operator.leader()
     place.cluster.kubectl("delete", "pod", leader, "-n", "push-system", "--grace-period=0", "--force")
     within(SCENE_SECONDS, lambda: _rests_at(place, 2))
