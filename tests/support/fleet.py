@@ -17,7 +17,7 @@ from push_operator.fleet.pace import left_of
 from push_operator.fleet.rollout import Rollout
 from push_operator.fleet.steer import HUNG_SECONDS
 from push_operator.fleet.tick import Outcome, Told, is_moving, tick
-from push_operator.fleet.values import Draining, Fleet, Gateway, GatewaySet, Mark, Sample, Stats, Why
+from push_operator.fleet.values import Draining, Fleet, Gateway, GatewaySet, Mark, Sample, Stats, Steps, Why
 from push_operator.scaling import GatewayScaling
 
 EPOCH = 1_900_000_000.0  # the wall's time at second 0
@@ -47,7 +47,18 @@ class Pod:
     silent: bool = False
     cordoned: bool = False
     nats: bool = True
+    to_shed: int = 0
+    shed_rate: float = 0.0
     sample: Sample | None = None
+
+    def shed(self, connections: int, rate: float) -> None:
+        self.to_shed, self.shed_rate = connections, rate
+
+    def paced(self) -> float | None:
+        """Clients a second that it sends elsewhere now; None: none."""
+        if self.rate is not None:
+            return self.rate
+        return self.shed_rate if self.to_shed else None
 
     def stats(self, now: float) -> Stats:
         draining = None if self.rate is None else Draining(self.rate, self.connections, self.leaving)
@@ -136,6 +147,7 @@ class Simulation:
         self._come_back(pod.connections)
         self.crashed += pod.connections
         pod.connections = pod.accepted = pod.asked = 0
+        pod.to_shed = 0
         pod.rate, pod.boots, pod.boot_at, pod.restarts = None, pod.boots + 1, self.now, pod.restarts + 1
         pod.ready_at = self.now + self._seconds_to_start()
 
@@ -281,8 +293,7 @@ class Simulation:
         for name, why in steps.marks.items():
             if why is not None:
                 self.mark(name, Mark(why, EPOCH + self.now))
-        for name, rate in steps.rates.items():
-            self._drains(name, rate)
+        self._orders(steps)
         for revision, size in steps.sizes.items():
             if size < sets[revision].replicas:
                 self.resize_as_seen(sets[revision], size, steps.gone)
@@ -290,6 +301,13 @@ class Simulation:
     def _hears(self, name: str) -> bool:
         pod = self.pods.get(name)
         return pod is not None and not pod.silent and not self.deaf and self.now >= pod.ready_at
+
+    def _orders(self, steps: Steps) -> None:
+        for name, rate in steps.rates.items():
+            self._drains(name, rate)
+        for one in steps.sheds:
+            if self._hears(one.gateway):
+                self.pods[one.gateway].shed(one.connections, one.rate)
 
     def _drains(self, name: str, rate: float) -> None:
         if self._hears(name) and not self.pods[name].leaving:
@@ -367,10 +385,12 @@ class Simulation:
     def _drain(self) -> None:
         sent = drains = 0
         for pod in self.pods.values():
-            if pod.rate is None:
+            rate = pod.paced()
+            if rate is None:
                 continue
-            pod.owed = min(pod.owed + pod.rate, pod.rate + 1)
-            number = min(pod.connections, int(pod.owed))
+            pod.owed = min(pod.owed + rate, rate + 1)
+            number = min(pod.connections, int(pod.owed), pod.connections if pod.rate is not None else pod.to_shed)
+            pod.to_shed = max(0, pod.to_shed - number)
             pod.owed -= number
             pod.connections -= number
             pod.asked += number

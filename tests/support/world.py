@@ -42,16 +42,22 @@ def kill(_: World) -> None:
 
 @dataclass
 class World:
-    """Cluster and gateways in one. `before`, `after`: what befalls it at a write, by the write's number."""
+    """Cluster and gateways in one. `early`, `late`: what befalls it before and after a write takes effect, by the
+    write's number. `roll_seconds`: for how long the other services still have units of the earlier revision. `given`:
+    the user's Secrets."""
 
     body: dict[str, Any]
     clients: int
-    before: Mapping[int, Strike] = field(default_factory=dict)
-    after: Mapping[int, Strike] = field(default_factory=dict)
+    early: Mapping[int, Strike] = field(default_factory=dict)
+    late: Mapping[int, Strike] = field(default_factory=dict)
     writes: int = 0
     kills: int = 0
     due: float = 0.0
     others: Plan = field(default_factory=Plan)
+    before: Plan = field(default_factory=Plan)
+    rolled_at: float = 0.0
+    roll_seconds: float = 0.0
+    given: Secrets = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     fleet: Simulation = field(init=False)
     pilot: Autopilot = field(init=False)
@@ -82,9 +88,9 @@ class World:
     def _writing(self) -> Iterator[None]:
         self.writes += 1
         number = self.writes
-        self.before.get(number, _nothing)(self)
+        self.early.get(number, _nothing)(self)
         yield
-        self.after.get(number, _nothing)(self)
+        self.late.get(number, _nothing)(self)
 
     def is_settled(self, replicas: int, revision: str = "") -> bool:
         """As many as wanted, of the revision given, or of the manifest's."""
@@ -93,6 +99,10 @@ class World:
         fit = [pod for pod in pods if pod.revision == revision and pod.mark is None and pod.rate is None]
         sizes = {one.revision: one.replicas for one in self.fleet.sets.values() if one.replicas}
         return len(pods) == len(fit) == replicas and sizes == {revision: replicas}
+
+    @staticmethod
+    def _services(plan: Plan) -> dict[str, str]:
+        return {one.component: one.revision for one in plan.workloads if one.component != "gateway"}
 
     @property
     def revision(self) -> str:
@@ -105,7 +115,7 @@ class World:
     async def observe(self, key: str) -> Observed:
         others = tuple(
             Unit(f"{one.name}-{number}", one.component, one.revision, ready=True)
-            for one in self.others.workloads
+            for one in (self.before if self.fleet.now < self.rolled_at else self.others).workloads
             if one.component != "gateway"
             for number in range(one.replicas)
         )
@@ -121,7 +131,7 @@ class World:
                     pending=pending, restarts=pod.restarts)  # fmt: skip
 
     async def secrets(self, key: str, plan: Plan) -> Secrets:
-        return {}
+        return self.given
 
     async def unreachable(self, key: str, targets: tuple[Target, ...]) -> str:
         return ""
@@ -129,7 +139,9 @@ class World:
     async def apply(self, key: str, plan: Plan) -> None:
         if self.others != plan:
             with self._writing():
-                self.others = plan
+                before, self.others = self.others, plan
+                if before.workloads and self._services(before) != self._services(plan):
+                    self.before, self.rolled_at = before, self.fleet.now + self.roll_seconds
         gateway = plan.workload("gateway")
         assert gateway is not None
         if gateway.revision not in self.fleet.sets:
@@ -179,7 +191,8 @@ class World:
             self._hearing(address).rate = None
 
     async def shed(self, address: str, connections: int, rate: float, order: Order) -> None:
-        raise AssertionError("nobody is asked to do that yet")
+        with self._writing():
+            self._hearing(address).shed(connections, rate)
 
     def _hearing(self, address: str) -> Pod:
         pod = self.fleet.pods.get(address)

@@ -111,7 +111,7 @@ def _broker(auto: Autoscaling, load: Load, memory: Memory, current: int, now: fl
     """One more for each window in which the broker holds back for some. When it does so for most, the broker itself is
     slow, and another gateway would only ask more of it."""
     value = f"{load.pressed} of {load.ready} pressed" if load.bus else "unknown"
-    alone = 0 < 2 * load.pressed < max(2, load.ready)
+    alone = 0 < 2 * load.pressed < load.ready
     due = memory.boosted is None or now - memory.boosted >= auto.stabilization_seconds
     return Signal("BrokerPressure", value, current + 1 if alone and due else 0)
 
@@ -173,6 +173,7 @@ _HOLDS: Final[Mapping[str, str]] = {
     "MetricsPartial": "some gateway says nothing: it does not shrink",
     "RolloutUnderWay": "a rollout is under way: it does not shrink",
     "BrokerDegraded": "most gateways are in trouble at once, so that it is not theirs: it does not shrink",
+    "Anomaly": "more clients come, go or are refused than usual: it does not shrink",
     "Restarted": "the operator has not looked for a whole window yet: it does not shrink",
 }
 

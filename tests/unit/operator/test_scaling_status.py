@@ -104,7 +104,11 @@ def test_a_rollout_is_told_with_how_many_there_are_of_each() -> None:
         (_view(_one("a1", at=NOW - 21, ready=False), _one("a2")), "MetricsAvailable", (True, "Heard")),
         (_view(_one("a1"), _one("a2")), "Draining", (False, "Settled")),
         (_view(_one("a1", mark=Mark(Why.ROLLOUT, WALL)), _one("a2")), "Draining", (True, "Draining")),
-        (_view(_one("a1", mark=Mark(Why.ROLLOUT, WALL), leaving=True), _one("a2"), a=1), "Draining", (False, "Settled")),
+        (
+            _view(_one("a1", mark=Mark(Why.ROLLOUT, WALL), leaving=True), _one("a2"), a=1),
+            "Draining",
+            (False, "Settled"),
+        ),
         (_view(_one("a1"), _one("a2")), "GatewaysHealthy", (True, "Healthy")),
     ],
 )
@@ -165,7 +169,8 @@ def test_what_is_no_number_of_gateways_is_none(desired: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "said", [{}, {"revision": "b"}, {"revision": 3, "state": "Done"}, {"revision": "b", "state": "Odd"}, {"state": "Done"}]
+    "said",
+    [{}, {"revision": "b"}, {"revision": 3, "state": "Done"}, {"revision": "b", "state": "Odd"}, {"state": "Done"}],
 )
 def test_what_is_no_rollout_is_none(said: dict[str, Any]) -> None:
     assert told_of({"status": {"rollout": said}}, AUTO, WALL).rollout is None

@@ -59,7 +59,9 @@ def test_a_sample_is_fresh_for_two_ticks() -> None:
 
 
 def test_only_those_without_a_mark_serve() -> None:
-    load = _load(1.0, _one("a", 1.0), _one("b", 1.0, mark=True), _one("c", 1.0, leaving=True), _one("d", 1.0, ready=False))
+    load = _load(
+        1.0, _one("a", 1.0), _one("b", 1.0, mark=True), _one("c", 1.0, leaving=True), _one("d", 1.0, ready=False)
+    )
     assert (load.ready, load.fresh) == (1, 1)
 
 
@@ -82,7 +84,7 @@ def test_who_was_sent_here_by_the_operator_is_nobody_new() -> None:
 
 
 def test_a_new_process_has_counted_from_nothing() -> None:
-    first = (_one("a", 10.0, accepted=90_000, cpu_seconds=5000.0),)
+    first = (_one("a", 10.0, uptime=1e12, accepted=90_000, cpu_seconds=5000.0),)
     then = (_one("a", 20.0, boot="again", uptime=5.0, accepted=50, cpu_seconds=2.5),)
     load, _ = _looked((10.0, first), (20.0, then))
     assert load.busy == pytest.approx(0.5)
@@ -170,7 +172,9 @@ def test_the_largest_of_the_window_is_always_the_first(values: list[tuple[float,
     assert [one.at for one in peaks] == sorted({one.at for one in peaks})
 
 
-@given(st.lists(st.tuples(st.none() | st.floats(0, 200), st.integers(0, 5000), st.booleans(), st.booleans()), max_size=9))
+@given(
+    st.lists(st.tuples(st.none() | st.floats(0, 200), st.integers(0, 5000), st.booleans(), st.booleans()), max_size=9)
+)
 def test_whatever_is_missing_sums_are_on_the_safe_side(rows: list[tuple[float | None, int, bool, bool]]) -> None:
     gateways = tuple(
         _one(f"g{number}", at, ready=ready, mark=mark, connections=held)

@@ -2,123 +2,55 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
-from push_operator.fleet.rollout import RESTARTS, START_SECONDS, TRIES, Rollout, State, follow, previous, target
-from push_operator.fleet.values import Draining, Fleet, Gateway, GatewaySet, Mark, Sample, Stats, Why
+from push_operator.fleet.rollout import WAITING, Rollout, Services, State, follow, target
+from push_operator.fleet.values import Fleet, Gateway, GatewaySet, Sample, Stats
+
+ROLLING = Services(rolling=("push",))
+STARTING = Services(starting=("auth",))
+BEGUN = Rollout("b", State.PROGRESSING, "Progressing")
+WAITED = Rollout("b", State.PROGRESSING, WAITING)
 
 
-def _one(name: str, *, ready: bool = True, restarts: int = 0, **stats: int) -> Gateway:
-    return Gateway(name, name, name[0], ready, restarts=restarts, sample=Sample(0.0, Stats(name, **stats)))  # type: ignore[arg-type]  # counters
+def _old(*, ready: bool = True, connections: int = 5) -> Gateway:
+    return Gateway("a1", "a1", "a", ready, sample=Sample(0.0, Stats("a1", connections=connections)))
 
 
-def _fleet(*new: Gateway, old: tuple[Gateway, ...] = (_one("a1"), _one("a2"))) -> Fleet:
-    return Fleet("b", (GatewaySet("a", 2), GatewaySet("b", len(new))), (*old, *new))
-
-
-def _follow(
-    fleet: Fleet, *, before: Rollout | None = None, ask: str = "", waits: dict[str, float] | None = None
-) -> tuple[State, str]:
-    made = follow(fleet, before, ask, waits or {})
-    assert made.revision == fleet.wanted
-    return made.state, made.reason
-
-
-GOES_ON = (State.PROGRESSING, "Progressing")
-STOPPED = Rollout("b", State.STOPPED, "NotReady", "b1 is not ready")
+def _fleet(*gateways: Gateway, new: int = 0) -> Fleet:
+    return Fleet("b", (GatewaySet("a", 1), GatewaySet("b", new)), gateways or (_old(),))
 
 
 @pytest.mark.parametrize(
-    ("fleet", "said"),
+    ("fleet", "before", "services", "waits"),
     [
-        (Fleet("a"), (State.DONE, "")),
-        (Fleet("a", (GatewaySet("a", 2),), (_one("a1"),)), (State.DONE, "")),
-        (Fleet("b", (GatewaySet("a", 0), GatewaySet("b", 1)), (_one("b1"),)), (State.DONE, "")),
-        (Fleet("b", (GatewaySet("a", 0), GatewaySet("b", 1)), (_one("a1"), _one("b1"))), GOES_ON),  # it still goes
-        (Fleet("b", (GatewaySet("a", 1), GatewaySet("b", 1)), (_one("b1"),)), GOES_ON),
-        (_fleet(_one("b1")), GOES_ON),
-        (_fleet(), GOES_ON),
+        (_fleet(), None, ROLLING, "push"),
+        (_fleet(), BEGUN, ROLLING, "push"),  # said to go on, but nothing was made of it yet
+        (_fleet(), WAITED, ROLLING, "push"),
+        (_fleet(), WAITED, Services(("push",), ("auth", "push")), "auth, push"),
+        (_fleet(), WAITED, STARTING, "auth"),  # stopped before the next one was started: not there yet
+        (_fleet(), WAITED, Services(), ""),
+        (_fleet(), None, STARTING, ""),  # a service that fares badly and is not replaced
+        (_fleet(), Rollout("c", State.PROGRESSING, WAITING), STARTING, ""),  # that was another rollout
+        (_fleet(new=1), BEGUN, ROLLING, ""),  # it has begun: to halt it half-way helps nobody
+        (_fleet(_old(ready=False)), None, ROLLING, "push"),  # deaf for a moment, but it has clients
+        (_fleet(_old(ready=False, connections=0)), None, ROLLING, ""),
     ],
 )
-def test_it_is_under_way_as_long_as_there_is_another_revision(fleet: Fleet, said: tuple[State, str]) -> None:
-    assert _follow(fleet) == said
+def test_the_other_services_go_first(fleet: Fleet, before: Rollout | None, services: Services, waits: str) -> None:
+    rollout = follow(fleet, before, "", {}, services)
+    assert rollout.state is State.PROGRESSING
+    assert rollout.is_waiting == bool(waits)
+    assert target(fleet, rollout) == ("a" if waits else "b")
+    if waits:
+        assert rollout.message == f"{waits} first: then b begins"
 
 
-@pytest.mark.parametrize(
-    ("new", "seconds", "reason"),
-    [
-        (_one("b1", ready=False, restarts=RESTARTS), 0.0, "CrashLoop"),
-        (_one("b1", ready=False, restarts=RESTARTS - 1), 0.0, "Progressing"),
-        (_one("b1", restarts=RESTARTS), 0.0, "Progressing"),
-        (_one("b1", ready=False), START_SECONDS, "Progressing"),
-        (_one("b1", ready=False), START_SECONDS + 1, "NotReady"),
-        (_one("b1"), START_SECONDS + 1, "Progressing"),
-        (replace(_one("b1", ready=False), mark=Mark(Why.SCALE_DOWN, 0.0)), START_SECONDS + 1, "Progressing"),
-        (replace(_one("b1", ready=False, restarts=9), mark=Mark(Why.SCALE_DOWN, 0.0)), 0.0, "Progressing"),
-        (replace(_one("b1", ready=False, restarts=9), leaving=True), START_SECONDS + 1, "Progressing"),
-        (_one("b1", accepted=TRIES * 4 // 5, refused=TRIES // 5), 0.0, "Progressing"),
-        (_one("b1", accepted=TRIES * 4 // 5 - 1, refused=TRIES // 5 + 1), 0.0, "ConnectFailures"),
-        (_one("b1", accepted=1, refused=TRIES - 2), 0.0, "Progressing"),  # too few to say anything
-        (_one("b1", accepted=TRIES // 2, refused=TRIES // 2, auth_failures=TRIES // 2), 0.0, "Progressing"),
-        (_one("b1", accepted=9, refused=11, auth_failures=11), 0.0, "AuthFailures"),
-        (replace(_one("b1"), sample=None), 0.0, "Progressing"),
-    ],
-)
-def test_what_stops_it(new: Gateway, seconds: float, reason: str) -> None:
-    state, said = _follow(_fleet(new), waits={"b1": seconds} if not new.ready else {})
-    assert said == reason
-    assert state is (State.PROGRESSING if reason == "Progressing" else State.STOPPED)
+def test_what_a_person_says_goes_before_what_is_waited_for() -> None:
+    assert follow(_fleet(), WAITED, "resume:b", {}, ROLLING).reason == "Resumed"
+    assert follow(_fleet(), WAITED, "undo:b", {}, ROLLING).state is State.UNDONE
+    assert follow(_fleet(), WAITED, "resume:a", {}, ROLLING).is_waiting
 
 
-def test_what_the_earlier_revision_suffers_too_is_not_the_new_ones_fault() -> None:
-    new = _one("b1", accepted=70, refused=30)
-    assert _follow(_fleet(new))[1] == "ConnectFailures"
-    assert _follow(_fleet(new, old=(_one("a1", accepted=80, refused=20),)))[1] == "Progressing"
-    unknown = _one("b1", accepted=40, refused=60, auth_failures=60)
-    assert _follow(_fleet(unknown))[1] == "AuthFailures"
-    assert _follow(_fleet(unknown, old=(_one("a1", accepted=80, refused=20, auth_failures=20),)))[1] == "Progressing"
-    asleep = _fleet(_one("b1", ready=False), old=(_one("a1", ready=False),))
-    assert _follow(asleep, waits={"b1": 10 * START_SECONDS})[1] == "Progressing"
-
-
-def test_one_that_is_emptied_refuses_because_it_was_told_to() -> None:
-    emptied = Stats("b1", accepted=10, refused=90, draining=Draining(1.0, 5))
-    assert _follow(_fleet(replace(_one("b1"), sample=Sample(0.0, emptied))))[1] == "Progressing"
-
-
-def test_a_stop_is_for_a_person_to_end() -> None:
-    fleet = _fleet(_one("b1"))
-    assert follow(fleet, STOPPED, "", {}) is STOPPED
-    assert _follow(fleet, before=STOPPED, ask="resume:b") == (State.PROGRESSING, "Resumed")
-    assert _follow(fleet, before=STOPPED, ask="undo:b") == (State.UNDONE, "Undone")
-    assert _follow(fleet, before=STOPPED, ask="resume:c") == (State.STOPPED, "NotReady")  # of another rollout
-    assert _follow(fleet, before=replace(STOPPED, revision="c")) == GOES_ON
-    assert _follow(fleet, before=Rollout("b", State.UNDONE)) == GOES_ON
-    sick = _fleet(_one("b1", ready=False, restarts=9))
-    assert _follow(sick, ask="resume:b") == (State.PROGRESSING, "Resumed")  # whatever is seen
-
-
-def test_where_the_fleet_grows_into() -> None:
-    fleet = Fleet("b", (GatewaySet("a", 2), GatewaySet("b", 9), GatewaySet("c", 3)))
-    assert previous(fleet) == "c"
-    assert previous(Fleet("b", (GatewaySet("b", 9),))) == "b"
-    assert previous(Fleet("d", (GatewaySet("a", 3), GatewaySet("c", 3)))) == "c"
-    for state, into in ((State.PROGRESSING, "b"), (State.DONE, "b"), (State.STOPPED, "c"), (State.UNDONE, "c")):
-        assert target(fleet, Rollout("b", state)) == into
-
-
-def test_it_is_told_in_words() -> None:
-    said = [
-        follow(_fleet(_one("b1")), None, "", {}).message,
-        follow(_fleet(_one("b1")), None, "undo:b", {}).message,
-        follow(_fleet(_one("b1", ready=False, restarts=3)), None, "", {}).message,
-        follow(_fleet(_one("b1", accepted=70, refused=30)), None, "", {}).message,
-    ]
-    assert said == [
-        "b replaces a",
-        "back to a, as asked",
-        "b1 was started 4 times and is not ready",
-        "the new gateways refused 30 of 100 connections",
-    ]
+def test_without_gateways_of_another_revision_there_is_nothing_to_order() -> None:
+    assert follow(Fleet("b", (GatewaySet("b", 0),)), WAITED, "", {}, ROLLING).state is State.DONE

@@ -27,7 +27,9 @@ def _one(name: str, connections: int = 10, *, ready: bool = True, mark: Why | No
          draining: Draining | None = None, at: float | None = NOW, **more: Any) -> Gateway:  # fmt: skip
     """`ago`: seconds since it was marked; `at`: of its sample."""
     stats = {key: more.pop(key) for key in ("nats", "boot") if key in more}
-    sample = None if at is None else Sample(at, Stats(**{"boot": name, **stats}, connections=connections, draining=draining))
+    sample = (
+        None if at is None else Sample(at, Stats(**{"boot": name, **stats}, connections=connections, draining=draining))
+    )
     marked = Mark(mark, WALL - ago) if mark is not None else None
     return Gateway(name, name, name[0], ready, mark=marked, sample=sample, **more)
 
@@ -119,7 +121,8 @@ def test_one_that_drains_already_may_be_told_to_be_faster_meanwhile() -> None:
 
 def test_sets_of_other_revisions_are_not_kept_waiting() -> None:
     going = replace(GOING, name="b1", uid="b1", revision="b")
-    steps = _tick(_fleet(going, _one("a1", 5), _one("a2", 9), a=2, b=1), _fixed(1)).steps
+    scaling = replace(_fixed(1), autoscaling=Autoscaling(max_concurrent_drains=2))
+    steps = _tick(_fleet(going, _one("a1", 5), _one("a2", 9), a=2, b=1), scaling).steps
     assert steps.gone == {"b1"}
     assert steps.marks == {"a1": Why.SCALE_DOWN}
 
