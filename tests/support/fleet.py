@@ -130,6 +130,7 @@ class Simulation:
     asked: list[int] = field(default_factory=list)  # clients that were sent away by the operator, each second
     allowed: list[float] = field(default_factory=list)  # what it had for them in that second
     drains: list[int] = field(default_factory=list)  # how many it had drain in that second
+    sheds: list[float] = field(default_factory=list)  # clients a second that gateways shed then, and serve on
     cut: int = 0  # clients whose gateway was ended under them by a set
     crashed: int = 0
     refusals: int = 0  # steps that were not taken, because something had changed
@@ -400,6 +401,7 @@ class Simulation:
         self.asked.append(sent)
         self.allowed.append(self.share)
         self.drains.append(drains)
+        self.sheds.append(sum(pod.shed_rate for pod in self.pods.values() if pod.to_shed and pod.rate is None))
 
     def _come_back(self, number: int) -> None:
         for part in range(BACK_SECONDS):

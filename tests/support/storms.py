@@ -10,7 +10,7 @@ from typing import Final
 from push_operator.fleet.autoscale import SPARE_PERCENT, gateways_for
 from push_operator.fleet.rollout import RESUME, UNDO
 from push_operator.scaling import Autoscaling, Drain, GatewayScaling, Mode
-from tests.support.fleet import Change, Pod, Simulation, steady
+from tests.support.fleet import MOVING, Change, Pod, Simulation, steady
 
 AUTO: Final = Autoscaling(
     min_replicas=2, max_replicas=30, target_connections=1000, headroom_percent=20, accept_rate=200,
@@ -208,7 +208,9 @@ def check_rates(made: Simulation) -> None:
     for at in range(0, len(made.asked) - RATE_SECONDS, RATE_SECONDS):
         sent = sum(made.asked[at : at + RATE_SECONDS])
         # A rate that was given holds until the next look: the highest budget of the looks before counts as well.
-        most = max(made.allowed[max(0, at - RATE_SECONDS) : at + RATE_SECONDS]) * RATE_SECONDS
+        looks = slice(max(0, at - RATE_SECONDS), at + RATE_SECONDS)
+        shed = max(made.sheds[looks])  # it ends as it was begun, and is seen by the look after
+        most = max(*made.allowed[looks], shed) * RATE_SECONDS + shed * MOVING
         assert sent <= 1.1 * most + 2 * max(made.drains[at : at + RATE_SECONDS]), (at, sent, most)
 
 
@@ -256,5 +258,6 @@ def check_converged(made: Simulation) -> None:
         return
     low = max(auto.min_replicas, min(made.least, auto.max_replicas))
     roomy = replace(auto, headroom_percent=auto.headroom_percent + SPARE_PERCENT)
-    assert desired >= min(auto.max_replicas, max(low, gateways_for(auto, made.connections)))
-    assert desired <= min(auto.max_replicas, max(low, gateways_for(roomy, made.connections)))
+    clients = made.demand(made.now)  # some of them may be on their way
+    assert desired >= min(auto.max_replicas, max(low, gateways_for(auto, clients)))
+    assert desired <= min(auto.max_replicas, max(low, gateways_for(roomy, clients)))

@@ -21,7 +21,8 @@ class Load:
     """`known`: connections, each gateway's last known number. `feared`: the same, but a gateway that serves and says
     nothing counts as full. `ready`: gateways that serve; `fresh` of them said something lately. `rate`: new connections
     a second that nobody asked to come back. `busy`: CPU seconds a second, of all together. `pressed`: gateways for
-    which the broker holds much back, or that it has cut off. `bus`: whether the broker's numbers are known."""
+    which the broker holds much back, or that it has cut off. `bus`: whether the broker's numbers are known. `shed`:
+    clients a second that gateways send elsewhere while they go on serving."""
 
     known: int
     feared: int
@@ -31,6 +32,7 @@ class Load:
     busy: float
     pressed: int
     bus: bool
+    shed: float = 0.0
 
     @property
     def complete(self) -> bool:
@@ -63,6 +65,7 @@ def measure(fleet: Fleet, memory: Memory, target: int, now: float) -> tuple[Load
         busy=sum(memory.busy.get(one.name, 0.0) for one in fresh),
         pressed=_pressed(serving, fleet.bus, memory.bus),
         bus=fleet.bus is not None,
+        shed=sum(memory.shed.get(one.name, 0.0) for one in fresh),
     )
     return load, replace(memory, bus=fleet.bus or memory.bus)
 
@@ -73,7 +76,8 @@ def _rated(fleet: Fleet, memory: Memory, now: float) -> Memory:
     newer = {name: (before, after) for name, before, after in pairs if before is None or _later(before, after)}
     samples = {name: memory.samples.get(name, after) if name not in newer else after for name, _, after in pairs}
     busy = {name: _busy(*newer[name]) if name in newer else memory.busy.get(name, 0.0) for name, _, _ in pairs}
-    made = replace(memory, samples=samples, busy=busy, unready=unready(fleet, memory, now))
+    shed = {name: _shed(*newer[name]) if name in newer else memory.shed.get(name, 0.0) for name, _, _ in pairs}
+    made = replace(memory, samples=samples, busy=busy, shed=shed, unready=unready(fleet, memory, now))
     if not newer:
         return made
     arrived = max(0.0, sum(_arrivals(before, after) for before, after in newer.values()))
@@ -96,6 +100,14 @@ def _arrivals(before: Sample | None, after: Sample) -> float:
 def _busy(before: Sample | None, after: Sample) -> float:
     old, seconds = _since(before, after)
     return max(0.0, after.stats.cpu_seconds - old.cpu_seconds) / seconds
+
+
+def _shed(before: Sample | None, after: Sample) -> float:
+    """What the first sample says of the past is over."""
+    if before is None or after.stats.draining is not None:
+        return 0.0
+    old, seconds = _since(before, after)
+    return max(0, after.stats.reconnects_asked - old.reconnects_asked) / seconds
 
 
 def _since(before: Sample | None, after: Sample) -> tuple[Stats, float]:

@@ -39,12 +39,12 @@ def with_value(peaks: Peaks, at: float, value: int, window: float) -> Peaks:
 @dataclass(frozen=True, slots=True)
 class Memory:
     """`began`: since when this process looks, without a gap; `looked`: when it last found the number itself.
-    `desired`: what was decided last. `unready`: since when those units are
-    not ready that are not; `blind`: since when most gateways say nothing. `samples`: the last of each gateway, of which
-    differences are made, and `busy` what came of it: CPU seconds a second. `rate`: smoothed new connections a second
-    that nobody had asked to come back. `raised`, `boosted`: when it last grew, and last for a reason that is no number
-    of gateways. `health`: what ails which gateway, and since when. `rebalance`, `anomaly`, `capacity`: of the modules
-    of these names."""
+    `desired`: what was decided last. `unready`: since when those units are not ready that are not; `blind`: since when
+    most gateways say nothing. `samples`: the last of each gateway, of which differences are made; `busy` and `shed`
+    came of them: CPU seconds, and clients that it sent elsewhere while it served, a second. `rate`: smoothed new
+    connections a second that nobody had asked to come back. `raised`, `boosted`: when it last grew, and last for a
+    reason that is no number of gateways. `health`: what ails which gateway, and since when. `rebalance`, `anomaly`,
+    `capacity`: of the modules of these names."""
 
     began: float
     looked: float | None = None
@@ -55,6 +55,7 @@ class Memory:
     blind: float | None = None
     samples: Mapping[str, Sample] = field(default_factory=dict)
     busy: Mapping[str, float] = field(default_factory=dict)
+    shed: Mapping[str, float] = field(default_factory=dict)
     rate: float = 0.0
     rated_at: float | None = None
     raised: float | None = None

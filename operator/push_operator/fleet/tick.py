@@ -77,7 +77,7 @@ def tick(fleet: Fleet, scaling: GatewayScaling, memory: Memory | None, told: Tol
     steps = _without_marks_in(still, fleet, steps)
     whole = budget(scaling, load)
     emptied = [one for one in fleet.gateways if _is_emptied(one, steps, moment) and not _is_still(one, still)]
-    share = left_of(fleet, whole, moment.now)
+    share = left_of(fleet, whole - load.shed, moment.now)
     sheds, balanced = rebalance(fleet, memory.rebalance, 0.0 if steps != Steps() else share, moment.now)
     memory = replace(memory, rebalance=balanced)
     steps = replace(steps, rates=orders(emptied, share), sheds=sheds)

@@ -207,7 +207,8 @@ async def test_it_grows_before_it_takes_back_and_marks_before_it_drains() -> Non
 def _recorded(bench: Bench) -> list[str]:
     """What is done from now on, in its order."""
     done: list[str] = []
-    cluster, gateways = bench.cluster, bench.hands.gateways
+    cluster: Any = bench.cluster
+    gateways: Any = bench.hands.gateways
     mark, resize, drain, stay = cluster.mark, cluster.resize, gateways.drain, gateways.stay
 
     async def marks(key: str, unit: Unit, said: Mark | None) -> None:
@@ -226,8 +227,8 @@ def _recorded(bench: Bench) -> list[str]:
         done.append("stay")
         await stay(*args)
 
-    cluster.mark, cluster.resize = marks, resizes  # type: ignore[method-assign]
-    gateways.drain, gateways.stay = drains, stays  # type: ignore[method-assign]
+    cluster.mark, cluster.resize = marks, resizes
+    gateways.drain, gateways.stay = drains, stays
     return done
 
 
@@ -248,18 +249,19 @@ async def test_who_refuses_to_stay_keeps_its_mark() -> None:
 async def test_a_gateway_that_is_another_by_now_is_looked_at_again() -> None:
     bench = Bench(gateway={"replicas": 2})
     await bench.looks(2)
-    mark = bench.cluster.mark
+    cluster: Any = bench.cluster
+    mark = cluster.mark
 
     async def replaced(key: str, unit: Unit, said: Mark | None) -> None:
         bench.units[unit.name] = replace(bench.units[unit.name], uid="another")
         await mark(key, unit, said)
 
-    bench.cluster.mark = replaced  # type: ignore[method-assign]
+    cluster.mark = replaced
     bench.put(gateway={"replicas": 1})
     await bench.looks()
     assert not any(unit.mark for unit in bench.units.values())
     assert bench.hands.gateways.orders == []  # one that is not marked is not emptied
-    bench.cluster.mark = mark  # type: ignore[method-assign]
+    cluster.mark = mark
     await bench.looks(3)
     assert any(unit.mark for unit in bench.units.values()) or len(bench.units) == 1
 

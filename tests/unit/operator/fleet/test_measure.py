@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from push_operator.fleet.measure import FRESH_SECONDS, PENDING_BYTES, Load, is_fresh, measure
 from push_operator.fleet.memory import Memory, Peak, with_value
-from push_operator.fleet.values import Bus, Fleet, Gateway, Mark, Sample, Stats, Why
+from push_operator.fleet.values import Bus, Draining, Fleet, Gateway, Mark, Sample, Stats, Why
 
 TARGET = 1000
 
@@ -113,6 +113,21 @@ def test_the_cpu_of_those_that_were_heard_lately() -> None:
     assert _looked((10.0, first), (20.0, then), (41.0, then))[0].busy == 0.0
     back = (_one("a", 20.0, cpu_seconds=0.0), _one("b", 20.0, cpu_seconds=3.0))
     assert _looked((10.0, first), (20.0, back))[0].busy == pytest.approx(0.2)
+
+
+def test_who_sends_clients_elsewhere_and_goes_on_serving() -> None:
+    """Whoever told it to: an operator that has just begun sees it by the second look."""
+    first = (_one("a", 10.0, reconnects_asked=100), _one("b", 10.0))
+    assert _looked((10.0, first))[0].shed == 0.0
+    then = (_one("a", 20.0, reconnects_asked=400), _one("b", 20.0))
+    assert _looked((10.0, first), (20.0, then))[0].shed == 30.0
+    assert _looked((10.0, first), (20.0, then), (22.0, then))[0].shed == 30.0
+    assert _looked((10.0, first), (20.0, then), (41.0, then))[0].shed == 0.0  # it is not heard
+    done = (_one("a", 30.0, reconnects_asked=400), _one("b", 30.0))
+    assert _looked((10.0, first), (20.0, then), (30.0, done))[0].shed == 0.0
+    emptied = (_one("a", 20.0, reconnects_asked=400, draining=Draining(30.0, 9)), _one("b", 20.0))
+    assert _looked((10.0, first), (20.0, emptied))[0].shed == 0.0
+    assert _looked((10.0, first), (20.0, (_one("a", 20.0, boot="again", uptime=5.0),)))[0].shed == 0.0
 
 
 def _bus(started: str = "s", slow: int = 0, **pending: int) -> Bus:

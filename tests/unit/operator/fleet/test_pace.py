@@ -85,7 +85,9 @@ def test_one_that_was_empty_before_it_was_told_may_be_so_no_more() -> None:
 def test_all_together_are_told_no_more_than_there_is(drains: list[tuple[int, float | None]], share: float) -> None:
     emptied = [_one(f"g{number}", held, rate) for number, (held, rate) in enumerate(drains)]
     told = orders(emptied, share)
-    rates = [told.get(one.name, one.sample.stats.draining.rate if one.sample and one.sample.stats.draining else 0.0)
-             for one in emptied if one.sample and (one.sample.stats.draining is None or one.sample.stats.connections)
-    ]  # fmt: skip
+    rates = [
+        told.get(one.name, rate or 0.0)
+        for one, (held, rate) in zip(emptied, drains, strict=True)
+        if held or rate is None
+    ]
     assert sum(rates) <= 1.1 * share + 0.1 * len(rates)
