@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from push_operator.fleet.measure import FRESH_SECONDS, PENDING_BYTES, Load, is_fresh, measure
+from push_operator.fleet.measure import PENDING_BYTES, Load, is_fresh, measure
 from push_operator.fleet.memory import Memory, Peak, with_value
 from push_operator.fleet.values import Bus, Draining, Fleet, Gateway, Mark, Sample, Stats, Why
 
@@ -50,11 +50,12 @@ def test_one_that_serves_and_says_nothing_counts_as_full() -> None:
     assert _load(100.0, _one("a", 100.0, connections=10), _one("b", 79.0, connections=5)).feared == 10 + TARGET
     assert _load(100.0, _one("a", 100.0, connections=10), _one("b", 79.0, connections=3000)).feared == 3010
     assert _load(100.0, _one("a", 100.0, connections=10), _one("b", None, ready=False)).feared == 10
+    assert _load(100.0, _one("b", None)).busy == 0.0
 
 
 def test_a_sample_is_fresh_for_two_ticks() -> None:
-    assert is_fresh(_one("a", 100.0), 100.0 + FRESH_SECONDS)
-    assert not is_fresh(_one("a", 100.0), 100.1 + FRESH_SECONDS)
+    assert is_fresh(_one("a", 100.0), 120.0)
+    assert not is_fresh(_one("a", 100.0), 120.1)
     assert not is_fresh(_one("a", None), 100.0)
 
 
@@ -68,6 +69,9 @@ def test_only_those_without_a_mark_serve() -> None:
 def test_new_connections_a_second_are_of_the_time_between_two_samples() -> None:
     load, _ = _looked((10.0, (_one("a", 10.0, uptime=10.0, accepted=50),)))
     assert load.rate == pytest.approx(5.0)  # since it began
+    slower = (_one("a", 20.0, uptime=20.0, accepted=70),)
+    load, _ = _looked((10.0, (_one("a", 10.0, uptime=10.0, accepted=50),)), (20.0, slower))
+    assert load.rate == pytest.approx(5.0 + (2.0 - 5.0) * (1 - exp(-10 / 60)))
     first, then = (_one("a", 10.0, uptime=10.0, accepted=0),), (_one("a", 20.0, uptime=20.0, accepted=300),)
     load, memory = _looked((10.0, first), (20.0, then))
     assert load.rate == pytest.approx(30.0 * (1 - exp(-10 / 60)))
@@ -79,7 +83,10 @@ def test_who_was_sent_here_by_the_operator_is_nobody_new() -> None:
     then = (_one("a", 20.0, accepted=400), _one("b", 20.0, accepted=0, reconnects_asked=300))
     load, _ = _looked((10.0, first), (20.0, then))
     assert load.rate == pytest.approx(10.0 * (1 - exp(-10 / 60)))
-    load, _ = _looked((10.0, first), (20.0, (_one("b", 20.0, reconnects_asked=300),)))
+    first = (_one("a", 10.0, uptime=1e12, accepted=700, reconnects_asked=500),)
+    load, _ = _looked((10.0, first), (20.0, (_one("a", 20.0, accepted=1100, reconnects_asked=800),)))
+    assert load.rate == pytest.approx(10.0 * (1 - exp(-10 / 60)))
+    load, _ = _looked((10.0, (_one("b", 10.0),)), (20.0, (_one("b", 20.0, reconnects_asked=300),)))
     assert load.rate == 0.0  # never less than nothing
 
 
@@ -146,6 +153,7 @@ def _bus(started: str = "s", slow: int = 0, **pending: int) -> Bus:
         (_bus(slow=8), _bus(slow=9), 1),
         (_bus(slow=8), _bus(slow=9, a=PENDING_BYTES), 2),
         (_bus(slow=8), _bus(slow=99), 2),  # no more than there are
+        (_bus(slow=8), _bus(slow=8), 0),
         (_bus(slow=8), _bus("again", slow=9), 0),
         (_bus(slow=8), _bus(slow=0), 0),
     ],

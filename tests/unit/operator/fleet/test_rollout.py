@@ -34,7 +34,9 @@ def _fleet(*gateways: Gateway, new: int = 0) -> Fleet:
         (_fleet(), Rollout("c", State.PROGRESSING, WAITING), STARTING, ""),  # that was another rollout
         (_fleet(new=1), BEGUN, ROLLING, ""),  # it has begun: to halt it half-way helps nobody
         (_fleet(_old(ready=False)), None, ROLLING, "push"),  # deaf for a moment, but it has clients
+        (_fleet(_old(ready=False, connections=1)), None, ROLLING, "push"),
         (_fleet(_old(ready=False, connections=0)), None, ROLLING, ""),
+        (_fleet(_old(), _old(ready=False, connections=0)), None, ROLLING, "push"),
     ],
 )
 def test_the_other_services_go_first(fleet: Fleet, before: Rollout | None, services: Services, waits: str) -> None:

@@ -235,3 +235,36 @@ def test_those_without_a_client_need_no_place_among_the_drains() -> None:
 @pytest.mark.parametrize(("desired", "room"), [(0, 1), (1, 1), (4, 1), (5, 2), (8, 2), (9, 3), (100, 25)])
 def test_a_surge_is_a_quarter_and_one_at_least(desired: int, room: int) -> None:
     assert surge(desired) == room
+
+
+def test_the_next_of_a_new_revision_come_when_those_before_are_ready() -> None:
+    old = [_one(f"a{number}") for number in range(8)]
+    assert surge(8) == 2
+    ready = _steps(8, *old, _one("b1", 0), into="b", a=8, b=1)
+    assert (ready.sizes, ready.marks) == ({"b": 2}, {"a0": Why.ROLLOUT})
+    assert _steps(8, *old, _one("b1", 0, ready=False), into="b", a=8, b=1) == Steps()
+    assert _steps(8, *old, into="b", a=8, b=1) == Steps()  # it is still to be made
+    assert _steps(8, *old, _one("b1", 0), into="b", halted=True, a=8, b=1).sizes == {}
+
+
+def test_an_emptied_revision_that_is_still_there_keeps_nobody_from_growing() -> None:
+    old = [_one(f"a{number}") for number in range(8)]
+    steps = _steps(8, *old, _one("c1", 0, ready=False), into="c", a=8, b=0, c=1)
+    assert steps == Steps()  # the others are not all gone
+    steps = _steps(4, _one("c1", 0, ready=False), into="c", a=0, b=0, c=1)
+    assert steps.sizes == {"c": 4}
+
+
+def test_those_that_come_back_count_while_another_revision_is_there() -> None:
+    back = [_one(f"a{number}", 5, mark=Why.ROLLOUT) for number in range(2)]
+    steps = _steps(4, *back, _one("a3"), _one("b1"), _one("b2"), into="a", a=3, b=2)
+    assert (steps.marks, steps.sizes) == ({"a0": None, "a1": None}, {})
+
+
+def test_of_two_that_a_set_would_take_alike_the_empty_one_is_asked_for() -> None:
+    """Which of the two it would take is seen on the live ones, and refused if it is the other."""
+    scaling = GatewayScaling(autoscaling=Autoscaling(max_concurrent_drains=2), drain=Drain(60, 100))
+    drains = _one("a2", 5, ready=False, mark=Why.SCALE_DOWN, draining=Draining(1.0, 5))
+    fleet = Fleet("a", (GatewaySet("a", 3),), (_empty("a1"), drains, _one("a3")))
+    steps = steer(fleet, Wish(1, "a"), scaling, NOW)
+    assert (steps.sizes, set(steps.gone)) == ({"a": 2}, {"a1"})

@@ -89,6 +89,12 @@ def test_what_the_earlier_revision_suffers_too_is_not_the_new_ones_fault() -> No
     unknown = _one("b1", accepted=40, refused=60, auth_failures=60)
     assert _follow(_fleet(unknown))[1] == "AuthFailures"
     assert _follow(_fleet(unknown, old=(_one("a1", accepted=80, refused=20, auth_failures=20),)))[1] == "Progressing"
+    awful = _one("b1", accepted=10, refused=90)  # but the only one who ever tried an old one was refused as well
+    assert _follow(_fleet(awful, old=(_one("a1", refused=1),)))[1] == "Progressing"
+    strange = _one("b1", accepted=10, refused=90, auth_failures=90)
+    assert _follow(_fleet(strange, old=(_one("a1", refused=1, auth_failures=1),)))[1] == "Progressing"
+    half = _fleet(_one("b1", ready=False), old=(_one("a1", ready=False), _one("a2")))
+    assert _follow(half, waits={"b1": 10 * START_SECONDS})[1] == "NotReady"
     asleep = _fleet(_one("b1", ready=False), old=(_one("a1", ready=False),))
     assert _follow(asleep, waits={"b1": 10 * START_SECONDS})[1] == "Progressing"
 
