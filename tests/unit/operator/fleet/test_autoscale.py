@@ -282,3 +282,33 @@ def test_whatever_is_seen_each_decision_is_within_bounds_and_none_undoes_another
             grown_at = now
             assert decision.desired <= max(least, load.ready + max(load.ready, 4))
         before = decision.desired
+
+
+def test_the_bounds_themselves() -> None:
+    full = _decision(_load(16_000, ready=15), 15)
+    assert (full.desired, full.limited_by) == (20, "")  # as many as it wants, and not more than it may
+    at_most = _decision(_load(90_000, ready=20), memory=_memory(20, raised=LONG - 1))
+    assert (at_most.desired, at_most.reason, at_most.limited_by) == (20, "Connections", "maxReplicas")
+    assert at_most.message == "Connections 90000 ask for 113, limited by maxReplicas"
+    assert _decision(_load(1400, ready=20), 20).desired == 2
+    least = _decision(_load(100, ready=3), 3, least=3)
+    assert (least.desired, least.reason, least.message) == (3, "MinReplicas", "that many are right")
+    both = _decision(_load(2400, ready=2), 2, least=3)
+    assert (both.desired, both.reason, both.message) == (3, "Connections", "Connections 2400 ask for 3")
+
+
+def test_who_decides_is_told() -> None:
+    said = [
+        decide(GatewayScaling(mode, 3), _load(), _memory(2), LONG)[0].message for mode in (Mode.FIXED, Mode.EXTERNAL)
+    ]
+    assert said == ["spec.gateway.replicas is 3", "spec.gateway.replicas, set from outside is 3"]
+
+
+def test_with_nobody_heard_nobody_is_busy() -> None:
+    (cpu,) = [one for one in _decision(_load(0, ready=0), 1).signals if one.name == "Cpu"]
+    assert (cpu.value, cpu.wants) == ("0%", 0)
+
+
+def test_a_step_that_those_that_serve_do_not_allow_is_no_step() -> None:
+    decision, memory = decide(SCALING, _load(90_000, ready=2), _memory(6), LONG)
+    assert (decision.desired, decision.limited_by, memory.raised) == (6, "pace", None)

@@ -116,13 +116,27 @@ GOING = _one("a1", 0, mark=Why.SCALE_DOWN, draining=Draining(1.0, 0), ready=Fals
 
 def test_while_a_set_is_about_to_lose_one_nothing_in_it_changes() -> None:
     """Its ReplicaSet takes whom it finds marked, or not ready, when it acts."""
-    marked = _one("a2", 5, mark=Why.SCALE_DOWN)
-    steps = _tick(_fleet(GOING, marked, _one("a3", 9), _one("a4", 9), a=4), _fixed(1)).steps
+    scaling = replace(_fixed(1), autoscaling=Autoscaling(max_concurrent_drains=5))
+    others = (_one("a2", 5, mark=Why.SCALE_DOWN), _one("a3", 9), _one("a4", 9))
+    steps = _tick(_fleet(GOING, *others, a=4), scaling).steps
     assert (set(steps.gone), steps.sizes) == ({"a1"}, {"a": 3})
     assert (steps.marks, steps.rates) == ({}, {})  # a2 is ready still
-    assert _tick(_fleet(GOING, marked, _one("a3", 9), _one("a4", 9), a=3), _fixed(1)).steps == Steps()
-    gone = _tick(_fleet(marked, _one("a3", 9), _one("a4", 9), a=3), _fixed(1)).steps
-    assert set(gone.rates) == {"a2"}
+    assert _tick(_fleet(GOING, *others, a=3), scaling).steps == Steps()
+    gone = _tick(_fleet(*others, a=3), scaling).steps
+    assert len(gone.marks) == 1
+    assert set(gone.rates) == {"a2", *gone.marks}
+
+
+def test_one_that_goes_is_not_taken_back_because_it_is_well() -> None:
+    """The set, one smaller already, would take another for it."""
+    memory = None
+    for at in (NOW, NOW + 20, NOW + 40):
+        well = _one("a1", 0, at=at, boot=str(at), mark=Why.QUARANTINE, draining=Draining(1.0, 0), ready=False)
+        size = 3 if at < NOW + 40 else 2
+        made = _tick(_fleet(well, _one("a2", 5, at=at), _one("a3", 5, at=at), a=size), _fixed(2), memory, now=at)
+        memory = made.memory
+    assert made.health.back == {"a1"}
+    assert made.steps == Steps()
 
 
 def test_one_that_drains_already_may_be_told_to_be_faster_meanwhile() -> None:
