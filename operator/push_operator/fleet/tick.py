@@ -110,7 +110,7 @@ def _with_care(steps: Steps, health: Health) -> Steps:
     """Who is deaf gets no new sockets, and who is well again gets some, unless something else was decided of them. For
     whoever is quarantined nobody else is taken out in the same moment: together they might be too many."""
     sick = dict.fromkeys(health.quarantine, Why.QUARANTINE)
-    well = {name: None for name in health.back if name not in steps.gone}
+    well = dict.fromkeys(health.back)
     chosen = {name: why for name, why in steps.marks.items() if why is None or not sick}
     return replace(steps, marks={**sick, **well, **chosen})
 

@@ -312,3 +312,22 @@ def test_with_nobody_heard_nobody_is_busy() -> None:
 def test_a_step_that_those_that_serve_do_not_allow_is_no_step() -> None:
     decision, memory = decide(SCALING, _load(90_000, ready=2), _memory(6), LONG)
     assert (decision.desired, decision.limited_by, memory.raised) == (6, "pace", None)
+
+
+def test_what_the_schedule_asked_for_is_kept_for_a_window() -> None:
+    _, memory = decide(SCALING, _load(100, ready=5), _memory(5), LONG, least=5)
+    later, memory = _after(memory, _load(100, ready=5), LONG + 50)
+    assert (later.desired, later.shrinks_at) == (5, LONG + 300)
+
+
+def test_a_lower_maximum_counts_at_once_whatever_is_wanted() -> None:
+    decision = _decision(_load(90_000, ready=30), 30)
+    assert (decision.desired, decision.limited_by) == (20, "maxReplicas")
+
+
+def test_a_window_is_over_when_it_is() -> None:
+    assert _decision(_load(100, ready=5), memory=_memory(5, began=LONG - 300)).desired == 1
+    exactly = _decision(_load(100, ready=5), memory=_memory(5, loads=(Peak(LONG - 50, 3500),)))
+    assert (exactly.desired, exactly.shrinks_at) == (5, LONG + 250)
+    as_many = _decision(_load(100, ready=5, fresh=4), memory=_memory(5, wants=(Peak(LONG - 50, 5),)))
+    assert as_many.reason == "Steady"  # it would not shrink with all of them heard

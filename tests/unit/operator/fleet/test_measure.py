@@ -83,8 +83,8 @@ def test_who_was_sent_here_by_the_operator_is_nobody_new() -> None:
     then = (_one("a", 20.0, accepted=400), _one("b", 20.0, accepted=0, reconnects_asked=300))
     load, _ = _looked((10.0, first), (20.0, then))
     assert load.rate == pytest.approx(10.0 * (1 - exp(-10 / 60)))
-    first = (_one("a", 10.0, uptime=1e12, accepted=700, reconnects_asked=500),)
-    load, _ = _looked((10.0, first), (20.0, (_one("a", 20.0, accepted=1100, reconnects_asked=800),)))
+    both = (_one("a", 10.0, uptime=1e12, accepted=700, reconnects_asked=500),)
+    load, _ = _looked((10.0, both), (20.0, (_one("a", 20.0, accepted=1100, reconnects_asked=800),)))
     assert load.rate == pytest.approx(10.0 * (1 - exp(-10 / 60)))
     load, _ = _looked((10.0, (_one("b", 10.0),)), (20.0, (_one("b", 20.0, reconnects_asked=300),)))
     assert load.rate == 0.0  # never less than nothing

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from push_operator.fleet.memory import Memory, Moment
+from push_operator.fleet.rebalance import RebalanceMemory
 from push_operator.fleet.rollout import Rollout, State
 from push_operator.fleet.steer import HOLD_SECONDS, HUNG_SECONDS
 from push_operator.fleet.tick import Outcome, Told, is_moving, tick
@@ -220,3 +221,28 @@ def test_whom_it_cannot_hear_it_empties_only_when_that_does_not_pass() -> None:
 )
 def test_it_looks_again_soon_while_something_is_under_way(fleet: Fleet, scaling: GatewayScaling, moves: bool) -> None:
     assert is_moving(fleet, _tick(fleet, scaling), NOW) is moves
+
+
+def test_a_new_gateway_has_its_time_to_start() -> None:
+    fleet = _fleet(_one("a1"), _one("a2"), _one("b1", 0, ready=False), wanted="b", a=2, b=1)
+    memory = _tick(fleet, _fixed(2)).memory
+    for at, state in ((NOW + 300, State.PROGRESSING), (NOW + 301, State.STOPPED)):
+        assert _tick(fleet, _fixed(2), memory, now=at).rollout.state is state
+
+
+def test_half_of_them_heard_is_not_blind() -> None:
+    fleet = _fleet(_one("a1"), _one("a2"), _one("a3", at=None), _one("a4", at=None))
+    assert _tick(fleet, _fixed(4)).memory.blind is None
+
+
+def test_those_that_are_too_full_shed_while_nothing_else_is_done() -> None:
+    gateways = [
+        Gateway(name, name, "a", ready=True, sample=Sample(NOW, Stats(name, uptime=1e4, connections=held)))
+        for name, held in (("a1", 5000), ("a2", 1000), ("a3", 1000))
+    ]
+    memory = Memory(began=0.0, rebalance=RebalanceMemory(until=0.0))
+    (shed,) = _tick(_fleet(*gateways), _fixed(3), memory).steps.sheds
+    assert (shed.gateway, round(shed.rate)) == ("a1", 100)
+    emptied = _tick(_fleet(*gateways), _fixed(2), memory)
+    assert emptied.steps.sheds == ()
+    assert emptied.steps.rates == {"a2": 100.0}
