@@ -8,10 +8,10 @@ UV ?= uv
 LOCK := $(UV) pip compile pyproject.toml \
 	--universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet
 
-.PHONY: help run test lint format bench images lock clean
+.PHONY: help run test lint format bench images install.yaml lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z.]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/.run-installed ## set up and run the whole platform here; Ctrl-C stops it
 	@exec $(BIN)/push up examples/quickstart.yaml
@@ -47,6 +47,19 @@ images: ## build the operator's and the workloads' image with docker or buildah
 		$$build --file Dockerfile.$$part --tag "$$image" --build-arg VERSION="$$version" \
 			$(if $(BASE_IMAGE),--build-arg BASE_IMAGE="$(BASE_IMAGE)") $(BUILD_FLAGS) . > /dev/null || exit 1; \
 	done
+
+# VALUES: more of helm's, such as VALUES="--set imageRegistry=registry.example:5000/mirror". OUT: another file.
+HELM ?= helm
+OUT ?= install.yaml
+install.yaml: ## the operator in one file for kubectl, made from the chart (needs helm)
+	@command -v $(HELM) > /dev/null || { echo "make: install.yaml needs helm 3: install it, or name it with" \
+		"make install.yaml HELM=/path/to/helm" >&2; exit 1; }
+	@$(HELM) template push-operator charts/push-operator --namespace push-system --kube-version 1.30.0 --skip-tests \
+		$(VALUES) > $(OUT).part || { rm -f $(OUT).part; exit 1; }
+	@printf '%s\n' "# PushCluster's operator: kubectl apply --server-side -f install.yaml" "apiVersion: v1" \
+		"kind: Namespace" "metadata:" "  name: push-system" \
+		"  labels: {pod-security.kubernetes.io/enforce: restricted}" > $(OUT)
+	@cat $(OUT).part >> $(OUT) && rm -f $(OUT).part
 
 lock: ## resolve the dependencies anew (needs uv)
 	@$(LOCK) --extra workloads --extra local --extra operator --group dev --upgrade --output-file requirements/dev.lock

@@ -74,7 +74,8 @@ async def measure(server: Nats, module: list[str], environ: dict[str, str], sock
 async def publish(server: Nats, sockets: int, messages: int) -> None:
     """Messages of the kind that the log republishes, but from nobody's log: each socket's channel in turn."""
     bus = await nats.connect(server.url)
-    body = {"message_id": "m", "from": "x", "recipient_id": "y", "content": {"text": "Hello!"}, "sent_at": 1}
+    about = {"message_id": "m", "from": "x", "recipient_id": "y"}
+    body = {**about, "content": {"text": "Hello!"}, "sent_at": time.time_ns() // 1_000_000}
     payload = json.dumps(body).encode()
     last = [0] * sockets
     for number in range(messages):

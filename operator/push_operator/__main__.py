@@ -23,6 +23,7 @@ from push_operator.config import Config, ConfigError, read_config
 from push_operator.errors import ClusterError, OperatorError
 from push_operator.leader import Election, lead
 from push_operator.loop import control
+from push_operator.piloting import piloting
 from push_operator.telemetry import Telemetry, admin, set_up_logging
 
 CRD_SECONDS = 2.0
@@ -98,15 +99,15 @@ class _Operator:
                 await asyncio.wait({watching}, timeout=5)
 
     async def _watch(self, stop: asyncio.Event) -> None:
-        await watch(self._cluster, self._config.identity, self._config.namespaces, stop, self._watching)
+        await watch(self._cluster.feed, self._config.identity, self._config.namespaces, stop, self._watching)
         # kopf returns only when it was told to: by us, or by a signal that came while it was starting.
         self._stopping.set()
 
     async def _work(self) -> None:
         try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(control(self._cluster, self._telemetry))
-                tasks.create_task(self._cluster.keep_fresh())
+            async with piloting(lambda: self._election.epoch) as pilot, asyncio.TaskGroup() as tasks:
+                tasks.create_task(control(self._cluster, pilot, self._telemetry))
+                tasks.create_task(self._cluster.feed.keep_fresh())
         finally:
             self._telemetry.working(None)
 
@@ -138,7 +139,7 @@ class _Operator:
         app = admin(
             self._telemetry,
             leading=self._election.leads,
-            listed_seconds=lambda: clock() - self._cluster.listed_at,
+            listed_seconds=lambda: clock() - self._cluster.feed.listed_at,
             waiting_for=lambda: None if self._watching.is_set() else "waiting for the watches to begin",
         )
         runner = web.AppRunner(app, access_log=None)

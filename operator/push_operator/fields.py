@@ -16,6 +16,7 @@ _HOST = r"([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])"
 _PORT = r"([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 # The same expressions as in crds/pushcluster.yaml, so that the API server and `push up` judge the same.
 _AFTER_SCHEME = rf"://{_HOST}(:{_PORT})?([/?][!-~]*)?"
+_ROOT = rf"(?=.{{1,{_MAX_URL}}}$)https?://{_HOST}(:{_PORT})?(/[A-Za-z0-9._~-]+)*/?"
 _LOGIN = re.compile(r"[^/?#]*//[^/?#]*@")
 
 
@@ -150,6 +151,10 @@ class Node:
             self.fault(name, "must look like " + " or ".join(f"{scheme}://HOST:PORT" for scheme in schemes))
             return None
         return value
+
+    def root(self, name: str) -> str | None:
+        """Of what is asked over HTTP: an address to which a path can be added."""
+        return self.text(name, "", _ROOT, "an address such as http://HOST:PORT, without a password") or None
 
     def quantities(self, name: str) -> dict[str, str]:
         """`{cpu, memory}` as Kubernetes quantities."""

@@ -8,8 +8,10 @@ import random
 from datetime import UTC, datetime
 from typing import Protocol
 
+from push_operator.autopilot import Autopilot
 from push_operator.cluster.port import Cluster
 from push_operator.errors import OperatorError
+from push_operator.plan.status import Status
 from push_operator.queue import KeyQueue
 from push_operator.reconcile import reconcile
 
@@ -27,6 +29,9 @@ class Report(Protocol):
     def reconciled(self, key: str, seconds: float, *, failed: bool) -> None:
         """One object has been brought one step on, or not."""
 
+    def told(self, key: str, status: Status | None) -> None:
+        """How one object is, whether or not that is news; None: it is gone."""
+
 
 class _Nobody:
     def working(self, queue: KeyQueue) -> None:
@@ -35,8 +40,11 @@ class _Nobody:
     def reconciled(self, key: str, seconds: float, *, failed: bool) -> None:
         pass
 
+    def told(self, key: str, status: Status | None) -> None:
+        pass
 
-async def control(cluster: Cluster, report: Report | None = None) -> None:
+
+async def control(cluster: Cluster, autopilot: Autopilot, report: Report | None = None) -> None:
     """Runs until cancelled. A failed reconcile is tried again after a pause; a crash of the loop itself is raised."""
     report = report or _Nobody()
     queue = KeyQueue(jitter=lambda: random.uniform(0.8, 1.2))  # noqa: S311 - spreads retries, guards nothing
@@ -45,7 +53,7 @@ async def control(cluster: Cluster, report: Report | None = None) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_watch(cluster, queue))
             for _ in range(WORKERS):
-                tasks.create_task(_work(cluster, queue, report))
+                tasks.create_task(_work(cluster, autopilot, queue, report))
     finally:
         queue.close()
 
@@ -55,14 +63,14 @@ async def _watch(cluster: Cluster, queue: KeyQueue) -> None:
         queue.add(key)
 
 
-async def _work(cluster: Cluster, queue: KeyQueue, report: Report) -> None:
+async def _work(cluster: Cluster, autopilot: Autopilot, queue: KeyQueue, report: Report) -> None:
     clock = asyncio.get_running_loop().time
     while True:
         key = await queue.take()
         began, failed = clock(), True
         try:
             async with asyncio.timeout(RECONCILE_SECONDS):
-                again_after = await reconcile(key, cluster, lambda: datetime.now(UTC))
+                again_after = await reconcile(key, cluster, autopilot, lambda: datetime.now(UTC), report.told)
         except Exception as error:  # noqa: BLE001 - one object's failure must not stop the others
             pause = queue.failed(key)
             _log.warning(

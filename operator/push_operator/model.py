@@ -6,29 +6,26 @@ Only fields whose behaviour exists are known; anything else is refused with its 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from push_operator.channels import HistoryDays, TopicPolicy, history_of, topics_of
 from push_operator.errors import Fault, SpecError
 from push_operator.expose import Expose, expose_of
 from push_operator.fields import Node
+from push_operator.monitoring import Monitoring, monitoring_of
 from push_operator.quantities import exceeds
+from push_operator.scaling import GatewayScaling, LagScaling
+from push_operator.sizing import MAX_REPLICAS, SIZES, TARGET_LAG, gateway_scaling_of, lag_scaling_of
 from push_operator.stores import Embedded, Managed, Store, managed_of, store_of
 
 API_VERSION: Final = "pushcluster.io/v1alpha1"
 KIND: Final = "PushCluster"
 SERVICES: Final = ("gateway", "auth", "message", "presence", "push")
 MAX_NAME = 40  # leaves room for "-gateway-<revision>-<pod>" in 63 characters
-_ORIGIN: Final = r"(?=.{1,200}$)https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?"  # as browsers send it (RFC 6454 §6.2)
+ORIGIN: Final = r"(?=.{1,200}$)https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?"  # as browsers send it (RFC 6454 §6.2)
 DEFAULT_VERSION: Final = "0.1.0"
 
-# The product's own scaling table: small up to 10k connections, medium 100k, large 1M.
-SIZES: Final[Mapping[str, Mapping[str, int]]] = {
-    "small": {"gateway": 2, "auth": 1, "message": 1, "presence": 1, "push": 1},
-    "medium": {"gateway": 5, "auth": 2, "message": 3, "presence": 2, "push": 2},
-    "large": {"gateway": 20, "auth": 5, "message": 10, "presence": 5, "push": 5},
-}
 SINGLE_WITH_SQLITE: Final = ("auth", "message", "push")  # each owns a database file, which no second one can share
 
 
@@ -42,10 +39,11 @@ class Resources:
 
 @dataclass(frozen=True, slots=True)
 class ServiceSpec:
-    """One of the five services."""
+    """One of the five services. Where their number varies, `replicas` is the least: what a first start begins with."""
 
     replicas: int
     resources: Resources
+    autoscaling: LagScaling | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +57,12 @@ class ImageSpec:
 
 @dataclass(frozen=True, slots=True)
 class External:
-    """A backing service that exists already. The Secret has the keys `username` and `password`."""
+    """A backing service that exists already. The Secret has the keys `username` and `password`. `monitoring_url`: the
+    root of a NATS server's monitoring, where its numbers can be read."""
 
     url: str
     credentials_secret: str | None
+    monitoring_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,7 @@ class PushCluster:
     image: ImageSpec
     paused: bool
     services: Mapping[str, ServiceSpec]
+    scaling: GatewayScaling
     registrations_per_hour: int
     allowed_origins: tuple[str, ...]
     nats: Managed | External
@@ -95,6 +96,7 @@ class PushCluster:
     topics: tuple[TopicPolicy, ...]
     history: HistoryDays
     expose: Expose | None = None
+    monitoring: Monitoring = field(default_factory=Monitoring)
 
 
 def parse(body: Any) -> PushCluster:
@@ -130,12 +132,13 @@ def _metadata(node: Node) -> tuple[str, str]:
 
 def _spec(name: str, namespace: str, spec: Node) -> PushCluster:
     size = spec.choice("size", "small", tuple(SIZES))
-    services = {"gateway": _gateway(spec.child("gateway"))}
+    scaling, gateway = _gateway(spec.child("gateway"), size)
+    services = {"gateway": gateway}
     auth = spec.child("auth")
     registrations = auth.integer("registrationsPerHour", 60, 0, 1_000_000)
     services["auth"] = _service(auth, SIZES[size]["auth"])
     for other in SERVICES[2:]:
-        services[other] = _service(spec.child(other), SIZES[size][other])
+        services[other] = _service(spec.child(other), SIZES[size][other], TARGET_LAG.get(other))
     parsed = PushCluster(
         name=name,
         namespace=namespace,
@@ -146,11 +149,12 @@ def _spec(name: str, namespace: str, spec: Node) -> PushCluster:
         image=_image(spec.child("image")),
         paused=spec.boolean("paused", False),
         services=services,
+        scaling=scaling,
         registrations_per_hour=registrations,
         allowed_origins=spec.texts(
-            "allowedOrigins", _ORIGIN, "an origin such as https://chat.example.com, no path", most=50
+            "allowedOrigins", ORIGIN, "an origin such as https://chat.example.com, no path", most=50
         ),
-        nats=_backing(spec.child("nats"), ("nats", "tls"), "10Gi"),
+        nats=_backing(spec.child("nats"), ("nats", "tls"), "10Gi", monitored=True),
         redis=_backing(spec.child("redis"), ("redis", "rediss"), "1Gi"),
         store=store_of(spec.child("cassandra")),
         tokens=_tokens(spec.child("tokens")),
@@ -158,6 +162,7 @@ def _spec(name: str, namespace: str, spec: Node) -> PushCluster:
         topics=topics_of(spec),
         history=history_of(spec.child("history")),
         expose=expose_of(spec.child("expose")),
+        monitoring=monitoring_of(spec.child("monitoring")),
     )
     if isinstance(parsed.store, Embedded):
         _only_one_each(spec, parsed)
@@ -166,11 +171,13 @@ def _spec(name: str, namespace: str, spec: Node) -> PushCluster:
 
 
 def _only_one_each(spec: Node, parsed: PushCluster) -> None:
+    more = "more need cassandra.managed or cassandra.contactPoints"
     for one in SINGLE_WITH_SQLITE:
-        replicas = parsed.services[one].replicas
-        if replicas > 1:
-            more = "more need cassandra.managed or cassandra.contactPoints"
-            spec.fault(f"{one}.replicas", f"must be 1 with the embedded store, not {replicas}; {more}")
+        service = parsed.services[one]
+        if service.autoscaling is not None:
+            spec.fault(f"{one}.autoscaling", f"must not be given with the embedded store, where there is one; {more}")
+        elif service.replicas > 1:
+            spec.fault(f"{one}.replicas", f"must be 1 with the embedded store, not {service.replicas}; {more}")
 
 
 def _image(node: Node) -> ImageSpec:
@@ -186,17 +193,18 @@ def _image(node: Node) -> ImageSpec:
     return made
 
 
-def _gateway(node: Node) -> ServiceSpec:
-    scaling = node.child("scaling")
-    scaling.choice("mode", "Fixed", ("Fixed",))
-    scaling.done()
-    if not node.has("replicas"):
-        node.fault("replicas", "required when scaling.mode is Fixed: how many gateways to run, 1 to 1000")
-    return _service(node, 1)
+def _gateway(node: Node, size: str) -> tuple[GatewayScaling, ServiceSpec]:
+    scaling = gateway_scaling_of(node, size)
+    least = scaling.autoscaling.min_replicas if scaling.replicas is None else scaling.replicas
+    made = ServiceSpec(least, _resources(node))
+    node.done()
+    return scaling, made
 
 
-def _service(node: Node, default_replicas: int) -> ServiceSpec:
-    made = ServiceSpec(replicas=node.integer("replicas", default_replicas, 1, 1000), resources=_resources(node))
+def _service(node: Node, default_replicas: int, target_lag: int | None = None) -> ServiceSpec:
+    replicas = node.integer("replicas", default_replicas, 1, MAX_REPLICAS)
+    scaling = lag_scaling_of(node, default_replicas, target_lag) if target_lag is not None else None
+    made = ServiceSpec(scaling.min_replicas if scaling else replicas, _resources(node), scaling)
     node.done()
     return made
 
@@ -212,17 +220,20 @@ def _resources(node: Node) -> Resources:
     return made
 
 
-def _backing(node: Node, schemes: tuple[str, ...], storage: str) -> Managed | External:
+def _backing(node: Node, schemes: tuple[str, ...], storage: str, *, monitored: bool = False) -> Managed | External:
     managed = node.child("managed")
     url = node.url("url", schemes)
     secret = node.name_of("credentialsSecret")
+    monitoring = node.root("monitoringUrl") if monitored else None
     if managed.given and node.has("url"):
         node.fault("", "give one of managed and url, not both")
     if secret and not node.has("url"):
         node.fault("credentialsSecret", "goes with url; a managed one makes its own credentials")
+    if monitoring and not node.has("url"):
+        node.fault("monitoringUrl", "goes with url; where a managed one has it is known")
     run_here = managed_of(managed, storage)
     node.done()
-    return External(url, secret) if url else run_here
+    return External(url, secret, monitoring) if url else run_here
 
 
 def _tokens(node: Node) -> TokenSpec:

@@ -16,8 +16,8 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """At least `min_replicas` while it is open: from each time that `start` names (a cron line of five fields, UTC), for
-    so many `minutes`."""
+    """At least `min_replicas` while it is open: from each time that `start` names (a cron line of five fields, UTC),
+    for so many `minutes`."""
 
     start: str
     minutes: int

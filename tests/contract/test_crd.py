@@ -12,6 +12,7 @@ from tests.support.verdicts import ACCEPTED, REFUSED, Manifest, manifest
 
 from push_operator.errors import SpecError
 from push_operator.model import API_VERSION, KIND, parse
+from push_operator.schedule import LINE
 
 CRD_FILE = Path(__file__).parents[2] / "crds" / "pushcluster.yaml"
 CRD: dict[str, Any] = yaml.safe_load(CRD_FILE.read_text(encoding="utf-8"))
@@ -45,8 +46,18 @@ REQUIRED: dict[tuple[str, ...], dict[str, Any]] = {
 }
 
 
+def _unsaid(path: tuple[str, ...]) -> Manifest:
+    """What a field is added to: the least manifest in which it may stand."""
+    if path[:2] == ("gateway", "autoscaling"):
+        return manifest(gateway={"scaling": {"mode": "Operator"}})
+    if path[0] in ("message", "push") and path[1] == "autoscaling":
+        spec: Manifest = {path[0]: {"autoscaling": {"maxReplicas": 100}}}
+        return manifest(cassandra={"managed": {}}, **spec)
+    return manifest(cassandra={"managed": {}}) if path[:2] == ("cassandra", "managed") else manifest()
+
+
 def _with(path: tuple[str, ...], value: Any) -> Manifest:
-    body = manifest()
+    body = _unsaid(path)
     place = body["spec"]
     for name in path[:-1]:
         place = place.setdefault(name, {})
@@ -54,7 +65,7 @@ def _with(path: tuple[str, ...], value: Any) -> Manifest:
         place.update(contactPoints=["host"], keyspace="chat", localDatacenter="dc1")
     elif path[:2] in REQUIRED:
         place.update(REQUIRED[path[:2]])
-    elif path[-1] == "credentialsSecret":
+    elif path[-1] in ("credentialsSecret", "monitoringUrl"):
         place["url"] = f"{path[0]}://host:1"
     place[path[-1]] = value
     return body
@@ -68,8 +79,13 @@ SPECIAL: dict[str, Callable[[tuple[str, ...]], Any]] = {
     "allowedOrigins": lambda _: ["https://a.example"],
     "topics": lambda _: [{"prefix": "a", "read": "everyone", "write": "service"}],
     "annotations": lambda _: {"name": "value"},
+    "labels": lambda _: {"name": "value"},
     "parentRefs": lambda _: [{"name": "public"}],
     "replicas": lambda _: 1,
+    "minReplicas": lambda _: 1,
+    "maxConcurrentDrains": lambda _: 1,
+    "schedules": lambda _: [{"start": "0 8 * * *", "minutes": 60, "minReplicas": 1}],
+    "monitoringUrl": lambda _: "http://host:8222",
     "cpu": lambda _: "1",
     "memory": lambda _: "1Gi",
 }
@@ -96,8 +112,7 @@ def test_the_model_reads_every_field_of_the_schema(path: tuple[str, ...], schema
 
 @pytest.mark.parametrize(("path", "schema"), DEFAULTED, ids=_named(DEFAULTED))
 def test_their_defaults_are_the_same(path: tuple[str, ...], schema: dict[str, Any]) -> None:
-    unsaid = manifest(cassandra={"managed": {}}) if path[:2] == ("cassandra", "managed") else manifest()
-    assert parse(_with(path, schema["default"])) == parse(unsaid)
+    assert parse(_with(path, schema["default"])) == parse(_unsaid(path))
 
 
 def test_the_schema_has_every_field_of_the_model() -> None:
@@ -115,6 +130,12 @@ def _known_to_model(schema: dict[str, Any], path: tuple[str, ...]) -> set[tuple[
         if child.get("type") == "object" and child.get("properties"):
             found |= _known_to_model(child, (*path, name))
     return found
+
+
+def test_cron_lines_are_told_by_one_expression() -> None:
+    schedules = SPEC["properties"]["gateway"]["properties"]["autoscaling"]["properties"]["schedules"]
+    rules = schedules["items"]["properties"]["start"]["x-kubernetes-validations"]
+    assert rules[0]["rule"] == f"self.matches('^{LINE}$')"
 
 
 def test_what_it_is_called_and_how_large_it_is() -> None:

@@ -33,6 +33,9 @@ MANIFESTS: dict[str, dict[str, Any]] = {
         ],
         "history": {"directDays": 365, "groupDays": 90, "topicDays": 1},
     },
+    "gateways that the operator counts": {
+        "gateway": {"scaling": {"mode": "Operator"}, "drain": {"timeoutSeconds": 3600, "reconnectsPerSecond": 100_000}},
+    },
     "small disk": {"gateway": {"replicas": 1}, "nats": {"managed": {"storage": "64Mi"}}},
     "large disk": {"gateway": {"replicas": 1}, "nats": {"managed": {"storage": "100Ti"}}},
     "external without passwords": {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from prometheus_client import CollectorRegistry
 from tests.support.routes import NOTHING, TABLES
 
 from push_operator.model import SERVICES
@@ -19,7 +20,7 @@ def _paths(service: str) -> set[str]:
     """What the service's public port answers, with something in place of each parameter."""
     if service == "gateway":
         return {handshake.PATH, sse.PATH}
-    app = application(service, TABLES[service], NOTHING, ())
+    app = application(service, TABLES[service], NOTHING, (), CollectorRegistry())
     return {re.sub(r"{\w+}", "some", resource.canonical) for resource in app.router.resources()}
 
 

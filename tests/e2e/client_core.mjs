@@ -334,7 +334,7 @@ test("after a cut it resumes from its own cursor, and hands over what it missed 
   const [resume] = now().sends("resume");
   assert.deepEqual(resume.channels, { "user:me": { epoch: "e", seq: 9 } });
   now().hears(message("m12", 12)); // live, before the answer: it comes again in its place
-  now().hears(subscribed(9, 12));
+  now().hears(subscribed(9, 12, { id: "resume" }));
   for (const seq of [10, 11, 12, 13]) now().hears(message(`m${seq}`, seq));
   assert.deepEqual([seen, gaps], [["m8", "m9", "m10", "m11", "m12", "m13"], []]);
 });
@@ -343,7 +343,7 @@ test("a cut during the replay is resumed from where it came to", () => {
   const client = started();
   const seen = [];
   cameBack(client, seen);
-  now().hears(subscribed(9, 12));
+  now().hears(subscribed(9, 12, { id: "resume" }));
   now().hears(message("m10", 10));
   now().ends(1006);
   mock.timers.tick(4000);
@@ -352,8 +352,8 @@ test("a cut during the replay is resumed from where it came to", () => {
 });
 
 for (const [answer, reason] of [
-  [subscribed(20, 20, { recovered: false, reason: "too_old" }), "too_old"],
-  [subscribed(1, 1, { epoch: "f", recovered: false, reason: "epoch_changed" }), "epoch_changed"],
+  [subscribed(20, 20, { id: "resume", recovered: false, reason: "too_old" }), "too_old"],
+  [subscribed(1, 1, { id: "resume", epoch: "f", recovered: false, reason: "epoch_changed" }), "epoch_changed"],
   [{ type: "error", id: "resume", code: "unknown_type", message: "an older server" }, "unknown_type"],
 ]) {
   test(`what cannot be sent again (${reason}) is a gap, and what came meanwhile is not lost`, () => {
@@ -438,9 +438,9 @@ test("each channel goes on from its own cursor, the inbox first, and messages wa
   const [resume] = now().sends("resume");
   assert.deepEqual(Object.entries(resume.channels), [["user:me", { epoch: "e", seq: 8 }], [GROUP, { epoch: "e", seq: 5 }]]);
   now().hears(inGroup("g7", 7));
-  now().hears(subscribed(8, 8));
+  now().hears(subscribed(8, 8, { id: "resume" }));
   now().hears(message("m9", 9));
-  now().hears(subscribed(5, 7, { channel: GROUP }));
+  now().hears(subscribed(5, 7, { id: "resume", channel: GROUP }));
   for (const seq of [6, 7]) now().hears(inGroup(`g${seq}`, seq));
   assert.deepEqual(seen.map(([, { message_id: id }]) => id), ["g5", "m8", "m9", "g6", "g7"]);
 });
@@ -470,6 +470,18 @@ test("who is added reads the group from there on, and who is removed does not", 
   assert.equal(GROUP in client.cursors, false);
 });
 
+test("where the server begins by itself is no answer to where this device goes on", () => {
+  const cursors = { "user:me": { epoch: "e", seq: 5 }, [GROUP]: { epoch: "e", seq: 5 } };
+  const client = new PushClient({ gateway: "ws://g.test/ws", token: "t", deviceId: "d", WebSocket: PaperSocket, cursors });
+  const seen = heard(client, "message");
+  client.start();
+  now().opens().hears(subscribed(9, 9, { channel: GROUP })); // the server has not heard the `resume` yet
+  now().hears(inGroup("g10", 10));
+  now().hears(subscribed(5, 10, { id: "resume", channel: GROUP }));
+  for (const seq of [7, 9, 10]) now().hears(inGroup(`g${seq}`, seq));
+  assert.deepEqual(seen.map(([, { message_id: id }]) => id), ["g7", "g9", "g10"]);
+});
+
 test("a group that the server joined too late is read from its beginning", () => {
   const client = started();
   const seen = heard(client, "message");
@@ -478,7 +490,7 @@ test("a group that the server joined too late is read from its beginning", () =>
   now().hears(change("added", "user:me", 8, { since }));
   assert.deepEqual(now().sends("subscribe").map(({ channel, since: from }) => [channel, from]), [[GROUP, since]]);
   now().hears(inGroup("g10", 10));
-  now().hears(subscribed(4, 10, { channel: GROUP }));
+  now().hears(subscribed(4, 10, { id: "subscribe", channel: GROUP }));
   for (const seq of [5, 10]) now().hears(inGroup(`g${seq}`, seq));
   assert.deepEqual(seen.map(([, { message_id: id }]) => id), ["g5", "g10"]);
 });
@@ -576,7 +588,7 @@ test("read is told for the conversation, and again after a cut where its channel
   now().opens();
   mock.timers.tick(500);
   assert.deepEqual(now().sends("read"), []);
-  now().hears(subscribed(8, 8));
+  now().hears(subscribed(8, 8, { id: "resume" }));
   mock.timers.tick(500);
   assert.deepEqual(now().sends("read"), told);
 });

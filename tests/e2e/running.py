@@ -59,6 +59,14 @@ class Running:
             if unit["component"] == "gateway" and unit["details"] and unit["details"].get("pid")
         ]
 
+    async def ports(self) -> dict[str, tuple[str, str]]:
+        """Of each service's processes by name: its component, and `HOST:PORT` of its admin port."""
+        units = (await asyncio.to_thread(self._platform.get))["units"]
+        admins = {unit["name"]: (unit["component"], (unit["details"] or {}).get("admin")) for unit in units}
+        return {
+            name: (component, admin.removeprefix("http://")) for name, (component, admin) in admins.items() if admin
+        }
+
     async def open_sockets(self, http: ClientSession) -> dict[int, int]:
         """How many sockets each gateway holds, by its pid."""
         found: dict[int, int] = {}

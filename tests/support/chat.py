@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +94,14 @@ class Plane:
 
     async def gateway(self, **environ: str) -> InProcess:
         """One more gateway, ready."""
-        made = await self._stack.enter_async_context(in_process("gateway", self.gateway_environ(**environ)))
+        return await self._ready(in_process("gateway", self.gateway_environ(**environ)))
+
+    async def gateway_of_a_pod(self, **environ: str) -> InProcess:
+        """The same with an address of its own."""
+        return await self._ready(in_process("gateway", self.gateway_environ(**environ), own_address=True))
+
+    async def _ready(self, running: AbstractAsyncContextManager[InProcess]) -> InProcess:
+        made = await self._stack.enter_async_context(running)
         await made.ready()
         return made
 
@@ -108,9 +115,7 @@ class Plane:
             LOG_MAX_BYTES=str(64 * 1024 * 1024),
             **self._nats.environ_of("message"),
         )
-        made = await self._stack.enter_async_context(in_process("message", given | environ))
-        await made.ready()
-        return made
+        return await self._ready(in_process("message", given | environ))
 
     async def client(
         self,

@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,14 @@ from tests.support.servers import free_port
 from tests.support.waiting import within
 
 BUILD = Path(__file__).parents[1] / "kube" / "build.sh"
-GATEWAY_API = Path(__file__).parents[1] / "kube" / "gateway-api.sh"
-HTTP_ROUTES = "httproutes.gateway.networking.k8s.io"
+CRDS = Path(__file__).parents[1] / "kube" / "crds.sh"
+FOREIGN = {
+    "gateway-api": ("gateway.networking.k8s.io/v1/httproutes",),
+    "monitoring": ("monitoring.coreos.com/v1/podmonitors", "monitoring.coreos.com/v1/prometheusrules"),
+}
 CRD_FILE = Path(__file__).parents[2] / "crds" / "pushcluster.yaml"
 NO_GO = 3  # its exit code
+PUSH_CLUSTERS = "/apis/pushcluster.io/v1alpha1/pushclusters"
 START_SECONDS = 60.0
 TOKEN = "admin-token-of-the-tests"
 CONTROLLERS = (
@@ -71,7 +76,7 @@ class ApiServer:
     def start(self) -> None:
         self.start_api_server()
         self.kubectl("apply", "-f", str(CRD_FILE))
-        self.kubectl("wait", "--for=condition=Established", "crd/pushclusters.pushcluster.io", "--timeout=20s")
+        within(20, partial(self.serves, PUSH_CLUSTERS))
         # After the CRD: the garbage collector looks for new kinds only every 30 s.
         self.start_controllers()
 
@@ -143,6 +148,12 @@ class ApiServer:
         status, body = self.ask("GET", path)
         return body if status == 200 else None
 
+    def serves(self, path: str) -> bool:
+        try:
+            return self.get(path) is not None
+        except json.JSONDecodeError:
+            return False  # what it does not know at all is answered in plain words
+
     def must(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> Any:
         status, answer = self.ask(method, path, body, content_type)
         assert status < 300, answer
@@ -158,15 +169,18 @@ class ApiServer:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def install_gateway_api(self) -> None:
-        file = _told_by(GATEWAY_API)
+    def install(self, foreign: str) -> None:
+        """CRDs that are not ours: `gateway-api` or `monitoring`."""
+        file = _told_by(CRDS, foreign)
         assert file is not None  # the control plane has been built with the same Go
         self.kubectl("create", "-f", str(file))  # too large for the annotation of `apply`
-        self.kubectl("wait", "--for=condition=Established", f"crd/{HTTP_ROUTES}", "--timeout=20s")
+        for kind in FOREIGN[foreign]:
+            within(20, partial(self.serves, f"/apis/{kind}"))
 
-    def remove_gateway_api(self) -> None:
-        """With every HTTPRoute."""
-        self.kubectl("delete", f"crd/{HTTP_ROUTES}", "--ignore-not-found", "--timeout=20s")
+    def remove(self, foreign: str) -> None:
+        """With every object of their kinds."""
+        for kind in FOREIGN[foreign]:
+            self.kubectl("delete", _crd(kind), "--ignore-not-found", "--timeout=20s")
 
     # ------------------------------------------------------------------------------------------------------------------
 
@@ -216,6 +230,11 @@ class ApiServer:
 def built_programs(*which: str) -> Path | None:
     """The folder of the programs, built when they are not yet; None where there is no Go. `which`: of build.sh."""
     return _told_by(BUILD, *which)
+
+
+def _crd(kind: str) -> str:
+    group, _, plural = kind.split("/")
+    return f"crd/{plural}.{group}"
 
 
 def _told_by(script: Path, *arguments: str) -> Path | None:

@@ -23,6 +23,11 @@ class OperatorProcess:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(self._command, env=os.environ | self._environ, stdout=log, stderr=log)
 
+    @property
+    def address(self) -> str:
+        """`HOST:PORT` of its admin port."""
+        return f"127.0.0.1:{self._port}"
+
     def answer(self, path: str) -> tuple[int, str]:
         """What its admin port says; status 0 while it does not answer."""
         try:

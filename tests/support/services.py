@@ -17,7 +17,9 @@ from typing import Any
 import prometheus_client
 from aiohttp import ClientError, ClientSession
 
-from push_workloads.common.service import Process
+from push_workloads.common.config import Listen
+from push_workloads.common.http import serving
+from push_workloads.common.service import Process, admin
 from tests.support.waiting import eventually
 
 PASSED_ON = ("PATH", "PYTHONPATH")  # the latter: the code under test need not be the one that is installed
@@ -41,11 +43,12 @@ def listening() -> socket.socket:
 class InProcess:
     """A service that runs in this event loop."""
 
-    def __init__(self, process: Process, port: int, sse_port: int) -> None:
+    def __init__(self, process: Process, port: int, sse_port: int, admin_port: int) -> None:
         self.process = process
         self.port = port
         self.sse_port = sse_port  # of a gateway
         self.url = f"http://127.0.0.1:{port}"
+        self.admin_url = f"http://127.0.0.1:{admin_port}"
 
     async def ready(self) -> None:
         await eventually(lambda: not self.process.waiting_for())
@@ -56,18 +59,21 @@ class InProcess:
 
 
 @asynccontextmanager
-async def in_process(name: str, environ: Mapping[str, str]) -> AsyncIterator[InProcess]:
-    """Enters `push_workloads.<name>.service`'s `serve`; its public port is told by the result, it has no admin port."""
+async def in_process(name: str, environ: Mapping[str, str], *, own_address: bool = False) -> AsyncIterator[InProcess]:
+    """Enters `push_workloads.<name>.service`'s `serve`; its ports are told by the result. `own_address`: it opens its
+    sockets itself, as in a pod, where the local platform hands them over."""
     module: Any = importlib.import_module(f"push_workloads.{name}.service")
-    public, events = listening(), listening()
-    ports = public.getsockname()[1], events.getsockname()[1]
-    fds = {"FD": str(public.detach())}
-    if name == "gateway":
-        fds["SSE_FD"] = str(events.detach())
+    public, events, own = listening(), listening(), listening()
+    ports = [made.getsockname()[1] for made in (public, events, own)]
+    if own_address:
+        where = {"PORT": str(ports[0]), "SSE_PORT": str(ports[1])}
+    else:
+        where = {"FD": str(public.detach())} | ({"SSE_FD": str(events.detach())} if name == "gateway" else {})
+    public.close()
     events.close()
-    config = module.parse({**environ, **fds})
+    config = module.parse({**environ, **where})
     process = Process(name, config.common, prometheus_client.CollectorRegistry())
-    async with module.serve(config, process):
+    async with serving(admin(process), Listen("", 0, own.detach())), module.serve(config, process):
         yield InProcess(process, *ports)
         process.stopping.set()
 
@@ -98,25 +104,33 @@ class OwnProcess:
         return await asyncio.to_thread(self.child.wait, 20)
 
 
-def launch(name: str, environ: Mapping[str, str], log: Path) -> OwnProcess:
-    """Starts the real process on ports of the kernel's choice; its log goes to the file."""
-    with listening() as public, listening() as admin, listening() as events, log.open("ab") as out:
-        fds = {"FD": str(public.fileno()), "ADMIN_FD": str(admin.fileno()), "SSE_FD": str(events.fileno())}
+def launch(name: str, environ: Mapping[str, str], log: Path, shared: socket.socket | None = None) -> OwnProcess:
+    """Starts the real process on ports of the kernel's choice; its log goes to the file. `shared`: where it accepts
+    together with others."""
+    with (
+        shared.dup() if shared is not None else listening() as public,
+        listening() as port,
+        listening() as events,
+        log.open("ab") as out,
+    ):
+        fds = {"FD": str(public.fileno()), "ADMIN_FD": str(port.fileno()), "SSE_FD": str(events.fileno())}
         child = subprocess.Popen(
             [sys.executable, "-m", "push_workloads", name],
             env={**{name: os.environ[name] for name in PASSED_ON if name in os.environ}, **environ, **fds},
-            pass_fds=(public.fileno(), admin.fileno(), events.fileno()),
+            pass_fds=(public.fileno(), port.fileno(), events.fileno()),
             stdout=out,
             stderr=out,
         )
-        ports = (made.getsockname()[1] for made in (public, admin, events))
+        ports = (made.getsockname()[1] for made in (public, port, events))
         return OwnProcess(child, *ports)
 
 
 @asynccontextmanager
-async def own_process(name: str, environ: Mapping[str, str], log: Path) -> AsyncIterator[OwnProcess]:
+async def own_process(
+    name: str, environ: Mapping[str, str], log: Path, shared: socket.socket | None = None
+) -> AsyncIterator[OwnProcess]:
     """`launch`, and killed on exit if it is still there."""
-    started = launch(name, environ, log)
+    started = launch(name, environ, log, shared)
     try:
         yield started
     finally:

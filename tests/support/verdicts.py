@@ -21,6 +21,22 @@ def _gateway(**fields: Any) -> Manifest:
     return manifest(gateway={"replicas": 2, **fields})
 
 
+def _operator(size: str = "small", drain: Any = None, **autoscaling: Any) -> Manifest:
+    """Gateways whose number is the operator's."""
+    given = {"drain": drain} if drain is not None else {}
+    return manifest(size=size, cassandra={"managed": {}},
+                    gateway={"scaling": {"mode": "Operator"}, "autoscaling": autoscaling, **given})  # fmt: skip
+
+
+def _window(start: Any = "0 8 * * 1-5", **fields: Any) -> Manifest:
+    return _operator(schedules=[{"start": start, "minutes": 60, "minReplicas": 2, **fields}])
+
+
+def _lag(service: str, shared: bool = True, **fields: Any) -> Manifest:
+    spec: Manifest = {service: {"autoscaling": {"maxReplicas": 10, **fields}}}
+    return manifest(**spec, cassandra={"managed": {}} if shared else None)
+
+
 def _cpu(value: Any) -> Manifest:
     return _gateway(resources={"limits": {"cpu": value}})
 
@@ -41,6 +57,7 @@ def _annotated(**annotations: Any) -> Manifest:
     return _ingress(annotations={name.replace("__", "/"): value for name, value in annotations.items()})
 
 
+_AUTOSCALING, _SCHEDULES = "spec.gateway.autoscaling", "spec.gateway.autoscaling.schedules"
 _HOST, _HOSTNAMES, _PARENTS, _ANNOTATIONS = (
     "spec.expose.ingress.host", "spec.expose.gateway.hostnames", "spec.expose.gateway.parentRefs",
     "spec.expose.ingress.annotations",
@@ -118,6 +135,34 @@ ACCEPTED: dict[str, Manifest] = {
     ),
     "a request below its limit by its unit": _resources("auth", "memory", "9M", "9Mi"),
     "no way in": manifest(expose=None),
+    "everything for Prometheus and Grafana": manifest(
+        monitoring={"serviceMonitor": True, "rules": True, "dashboards": True,
+                    "labels": {"release": "prometheus", "team.example/" + "a" * 63: "b" * 63, "empty": ""}},
+    ),
+    "nothing of monitoring": manifest(monitoring={"rules": False, "labels": {}}),
+    "16 labels": manifest(monitoring={"labels": {f"a{number}": "" for number in range(16)}}),
+    "a number that the operator finds": manifest(gateway={"scaling": {"mode": "Operator"}}),
+    "a number that the operator finds, nothing said of it": _operator(drain={}, scaleDown={}),
+    "a number that another finds": _gateway(scaling={"mode": "External"}),
+    "a drain in every mode": _gateway(drain={"timeoutSeconds": 3600, "reconnectsPerSecond": 1}),
+    "all that a number may be found by": _operator(
+        "medium", {"timeoutSeconds": 10, "reconnectsPerSecond": 100}, minReplicas=1, maxReplicas=1000,
+        targetConnections=1000, headroomPercent=0, acceptRatePerPod=1,
+        scaleDown={"stabilizationSeconds": 0, "maxConcurrentDrains": 50},
+        schedules=[{"start": "0 8 * * 1-5", "minutes": 10080, "minReplicas": 1000},
+                   {"start": "*/15,7 00-23/2 1,31 02-12 0-7", "minutes": 1, "minReplicas": 1}],
+    ),
+    "a least that is the most of its size": _operator("medium", minReplicas=10),
+    "a most that is the least of its size": _operator("large", maxReplicas=20),
+    "a window up to the most of its size": _window(minReplicas=2),
+    "a cron line of 128 characters": _window("0" + ",0" * 59 + " * * * *" + ""),
+    "messages by what waits": _lag("message", minReplicas=1, maxReplicas=1, targetLag=1),
+    "pushes by what waits": _lag("push", minReplicas=10, targetLag=1_000_000),
+    "a least by its size": manifest(
+        size="large", cassandra={"managed": {}}, message={"autoscaling": {"maxReplicas": 10}},
+        push={"autoscaling": {"maxReplicas": 5}}),
+    "a broker whose numbers are read": manifest(
+        nats={"url": "nats://a:1", "monitoringUrl": "https://[fd00::1]:8222/monitor/nats-1/"}),
     "a topic": _topic(),
     "a topic of a few": _topic("böörse ✓", read="service", readers=["ann", "bob@example.com"], writers=["$ann", "ü x"]),
     "a long topic": _topic("t" * 128, readers=["u" * 128]),
@@ -152,7 +197,85 @@ REFUSED: dict[str, tuple[Manifest, str]] = {
     "replicas as text": (manifest(gateway={"replicas": "2"}), "spec.gateway.replicas"),
     "replicas as truth": (manifest(gateway={"replicas": True}), "spec.gateway.replicas"),
     "half a replica": (manifest(presence={"replicas": 1.5}), "spec.presence.replicas"),
-    "a mode that is not there": (_gateway(scaling={"mode": "Operator"}), "spec.gateway.scaling.mode"),
+    "a mode that is not there": (_gateway(scaling={"mode": "Manual"}), "spec.gateway.scaling.mode"),
+    "a mode in small letters": (_gateway(scaling={"mode": "operator"}), "spec.gateway.scaling.mode"),
+    "no replicas for another": (manifest(gateway={"scaling": {"mode": "External"}}), "spec.gateway.replicas"),
+    "replicas and the operator": (_gateway(scaling={"mode": "Operator"}), "spec.gateway.replicas"),
+    "bounds for a fixed number": (_gateway(autoscaling={}), _AUTOSCALING),
+    "bounds for another": (_gateway(scaling={"mode": "External"}, autoscaling={"maxReplicas": 9}), _AUTOSCALING),
+    "no least": (_operator(minReplicas=0), f"{_AUTOSCALING}.minReplicas"),
+    "a most too large": (_operator(maxReplicas=1001), f"{_AUTOSCALING}.maxReplicas"),
+    "a least over the most": (_operator(minReplicas=3, maxReplicas=2), f"{_AUTOSCALING}.minReplicas"),
+    "a least over the most of its size": (_operator("medium", minReplicas=11), f"{_AUTOSCALING}.minReplicas"),
+    "a most under the least of its size": (_operator("large", maxReplicas=19), f"{_AUTOSCALING}.minReplicas"),
+    "gateways that hold nobody": (_operator(targetConnections=0), f"{_AUTOSCALING}.targetConnections"),
+    "gateways that hold too many": (_operator(targetConnections=100_001), f"{_AUTOSCALING}.targetConnections"),
+    "more than can leave in time": (
+        _operator(drain={"timeoutSeconds": 10, "reconnectsPerSecond": 799}), f"{_AUTOSCALING}.targetConnections"),
+    "more than can leave in the usual time": (
+        _operator(targetConnections=60_001), f"{_AUTOSCALING}.targetConnections"),
+    "more than can leave, and nothing said of it": (
+        manifest(gateway={"scaling": {"mode": "Operator"}, "drain": {"timeoutSeconds": 39}}),
+        f"{_AUTOSCALING}.targetConnections"),
+    "headroom for everyone": (_operator(headroomPercent=81), f"{_AUTOSCALING}.headroomPercent"),
+    "gateways that accept nobody": (_operator(acceptRatePerPod=0), f"{_AUTOSCALING}.acceptRatePerPod"),
+    "a window without end": (
+        _operator(scaleDown={"stabilizationSeconds": 3601}), f"{_AUTOSCALING}.scaleDown.stabilizationSeconds"),
+    "no drain at all": (
+        _operator(scaleDown={"maxConcurrentDrains": 0}), f"{_AUTOSCALING}.scaleDown.maxConcurrentDrains"),
+    "an unknown bound": (_operator(targetCPU=80), f"{_AUTOSCALING}.targetCPU"),
+    "a drain too short": (_gateway(drain={"timeoutSeconds": 9}), "spec.gateway.drain.timeoutSeconds"),
+    "a drain too long": (_gateway(drain={"timeoutSeconds": 3601}), "spec.gateway.drain.timeoutSeconds"),
+    "nobody a second": (_gateway(drain={"reconnectsPerSecond": 0}), "spec.gateway.drain.reconnectsPerSecond"),
+    "no schedules": (_operator(schedules=[]), _SCHEDULES),
+    "too many schedules": (
+        _operator(schedules=[{"start": "0 8 * * *", "minutes": 1, "minReplicas": 1}] * 21), _SCHEDULES),
+    "a schedule without a start": (_operator(schedules=[{"minutes": 1, "minReplicas": 1}]), f"{_SCHEDULES}[0].start"),
+    "a schedule without an end": (
+        _operator(schedules=[{"start": "0 8 * * *", "minReplicas": 1}]), f"{_SCHEDULES}[0].minutes"),
+    "a schedule of nothing": (
+        _operator(schedules=[{"start": "0 8 * * *", "minutes": 1}]), f"{_SCHEDULES}[0].minReplicas"),
+    "a schedule over the most": (_window(minReplicas=3), _SCHEDULES),
+    "a schedule of no time": (_window(minutes=0), f"{_SCHEDULES}[0].minutes"),
+    "a schedule over a week": (_window(minutes=10_081), f"{_SCHEDULES}[0].minutes"),
+    **{
+        f"a cron line that is none: {line!r}": (_window(line), f"{_SCHEDULES}[0].start")
+        for line in ("0 8 * *", "0 8 * * * *", "60 8 * * *", "0 24 * * *", "0 8 0 * *", "0 8 32 * *", "0 8 * 0 *",
+                     "0 8 * 13 *", "0 8 * * 8", "0 8 * * MON", "0 8 * jan *", "@daily", "", " 0 8 * * *", "0 8 * * * ",
+                     "0  8 * * *", "0\t8 * * *", "*/0 8 * * *", "0/5 8 * * *", "0 8-6 * * *", "0 8 * * 1,5-4",
+                     "-1 8 * * *", "0, 8 * * *", "0 1-2-3 * * *", "0 8 * * 1-5\n", "0" + ",0" * 60 + " * * * *")
+    },
+    "a cron line that is a number": (_window(8), f"{_SCHEDULES}[0].start"),
+    "a number and what waits": (
+        manifest(cassandra={"managed": {}}, message={"replicas": 2, "autoscaling": {"maxReplicas": 3}}),
+        "spec.message"),
+    "what waits without a most": (
+        manifest(cassandra={"managed": {}}, push={"autoscaling": {"minReplicas": 1}}),
+        "spec.push.autoscaling.maxReplicas"),
+    "a least of pushes over the most": (_lag("push", minReplicas=11), "spec.push.autoscaling.minReplicas"),
+    "a most of messages under the least of its size": (
+        manifest(size="large", cassandra={"managed": {}}, message={"autoscaling": {"maxReplicas": 9}}),
+        "spec.message.autoscaling.minReplicas"),
+    "a most of pushes under the least of its size": (
+        manifest(size="medium", cassandra={"managed": {}}, push={"autoscaling": {"maxReplicas": 1}}),
+        "spec.push.autoscaling.minReplicas"),
+    "nothing may wait": (_lag("message", targetLag=0), "spec.message.autoscaling.targetLag"),
+    "messages by what waits on one file": (_lag("message", shared=False), "spec.message.autoscaling"),
+    "one of messages by what waits on one file": (
+        _lag("message", shared=False, maxReplicas=1), "spec.message.autoscaling"),
+    "pushes by what waits on one file": (_lag("push", shared=False, maxReplicas=1), "spec.push.autoscaling"),
+    "accounts by what waits": (_lag("auth"), "spec.auth.autoscaling"),
+    "presence by what waits": (_lag("presence"), "spec.presence.autoscaling"),
+    "the numbers of a broker of ours": (
+        manifest(nats={"monitoringUrl": "http://a:8222"}), "spec.nats.monitoringUrl"),
+    "the numbers of a cache": (
+        manifest(redis={"url": "redis://a:1", "monitoringUrl": "http://a:8222"}), "spec.redis.monitoringUrl"),
+    **{
+        f"a broker's numbers at {url!r}": (
+            manifest(nats={"url": "nats://a:1", "monitoringUrl": url}), "spec.nats.monitoringUrl")
+        for url in ("nats://a:1", "a:8222", "http://u:p@a:8222", "http://a:8222/?x=1", "http://a:0", "http://a//b",
+                    "http://a/" + "b" * 512, "")
+    },
     "text for a mapping": (_gateway(scaling="Fixed"), "spec.gateway.scaling"),
     "an unknown field": (_gateway(replica=1), "spec.gateway.replica"),
     "an unknown part": (manifest(oauth={}), "spec.oauth"),
@@ -192,6 +315,19 @@ REFUSED: dict[str, tuple[Manifest, str]] = {
     "a port too high": (manifest(nats={"url": "nats://a:65536"}), "spec.nats.url"),
     "no host": (manifest(redis={"url": "redis://:6379"}), "spec.redis.url"),
     "half an address": (manifest(redis={"url": "redis://[::1"}), "spec.redis.url"),
+    "monitoring in words": (manifest(monitoring={"rules": "yes"}), "spec.monitoring.rules"),
+    "monitoring that is not there": (manifest(monitoring={"alerts": True}), "spec.monitoring.alerts"),
+    "monitoring as a truth": (manifest(monitoring=True), "spec.monitoring"),
+    "a label that is no name": (manifest(monitoring={"labels": {"a b": "c"}}), "spec.monitoring.labels"),
+    "a label's name too long": (manifest(monitoring={"labels": {"a" * 64: "c"}}), "spec.monitoring.labels"),
+    "a label with an odd value": (manifest(monitoring={"labels": {"a": "b c"}}), "spec.monitoring.labels"),
+    "a label's value too long": (manifest(monitoring={"labels": {"a": "b" * 64}}), "spec.monitoring.labels"),
+    "a label's value as a number": (manifest(monitoring={"labels": {"a": 1}}), "spec.monitoring.labels"),
+    "a label of the operator's": (
+        manifest(monitoring={"labels": {"app.kubernetes.io/instance": "x"}}), "spec.monitoring.labels"),
+    "the label of dashboards": (manifest(monitoring={"labels": {"grafana_dashboard": "0"}}), "spec.monitoring.labels"),
+    "17 labels": (
+        manifest(monitoring={"labels": {f"a{number}": "" for number in range(17)}}), "spec.monitoring.labels"),
     "a space in a url": (manifest(redis={"url": "redis://a b:1"}), "spec.redis.url"),
     "a password in a url": (manifest(redis={"url": "redis://u:p@a:1"}), "spec.redis.url"),
     "a login without a url": (manifest(redis={"credentialsSecret": "x"}), "spec.redis.credentialsSecret"),

@@ -17,8 +17,9 @@ RECEIVED_SECONDS: Final = 1.0
 
 class Channel:
     """`waiting`: its `subscribed` is awaited. Messages that come meanwhile are laid aside: they come again in their
-    place, unless the answer is that they cannot. `provisional`: the welcome's word, before the server says where it
-    goes on; `sure_at`: if it has not by then, there is nothing to go on with."""
+    place, unless the answer is that they cannot. `question`: the id of the frame that asked for it. `provisional`: the
+    welcome's word, before the server says where it goes on; `sure_at`: if it has not by then, there is nothing to go on
+    with."""
 
     def __init__(self, name: str, cursor: Cursor | None, early: int) -> None:
         self.name = name
@@ -28,6 +29,7 @@ class Channel:
         self.sure_at = 0.0
         self.waiting = True
         self.asked_at: float | None = float("-inf")  # when to ask, None: it is asked already
+        self.question = ""
         self._begun = cursor  # where it was first read from
         self._unhandled = 0
         self._told: Cursor | None = None
@@ -38,6 +40,11 @@ class Channel:
     def resumable(self) -> Cursor | None:
         """What this device itself knows of where it goes on."""
         return None if self.provisional else self.read
+
+    def goes_on_with(self, answered: str | None) -> bool:
+        """Does a `subscribed` say where it goes on? While this device's own question is under way only the answer to
+        that does: a server that has not heard it yet may begin at the end, and that would pass over what was missed."""
+        return not self.waiting or self.resumable is None or answered == self.question
 
     def skipped(self, since: Cursor) -> bool:
         """Was it read from a later place on than this one, of which nobody knew then?"""
@@ -62,6 +69,8 @@ class Channel:
 
     def start(self, cursor: Cursor, *, provisional: bool = False) -> None:
         """From here on what comes is followed."""
+        if self.provisional:
+            self.handed = cursor  # nothing was handed yet: the welcome's word may have been ahead of what is missing
         self.read = cursor
         self.provisional = provisional
         self.waiting = False

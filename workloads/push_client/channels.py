@@ -72,10 +72,13 @@ class Channels:
     def welcome(self, user_id: str, inbox: Cursor, sure_at: float) -> list[Action]:
         """Asks for all channels where they go on. What was saved may be of another user, who had this device before:
         then nothing of it counts. `sure_at`: when it is certain that the server does not know this device."""
+        awaited = self.resumes
         if self._owner not in ("", user_id):
             self._topics.clear()
             self._channels.clear()
         self.user_id = self._owner = user_id
+        if awaited and not self.resumes:  # this server waits for a `resume`; the next one goes on by itself
+            return [HangUp("what was saved is of another user")]
         mine = self._channels.setdefault(self.inbox, self._made(self.inbox, None))
         if mine.resumable is not None:
             return [*self._resume(), *self.ask(AT_ONCE)]
@@ -105,6 +108,7 @@ class Channels:
         self._asked[identifier] = names
         for name in names:
             self._channels[name].asked_at = None
+            self._channels[name].question = identifier
         return identifier
 
     def ask(self, now: float) -> list[Action]:
@@ -156,6 +160,8 @@ class Channels:
         """The answer to a question, or told by the server of a group or of the inbox."""
         name = frame["channel"]
         channel = self._channels.setdefault(name, self._made(name, None))
+        if not channel.goes_on_with(frame.get("id")):
+            return []
         since = Cursor(frame["epoch"], frame["since"] if "since" in frame else frame["seq"])
         settled: list[Action] = [Settle(SUBSCRIBE + name, Subscribed(name, since))]
         early, known = channel.take_early(), channel.resumable

@@ -8,9 +8,13 @@ from typing import Any, Final
 from push_operator import __version__
 from push_operator.cli.choice import KUBE, LOCAL
 from push_operator.cli.output import FORMATS
+from push_operator.migrate.kinds import KINDS
+from push_operator.migrate.swarm import DEFAULT_NAME
 from push_operator.model import SERVICES
+from push_operator.plan.steering import ACTIONS
 
 PUSH, PLUGIN = "push", "kubectl push"
+STATUS: Final = "status"  # of a rollout; the other words for one are ACTIONS
 LOGGED: Final = (*SERVICES, "nats", "valkey", "cassandra")
 _HERE: Final = """\
 on this machine:
@@ -18,6 +22,7 @@ on this machine:
   push get                              in another terminal: what runs, and where
   push get -o wide                      each process: its pid, uptime and admin address
   push scale gateway 3                  run three gateways
+  push rollout status                   the gateways by revision; resume or undo a rollout
   push apply examples/quickstart.yaml   change what runs to what the file says now
   push logs message -f                  follow the log of one component
   push down                             stop it from here
@@ -32,11 +37,29 @@ on Kubernetes, where the operator runs (docs/operator.md):
   {push} get -n chat                      what runs; several PushClusters are a line each
   {push} get chat -n chat -o wide         each pod: its node, address and age
   {push} scale gateway 3 -n chat          run three gateways; --name where there are several PushClusters
+  {push} rollout undo -n chat             back to the gateways that were there before; status, resume
   {push} logs message -f -n chat          follow the log of one component, over all its pods
+"""
+_SWARM: Final = """
+from Docker Swarm (docs/migration.md):
+  {push} migrate swarm docker-stack.yml > chat.yaml   the manifest that equals an old stack, with a report
 """
 _WHERE: Final = """
 A command is for the platform that runs here; when none does, for the current context of kubectl. --target says it
 outright; so does each of --state, --context, --namespace and --kubeconfig. `kubectl push` is always for Kubernetes.
+"""
+_MIGRATE_SWARM: Final = """\
+Writes the PushCluster that equals a Docker Swarm stack: how many of each service, their resources, servers that stay
+where they are, the host of a Traefik label, how long tokens live. Standard error tells what was taken over, what was
+not and why, and what is yours to do. Nothing is changed anywhere, and no secret is written: where one is needed, the
+report has the command that carries it from the old place into a Kubernetes Secret.
+
+  {push} migrate swarm docker-stack.yml > chat.yaml
+  {push} migrate swarm docker-stack.yml docker-stack.prod.yml -n chat -o chat.yaml   as `docker stack deploy -c … -c …`
+  {push} migrate swarm docker-stack.yml --service gateway=edge   the gateway is called edge in the stack
+
+Variables such as ${{TAG:-latest}} are filled in from the environment, as `docker stack deploy` does: run it in the
+shell that the stack was deployed from, or load what that had: `set -a; . ./.env; set +a`.
 """
 
 
@@ -44,11 +67,11 @@ def parser(program: str) -> argparse.ArgumentParser:
     """`program` is PUSH, or PLUGIN, which is for Kubernetes unless told otherwise."""
     plugin = program == PLUGIN
     about = "from one manifest." if plugin else "from one manifest, on this machine or on Kubernetes."
-    cluster = _CLUSTER.format(push=program)
+    cluster, swarm = _CLUSTER.format(push=program), _SWARM.format(push=program)
     made = argparse.ArgumentParser(
         prog=program, formatter_class=argparse.RawDescriptionHelpFormatter,
         description=f"Runs a PushCluster - chat, notifications and presence - {about}\n\n"
-        + (cluster if plugin else _HERE + cluster + _WHERE),
+        + (cluster + swarm if plugin else _HERE + cluster + swarm + _WHERE),
     )  # fmt: skip
     made.add_argument("--version", action="version", version=__version__)
     made.set_defaults(otherwise=KUBE if plugin else None)
@@ -61,7 +84,9 @@ def parser(program: str) -> argparse.ArgumentParser:
     _get(commands, anywhere)
     _apply(commands, anywhere)
     _scale(commands, anywhere)
+    _rollout(commands, anywhere)
     _logs(commands, anywhere)
+    _migrate(commands, program)
     return made
 
 
@@ -116,6 +141,14 @@ def _scale(commands: Any, anywhere: _Command) -> None:
     _add_name(scale)
 
 
+def _rollout(commands: Any, anywhere: _Command) -> None:
+    rollout = commands.add_parser(
+        "rollout", parents=[anywhere], help="see how gateways are replaced, resume or undo it"
+    )
+    rollout.add_argument("action", choices=(STATUS, *ACTIONS), metavar="ACTION", help=", ".join((STATUS, *ACTIONS)))
+    rollout.add_argument("name", metavar="NAME", nargs="?", help="one PushCluster, where there are several")
+
+
 def _logs(commands: Any, anywhere: _Command) -> None:
     logs = commands.add_parser("logs", parents=[anywhere], help="print the log of one component")
     logs.add_argument("component", choices=LOGGED, metavar="COMPONENT", help=", ".join(LOGGED))
@@ -123,6 +156,28 @@ def _logs(commands: Any, anywhere: _Command) -> None:
     logs.add_argument("--tail", type=_count, default=100, metavar="N", help="lines to begin with (default: 100)")
     logs.add_argument("--raw", action="store_true", help="the lines as they were written (JSON)")
     _add_name(logs)
+
+
+def _migrate(commands: Any, program: str) -> None:
+    migrate = commands.add_parser("migrate", help="write the manifest that equals another deployment")
+    sources = migrate.add_subparsers(metavar="SOURCE", required=True, dest="source", parser_class=_Command)
+    swarm = sources.add_parser(
+        "swarm", formatter_class=argparse.RawDescriptionHelpFormatter, help="a Docker Swarm stack",
+        description=_MIGRATE_SWARM.format(push=program),
+    )  # fmt: skip
+    swarm.add_argument("file", metavar="FILE", nargs="+", help="stack files; each is laid over those before it")
+    swarm.add_argument("--name", default=DEFAULT_NAME, help="of the PushCluster (default: %(default)s)")
+    swarm.add_argument("-n", "--namespace", metavar="NAME", help="written into the manifest and into the commands")
+    swarm.add_argument("--service", metavar="KIND=NAME", type=_pair, action="append", default=[],
+                       help=f"what a service is, where its name does not say so: {', '.join(KINDS)}")  # fmt: skip
+    swarm.add_argument("-o", "--output", metavar="NEW", help="a new file for the manifest (default: standard output)")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    kind, equals, name = text.partition("=")
+    if kind not in KINDS or not equals or not name:
+        raise argparse.ArgumentTypeError(f"must be KIND=NAME, with one of {', '.join(KINDS)} as KIND")
+    return kind, name
 
 
 def _add_name(command: argparse.ArgumentParser) -> None:

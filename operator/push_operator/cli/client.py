@@ -56,6 +56,10 @@ class PlatformClient:
     def scale(self, component: str, replicas: int) -> int:
         return int(self._ask("POST", "/scale", {"component": component, "replicas": replicas})["generation"])
 
+    def steer(self, action: str) -> str:
+        """Says what becomes of the rollout; returns its revision."""
+        return str(self._ask("POST", "/rollout", {"action": action})["revision"])
+
     def down(self) -> None:
         """Ends the platform; returns when no process of it is left. Raises ClusterError after DOWN_SECONDS."""
         self._ask("POST", "/down", {})

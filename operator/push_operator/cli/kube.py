@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict
 from typing import Any, Final
 
 from push_operator.cli.files import documents_in, read
 from push_operator.cli.kubectl import Failed, Kubectl, items
 from push_operator.cli.podlogs import PodLogs
-from push_operator.cli.target import Platform
+from push_operator.cli.target import Platform, as_mapping
 from push_operator.cluster.kubernetes.kinds import PODS, PUSH_CLUSTERS
 from push_operator.cluster.kubernetes.units import units_of
 from push_operator.errors import ClusterError, Fault, SpecError
 from push_operator.model import KIND, SERVICES, parse
+from push_operator.plan.steering import ROLLOUT, refuse_number, rollout_order
 from push_operator.render.objects import COMPONENT, INSTANCE, MANAGED_BY, OPERATOR, text_of
 
 _RESOURCE: Final = f"{PUSH_CLUSTERS.plural}.{PUSH_CLUSTERS.group}"
@@ -47,14 +47,21 @@ class KubeTarget:
 
     def scale(self, component: str, replicas: int) -> str:
         """Gateways by the scale subresource, as `kubectl scale` and an autoscaler do it; it knows no others."""
-        name = self._one()
-        what = f"{_RESOURCE}/{name}"
+        body = self._one_body()
+        refuse_number(body, component)
+        name = body["metadata"]["name"]
         if component == _SCALED_BY_SUBRESOURCE:
-            self._kubectl.run("scale", what, f"--replicas={replicas}")
+            self._kubectl.run("scale", f"{_RESOURCE}/{name}", f"--replicas={replicas}")
         else:
-            patch = json.dumps({"spec": {component: {"replicas": replicas}}})
-            self._kubectl.run("patch", what, "--type=merge", f"--patch={patch}")
+            self._patch(name, {"spec": {component: {"replicas": replicas}}})
         return f"{component} of {name} scaled to {replicas} {self._where()}"
+
+    def steer(self, action: str) -> str:
+        body = self._one_body("NAME")
+        order = rollout_order(body, action)
+        name, revision = body["metadata"]["name"], order.partition(":")[2]
+        self._patch(name, {"metadata": {"annotations": {ROLLOUT: order}}})
+        return f"{action} of the rollout of {revision} of {name} is asked for {self._where()}"
 
     def logs(self, component: str, tail: int, *, follow: bool) -> Generator[str, None, None]:
         name = self._one()
@@ -80,13 +87,17 @@ class KubeTarget:
 
     def _one(self) -> str:
         """The name of the one that is meant."""
-        if self._name:
-            return self._name
-        names = [str(body["metadata"]["name"]) for body in self._bodies()]
-        if len(names) > 1:
-            raise ClusterError(f"there are several PushClusters in this namespace: say which one with --name: "
-                               f"{', '.join(names)}")  # fmt: skip
-        return names[0]
+        return self._name or str(self._one_body()["metadata"]["name"])
+
+    def _one_body(self, how: str = "--name") -> dict[str, Any]:
+        bodies = self._bodies()
+        if len(bodies) > 1:
+            names = ", ".join(body["metadata"]["name"] for body in bodies)
+            raise ClusterError(f"there are several PushClusters in this namespace: say which one with {how}: {names}")
+        return bodies[0]
+
+    def _patch(self, name: str, patch: Mapping[str, Any]) -> None:
+        self._kubectl.run("patch", f"{_RESOURCE}/{name}", "--type=merge", f"--patch={json.dumps(patch)}")
 
     def _where(self) -> str:
         """Said where something is changed: which cluster kubectl is set to is easily forgotten."""
@@ -116,7 +127,7 @@ def _check(documents: Sequence[Any]) -> None:
 def _platform(body: Mapping[str, Any], pods: Sequence[Mapping[str, Any]]) -> Platform:
     name = body["metadata"]["name"]
     own = [dict(pod) for pod in pods if pod["metadata"].get("labels", {}).get(INSTANCE) == name]
-    return Platform(body, [asdict(unit) for unit in units_of(own)])
+    return Platform(body, [as_mapping(unit) for unit in units_of(own)])
 
 
 def _joined(printed: str) -> str:

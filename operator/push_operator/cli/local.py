@@ -34,6 +34,10 @@ class LocalTarget:
         self._client.scale(component, replicas)
         return f"{component} scaled to {replicas}"
 
+    def steer(self, action: str) -> str:
+        self._check_name()
+        return f"{action} of the rollout of {self._client.steer(action)} is asked for"
+
     def logs(self, component: str, tail: int, *, follow: bool) -> Generator[str, None, None]:
         """Those of a platform that has ended are still there."""
         self._check_name()

@@ -10,11 +10,13 @@ from contextlib import closing
 from datetime import UTC, datetime
 from typing import Final
 
-from push_operator.cli.arguments import PLUGIN, PUSH, parser
+from push_operator.cli.arguments import PLUGIN, PUSH, STATUS, parser
 from push_operator.cli.choice import state_of, target_of
 from push_operator.cli.client import PlatformClient
 from push_operator.cli.files import documents_in, read
+from push_operator.cli.gateways import rollout_status
 from push_operator.cli.logs import show
+from push_operator.cli.migrate import migrate
 from push_operator.cli.output import complain, rendered
 from push_operator.errors import OperatorError, SpecError
 
@@ -43,12 +45,18 @@ def _run(options: Namespace) -> int:
         return _COMMANDS[options.command](options)
     except SpecError as error:
         for fault in error.faults:
-            complain(f"{options.file}: {fault}" if hasattr(options, "file") else str(fault))
+            complain(f"{_file(options)}{fault}")
     except OperatorError as error:
         complain(str(error))
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     return EXIT_ERROR
+
+
+def _file(options: Namespace) -> str:
+    """The file or files that a fault is in, as what goes before it."""
+    files = getattr(options, "file", ())
+    return " + ".join([files] if isinstance(files, str) else files) + ": " if files else ""
 
 
 def _mute() -> None:
@@ -87,6 +95,19 @@ def _scale(options: Namespace) -> int:
     return 0
 
 
+def _rollout(options: Namespace) -> int:
+    target = target_of(options)
+    if options.action == STATUS:
+        print("\n\n".join(rollout_status(one) for one in target.platforms()))
+    else:
+        print(f"{target.steer(options.action)}; `push rollout status` shows how it comes about")
+    return 0
+
+
+def _migrate(options: Namespace) -> int:
+    return migrate(options, os.environ)
+
+
 def _logs(options: Namespace) -> int:
     with closing(target_of(options).logs(options.component, options.tail, follow=options.follow)) as lines:
         for line in lines:
@@ -95,7 +116,8 @@ def _logs(options: Namespace) -> int:
 
 
 _COMMANDS: Final[Mapping[str, Callable[[Namespace], int]]] = {
-    "up": _up, "down": _down, "get": _get, "apply": _apply, "scale": _scale, "logs": _logs,
+    "up": _up, "down": _down, "get": _get, "apply": _apply, "scale": _scale, "rollout": _rollout, "logs": _logs,
+    "migrate": _migrate,
 }  # fmt: skip
 
 

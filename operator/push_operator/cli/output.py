@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from push_operator.cli.gateways import GATEWAY, told, way_out
+from push_operator.cli.tables import UNKNOWN, age, columns, number, yes
 from push_operator.cli.target import Platform
 from push_operator.plan.status import condition
 
@@ -19,7 +21,8 @@ FORMATS = ("table", "wide", "json", "yaml")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One component for a table; `note` is the first thing that keeps it from being ready."""
+    """One component for a table; `note` is the first thing that keeps it from being ready. `connections`: of clients,
+    None where there are none or nobody counts."""
 
     component: str
     ready: int
@@ -27,6 +30,7 @@ class Row:
     endpoint: str
     restarts: int
     note: str
+    connections: int | None = None
 
     @property
     def complete(self) -> bool:
@@ -36,13 +40,15 @@ class Row:
 def rows(body: Mapping[str, Any], units: Sequence[Mapping[str, Any]]) -> list[Row]:
     """The components of an object's status, with what its units say."""
     made = []
-    for component in (body.get("status") or {}).get("components") or ():
+    status = body.get("status") or {}
+    for component in status.get("components") or ():
         own = [unit for unit in units if unit["component"] == component["name"]]
         notes = [unit["note"] for unit in own if unit["note"]]
         restarts = sum(unit["restarts"] for unit in own)
         made.append(
             Row(component["name"], sum(unit["ready"] for unit in own), component["desired"], component["endpoint"],
-                restarts, notes[0] if notes else "")
+                restarts, notes[0] if notes else "",
+                status.get("connections") if component["name"] == GATEWAY else None)
         )  # fmt: skip
     return made
 
@@ -88,20 +94,21 @@ def _whole(platforms: Sequence[Platform]) -> dict[str, Any]:
 
 
 def _summary(platforms: Sequence[Platform]) -> str:
-    lines = [("NAME", "READY", "GATEWAYS", "VERSION", "NOTE")]
+    lines = [("NAME", "READY", "GATEWAYS", "CONNECTIONS", "VERSION", "NOTE")]
     for one in platforms:
         status, ready = one.body.get("status") or {}, is_ready(one.body)
-        gateways, version = status.get("readyGateways", "-"), status.get("version", "-")
-        lines.append((one.body["metadata"]["name"], _yes(ready), gateways, version,
+        gateways, version = status.get("readyGateways", UNKNOWN), status.get("version", UNKNOWN)
+        lines.append((one.body["metadata"]["name"], yes(ready), gateways, number(status.get("connections")), version,
                       "" if ready else _lacks(one)))  # fmt: skip
-    return _columns(lines)
+    return columns(lines)
 
 
 def _for_people(platform: Platform, wide: bool, now: datetime) -> str:
     body = platform.body
     parts = [_headline(platform), "", _table(body, platform.units)]
+    parts += ["", *told(body)] if told(body) else []
     if wide:
-        parts += ["", _processes(platform.units) if platform.page is not None else _pods(platform.units, now)]
+        parts += ["", _processes(platform) if platform.page is not None else _pods(platform, now)]
     ignored = (body.get("status") or {}).get("ignored") or ()
     parts += ["", *(f"without effect on one machine: {one}" for one in ignored)] if ignored else []
     return "\n".join(parts)
@@ -120,49 +127,38 @@ def _lacks(platform: Platform) -> str:
 
 
 def _table(body: Mapping[str, Any], units: Sequence[Mapping[str, Any]]) -> str:
-    lines = [("COMPONENT", "READY", "ENDPOINT", "RESTARTS", "NOTE")]
+    lines = [("COMPONENT", "READY", "CONNECTIONS", "ENDPOINT", "RESTARTS", "NOTE")]
     lines += [
-        (row.component, f"{row.ready}/{row.desired}", row.endpoint, str(row.restarts), row.note)
+        (
+            row.component,
+            f"{row.ready}/{row.desired}",
+            number(row.connections),
+            row.endpoint,
+            str(row.restarts),
+            row.note,
+        )
         for row in rows(body, units)
     ]
-    return _columns(lines)
+    return columns(lines)
 
 
-def _processes(units: Sequence[Mapping[str, Any]]) -> str:
-    lines = [("UNIT", "READY", "PID", "UPTIME", "RESTARTS", "ADMIN", "NOTE")]
-    for unit in units:
+def _processes(platform: Platform) -> str:
+    lines = [("UNIT", "READY", "PID", "UPTIME", "RESTARTS", "ADMIN", "LEFT", "MARK", "NOTE")]
+    for unit in platform.units:
         details = unit["details"] or {}
-        pid, admin = str(details.get("pid") or "-"), details.get("admin") or "-"
+        pid, admin = str(details.get("pid") or UNKNOWN), details.get("admin") or UNKNOWN
         uptime = f"{details.get('uptimeSeconds', 0):.0f}s"
-        lines.append((unit["name"], _yes(unit["ready"]), pid, uptime, str(unit["restarts"]), admin, unit["note"]))
-    return _columns(lines)
+        lines.append((unit["name"], yes(unit["ready"]), pid, uptime, str(unit["restarts"]), admin,
+                      *way_out(platform.body, unit), unit["note"]))  # fmt: skip
+    return columns(lines)
 
 
-def _pods(units: Sequence[Mapping[str, Any]], now: datetime) -> str:
-    lines = [("POD", "READY", "NODE", "IP", "AGE", "RESTARTS", "NOTE")]
-    for unit in units:
+def _pods(platform: Platform, now: datetime) -> str:
+    lines = [("POD", "READY", "NODE", "IP", "AGE", "RESTARTS", "LEFT", "MARK", "NOTE")]
+    for unit in platform.units:
         details = unit["details"] or {}
-        node, address = details.get("node") or "-", details.get("ip") or "-"
-        age = _age(details.get("createdAt"), now)
-        lines.append((unit["name"], _yes(unit["ready"]), node, address, age, str(unit["restarts"]), unit["note"]))
-    return _columns(lines)
-
-
-def _age(since: str | None, now: datetime) -> str:
-    """In the greatest unit of which there are two, as kubectl says it."""
-    if not since:
-        return "-"
-    seconds = max(0, int((now - datetime.fromisoformat(since)).total_seconds()))
-    units = (("d", 86_400), ("h", 3600), ("m", 60))
-    return next((f"{seconds // size}{name}" for name, size in units if seconds >= 2 * size), f"{seconds}s")
-
-
-def _yes(holds: bool) -> str:
-    return "yes" if holds else "no"
-
-
-def _columns(lines: Sequence[tuple[str, ...]]) -> str:
-    widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
-    )
+        node, address = details.get("node") or UNKNOWN, details.get("ip") or UNKNOWN
+        old = age(details.get("createdAt"), now)
+        lines.append((unit["name"], yes(unit["ready"]), node, address, old, str(unit["restarts"]),
+                      *way_out(platform.body, unit), unit["note"]))  # fmt: skip
+    return columns(lines)

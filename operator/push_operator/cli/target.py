@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
+
+from push_operator.plan.observed import Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +19,14 @@ class Platform:
     page: str | None = None
 
 
+def as_mapping(unit: Unit) -> dict[str, Any]:
+    """Of what JSON and YAML know alone."""
+    mark = {"why": unit.mark.why.value, "since": unit.mark.since} if unit.mark is not None else None
+    return {**asdict(unit), "mark": mark}
+
+
 class Target(Protocol):
-    """The four things that can be done in both places. Each may raise OperatorError; none waits without an end."""
+    """The five things that can be done in both places. Each may raise OperatorError; none waits without an end."""
 
     def platforms(self) -> Sequence[Platform]:
         """What is there, at least one. Changes nothing."""
@@ -27,7 +35,11 @@ class Target(Protocol):
         """Applies a manifest file and tells what was applied. Raises SpecError before anything is sent."""
 
     def scale(self, component: str, replicas: int) -> str:
-        """Asks for another number of one component, and tells where."""
+        """Asks for another number of one component, and tells where. Raises ClusterError where it is another's to
+        find."""
+
+    def steer(self, action: str) -> str:
+        """Resumes or undoes the rollout of the gateways, and tells of which. Raises ClusterError when there is none."""
 
     def logs(self, component: str, tail: int, *, follow: bool) -> Generator[str, None, None]:
         """The newest `tail` lines of a component, oldest first, then without end what is written from now on."""

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from push_operator.autopilot import Autopilot
 from push_operator.cli.display import Display, display
 from push_operator.cli.output import is_ready, rows, what_lacks
 from push_operator.cli.ownlog import logging_to
@@ -21,6 +22,7 @@ from push_operator.cluster.local.manifest import Manifest, read_manifest
 from push_operator.cluster.local.programs import installed_programs
 from push_operator.cluster.local.state import StateFolder
 from push_operator.loop import control
+from push_operator.piloting import piloting
 
 REFRESH_SECONDS = 0.1
 EXIT_DOWN, EXIT_INTERRUPTED, EXIT_TERMINATED = 0, 130, 143
@@ -58,12 +60,15 @@ async def _run(manifest: Manifest, state: StateFolder, options: Options) -> int:
         stack.enter_context(logging_to(state.logs / "operator.log", shown.say))
         if manifest.wanted.paused:
             shown.say("push: spec.paused is true: nothing is started until `push apply` says otherwise")
-        await _until_stopped(cluster, shown, stopped, options.timeout)
+        pilot = await stack.enter_async_context(piloting(epoch=lambda: 0))
+        await _until_stopped(cluster, pilot, shown, stopped, options.timeout)
         shown.say("stopping")
     return stopped.exit_code
 
 
-async def _until_stopped(cluster: LocalCluster, shown: Display, stopped: asyncio.Event, timeout: float) -> None:
+async def _until_stopped(
+    cluster: LocalCluster, pilot: Autopilot, shown: Display, stopped: asyncio.Event, timeout: float
+) -> None:
     """The control loop and the screen, until the stop; a crash of either is raised.
 
     Raises BrokenPipeError when nobody reads the screen any more (`push up | head`).
@@ -72,7 +77,7 @@ async def _until_stopped(cluster: LocalCluster, shown: Display, stopped: asyncio
     try:
         async with asyncio.TaskGroup() as tasks:
             running = [
-                tasks.create_task(control(cluster)),
+                tasks.create_task(control(cluster, pilot)),
                 tasks.create_task(_show(cluster, shown)),
                 tasks.create_task(_say_what_lacks(cluster, shown, timeout)),
             ]

@@ -107,6 +107,8 @@ class MemoryCluster:
         units = self.gateways[key].units
         if unit.name not in units:
             raise NotFound(f"there is no {unit.name}")
+        if units[unit.name].uid != unit.uid:
+            raise Conflict(f"{unit.name} is another one by now")
         units[unit.name] = replace(units[unit.name], mark=mark)
 
     async def resize(self, key: str, one: GatewaySet, size: int, gone: frozenset[str]) -> None:

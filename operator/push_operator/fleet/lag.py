@@ -1,86 +1,56 @@
-"""How many replicas of a service that reads a stream: one for each so many messages that wait. Pure."""
+"""How many replicas of a service that reads a stream: one for each so many messages that wait for it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from enum import StrEnum
+from math import ceil
 from typing import Final
 
+from push_operator.fleet.memory import Peaks, with_value
 from push_operator.scaling import LagScaling
 
-UP_SECONDS: Final = 30.0  # between one step up and the next; each at most doubles
-DOWN_SECONDS: Final = 300.0  # what was wanted in this time is kept
-GAP_SECONDS: Final = 60.0  # between two looks of one window
-
-
-class Limit(StrEnum):
-    """What keeps the number from being what the lag alone would make it."""
-
-    NONE = ""
-    MIN = "minReplicas"
-    MAX = "maxReplicas"
-    UP = "scaleUp"
-    DOWN = "scaleDown"
-    UNKNOWN = "metrics"
-
-
-@dataclass(frozen=True, slots=True)
-class LagDecision:
-    desired: int
-    reason: str
-    limited_by: Limit = Limit.NONE
+WINDOW_SECONDS: Final = 300.0  # it shrinks to what was wanted at any moment of it
+STEP_SECONDS: Final = 30.0  # between two doublings
 
 
 @dataclass(frozen=True, slots=True)
 class LagMemory:
-    """`wants`: (time, replicas) of the last DOWN_SECONDS, each less than the one before: what is below a later want
-    never counts again. `begun`: since when there is a memory. `grew`: the last step up."""
+    """`began`: since when this process looks. `desired`: what was decided last."""
 
-    wants: tuple[tuple[float, int], ...] = ()
-    begun: float | None = None
-    grew: float = float("-inf")
+    began: float
+    desired: int | None = None
+    wants: Peaks = ()
+    raised: float | None = None
 
 
-def want(
-    scaling: LagScaling, current: int, lag: int | None, memory: LagMemory, now: float
-) -> tuple[LagDecision, LagMemory]:
-    """`current` is what was asked for last; `lag` None: it is not known, and nothing changes but for the manifest's
-    bounds, which hold at once. To be asked once a tick."""
-    base = _clamped(current, scaling)
-    bare = base if lag is None else -(-lag // scaling.target_lag)
-    wanted = _clamped(bare, scaling)
-    memory = _remembered(memory, wanted, now)
+@dataclass(frozen=True, slots=True)
+class LagDecision:
+    """`reason` is one word for machines, `message` says the same to people."""
+
+    desired: int
+    reason: str
+    message: str
+
+
+def replicas_for(scaling: LagScaling, lag: int | None, memory: LagMemory, now: float) -> tuple[LagDecision, LagMemory]:
+    """`lag`: messages that wait, and those that are being worked on; None when nobody knows: then nothing changes."""
+    current = min(max(memory.desired or scaling.min_replicas, scaling.min_replicas), scaling.max_replicas)
     if lag is None:
-        decision = LagDecision(base, "the lag is not known", Limit.UNKNOWN)
-    elif wanted > base:
-        decision = _up(base, wanted, lag, memory, now)
-    else:
-        decision = _down(base, wanted, lag, memory, now)
-    if decision.desired == wanted != bare:
-        decision = replace(decision, limited_by=Limit.MIN if bare < wanted else Limit.MAX)
-    return decision, replace(memory, grew=now) if decision.desired > base else memory
+        decision = LagDecision(current, "LagUnknown", f"what waits is not known: it stays at {current}")
+        return decision, replace(memory, desired=current)
+    wanted = min(max(ceil(lag / scaling.target_lag), scaling.min_replicas), scaling.max_replicas)
+    memory = replace(memory, wants=with_value(memory.wants, now, wanted, WINDOW_SECONDS))
+    due = memory.raised is None or now - memory.raised >= STEP_SECONDS
+    desired = _step(current, wanted, memory, now, due=due)
+    raised = now if desired > current else memory.raised
+    reason = "Lag" if desired != current else "Steady"
+    decision = LagDecision(desired, reason, f"{lag} messages wait, {scaling.target_lag} for each replica")
+    return decision, replace(memory, desired=desired, raised=raised)
 
 
-def _clamped(size: int, scaling: LagScaling) -> int:
-    return max(scaling.min_replicas, min(scaling.max_replicas, size))
-
-
-def _remembered(memory: LagMemory, wanted: int, now: float) -> LagMemory:
-    """After a time without looks there is nothing to go by: the window begins anew."""
-    gone = memory.begun is None or now - memory.wants[-1][0] > GAP_SECONDS
-    earlier = () if gone else tuple(one for one in memory.wants if one[1] > wanted and now - one[0] <= DOWN_SECONDS)
-    return replace(memory, wants=(*earlier, (now, wanted)), begun=now if gone else memory.begun)
-
-
-def _up(base: int, wanted: int, lag: int, memory: LagMemory, now: float) -> LagDecision:
-    if now - memory.grew < UP_SECONDS:
-        return LagDecision(base, f"{lag} messages wait; the last step up is still young", Limit.UP)
-    desired = min(wanted, max(1, 2 * base))
-    return LagDecision(desired, f"{lag} messages wait", Limit.NONE if desired == wanted else Limit.UP)
-
-
-def _down(base: int, wanted: int, lag: int, memory: LagMemory, now: float) -> LagDecision:
-    """To the most that was wanted within the window, once it has been watched whole."""
-    whole = memory.begun is not None and now - memory.begun >= DOWN_SECONDS
-    desired = min(base, memory.wants[0][1]) if whole else base
-    return LagDecision(desired, f"{lag} messages wait", Limit.NONE if desired == wanted else Limit.DOWN)
+def _step(current: int, wanted: int, memory: LagMemory, now: float, *, due: bool) -> int:
+    """Up at most to the double; down to the most of a whole window."""
+    if wanted > current:
+        return min(wanted, 2 * current) if due else current
+    looked = now - memory.began >= WINDOW_SECONDS
+    return min(current, memory.wants[0].value) if looked else current

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from push_operator.model import PushCluster
 from push_operator.plan.backing import backing_workloads, generated_keys
-from push_operator.plan.names import REVISION_KEY, credentials_name, revision
+from push_operator.plan.names import ADMIN_KEY, REVISION_KEY, credentials_name, revision
 from push_operator.plan.secrets import Secrets, digests
 from push_operator.plan.services import service_workloads
 from push_operator.plan.workload import GeneratedSecret, Plan, SecretKey, Workload
@@ -17,13 +17,13 @@ def build(cluster: PushCluster, origins: tuple[str, ...] = ()) -> Plan:
     """What must run for this cluster. `origins` are the cluster's own web pages, beside those that the manifest allows
     to call the services from a browser."""
     own = {"JWT_SECRET": cluster.tokens.signing_keys_secret, "SERVICE_KEY": cluster.service_key_secret}
-    keys = tuple(key for key, given in own.items() if given is None) + generated_keys(cluster)
+    keys = (*(key for key, given in own.items() if given is None), ADMIN_KEY, *generated_keys(cluster))
     workloads = backing_workloads(cluster) + service_workloads(cluster, origins + cluster.allowed_origins)
     retain = any(one.retain for one in workloads if one.storage)
 
     def plan(keys: tuple[str, ...]) -> Plan:
-        secrets = (GeneratedSecret(credentials_name(cluster.name), keys, retain),) if keys else ()
-        return Plan(workloads, secrets, cluster.version, cluster.image, cluster.expose)
+        secret = GeneratedSecret(credentials_name(cluster.name), keys, retain)
+        return Plan(workloads, (secret,), cluster.version, cluster.image, cluster.expose, cluster.monitoring)
 
     made = plan(keys)
     return plan((*keys, REVISION_KEY)) if made.given_keys() else made

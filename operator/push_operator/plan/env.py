@@ -5,14 +5,14 @@ from __future__ import annotations
 from push_operator.channels import policies_text
 from push_operator.model import External, PushCluster
 from push_operator.plan.cassandra import cassandra_env
-from push_operator.plan.names import credentials_name, password_key
+from push_operator.plan.names import ADMIN_KEY, credentials_name, password_key
 from push_operator.plan.workload import Address, DataPath, EnvValue, SecretKey
 from push_operator.quantities import mebibytes
 from push_operator.stores import Embedded, Managed
 
 LOG_SHARDS = 1  # fixed for the life of a cluster
 LOG_MAX_AGE_HOURS = 72
-KEY_BYTES = 32  # what the services ask for, of JWT_SECRET (HS256: RFC 7518 §3.2) and of SERVICE_KEY
+KEY_BYTES = 32  # what the services ask for, of JWT_SECRET (HS256: RFC 7518 §3.2) and of the other two
 USES_REDIS = frozenset({"gateway", "auth", "presence"})
 USES_NATS = frozenset({"gateway", "message", "push"})
 
@@ -86,6 +86,15 @@ def _login(external: External, user: str, password: str) -> dict[str, EnvValue]:
     return {user: SecretKey(secret, "username", optional=True), password: SecretKey(secret, "password")}
 
 
+def _gateway(cluster: PushCluster) -> dict[str, EnvValue]:
+    drain = cluster.scaling.drain
+    return {
+        "ADMIN_TOKEN": SecretKey(credentials_name(cluster.name), ADMIN_KEY, min_bytes=KEY_BYTES),
+        "DRAIN_SECONDS": str(drain.timeout_seconds),
+        "DRAIN_RATE": str(drain.reconnects_per_second),
+    }
+
+
 def _auth(cluster: PushCluster) -> dict[str, EnvValue]:
     return {**_store(cluster, "accounts.db"), "REGISTRATIONS_PER_HOUR": str(cluster.registrations_per_hour)}
 
@@ -109,4 +118,4 @@ def _push(cluster: PushCluster) -> dict[str, EnvValue]:
     return _store(cluster, "devices.db")
 
 
-_OWN = {"auth": _auth, "message": _message, "push": _push}
+_OWN = {"gateway": _gateway, "auth": _auth, "message": _message, "push": _push}

@@ -7,6 +7,7 @@ import json
 from typing import Any, Final
 
 REVISION_KEY: Final = "REVISION_KEY"  # in the generated Secret: what digests of the user's Secrets are keyed with
+ADMIN_KEY: Final = "ADMIN_TOKEN"  # there, too: what makes orders to the gateways' admin ports good
 
 
 def component_name(cluster: str, component: str) -> str:

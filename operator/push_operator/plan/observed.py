@@ -36,6 +36,8 @@ class Observed:
     `leaving`: units that are being ended, by whomever; they are not among `units`. `sets`: the gateways by revision.
     `bus`: where the broker's monitoring is, empty when there is none.
 
+    `outdated`: components that this operator would make otherwise, as soon as they are made anew.
+
     `selector` finds the gateways that serve, where there is a scale subresource that tells it. `url` is where clients
     from outside open their socket, where there is such a way in. `failures` says by component why units cannot even be
     made.
@@ -52,3 +54,4 @@ class Observed:
     leaving: tuple[Unit, ...] = ()
     sets: tuple[GatewaySet, ...] = ()
     bus: str = ""
+    outdated: tuple[str, ...] = ()

@@ -14,7 +14,8 @@ from push_operator.stores import Embedded
 PUBLIC_PORTS: Final = {"gateway": 8080, "auth": 8081, "message": 8082, "presence": 8083, "push": 8084}
 SSE_PORT: Final = 8085
 ADMIN_PORT: Final = 9090
-STOP_SECONDS: Final = {"gateway": 30, "auth": 10, "message": 20, "presence": 10, "push": 20}
+STOP_SECONDS: Final = {"auth": 10, "message": 20, "presence": 10, "push": 20}
+DRAIN_MARGIN_SECONDS: Final = 15  # for a gateway to close, once it has told everyone where to go
 HAS_DATA: Final = ("auth", "message", "push")
 DATA_STORAGE: Final = "5Gi"
 
@@ -25,7 +26,7 @@ def service_workloads(cluster: PushCluster, origins: tuple[str, ...]) -> tuple[W
 
 def _service(cluster: PushCluster, service: str, origins: tuple[str, ...]) -> Workload:
     spec = cluster.services[service]
-    stop_seconds = STOP_SECONDS[service]
+    stop_seconds = _stop_seconds(cluster, service)
     env = service_env(cluster, service, origins, stop_seconds)
     resources = {"requests": dict(spec.resources.requests), "limits": dict(spec.resources.limits)}
     return Workload(
@@ -40,6 +41,13 @@ def _service(cluster: PushCluster, service: str, origins: tuple[str, ...]) -> Wo
         retain=cluster.store.retain if isinstance(cluster.store, Embedded) else True,
         resources=resources,
     )
+
+
+def _stop_seconds(cluster: PushCluster, service: str) -> int:
+    """A gateway's follows from the time that its clients have to leave: another `drain.timeoutSeconds` is a rollout."""
+    if service == "gateway":
+        return cluster.scaling.drain.timeout_seconds + DRAIN_MARGIN_SECONDS
+    return STOP_SECONDS[service]
 
 
 def _ports(service: str) -> tuple[Port, ...]:

@@ -8,9 +8,12 @@ from typing import Final
 
 from push_operator.expose import Expose
 from push_operator.model import ImageSpec
+from push_operator.monitoring import Monitoring
 
 PUBLIC: Final = "public"  # the port that each service has for clients
 SSE: Final = "sse"  # one more of the gateway's: Server-Sent Events, as plain HTTP
+ADMIN: Final = "admin"  # each service's own, for its probes, its numbers and the operator's orders
+MONITOR: Final = "monitor"  # the broker's
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,7 @@ class Plan:
     version: str = ""
     image: ImageSpec = field(default_factory=ImageSpec)
     expose: Expose | None = None
+    monitoring: Monitoring = field(default_factory=Monitoring)
 
     def given_keys(self) -> tuple[SecretKey, ...]:
         """The Secret keys that the user gives: all that workloads need and `secrets` does not make."""

@@ -9,15 +9,16 @@ from __future__ import annotations
 from push_operator.model import SERVICES
 from push_operator.plan.env import USES_NATS, USES_REDIS
 from push_operator.plan.services import HAS_DATA
-from push_operator.plan.workload import Plan, Workload
-from push_operator.render.objects import COMPONENT, Object, Owner, made, pods_of
+from push_operator.plan.workload import ADMIN, MONITOR, Plan, Workload
+from push_operator.render.monitoring import from_prometheus
+from push_operator.render.objects import COMPONENT, OPERATOR, Object, Owner, made, pods_of
 
 _CLIENTS = {"nats": USES_NATS, "valkey": USES_REDIS, "cassandra": HAS_DATA}
 
 
 def access_objects(owner: Owner, plan: Plan) -> list[Object]:
     accounts = [_account(owner, workload) for workload in plan.workloads]
-    return accounts + [_policy(owner, workload) for workload in plan.workloads]
+    return accounts + [_policy(owner, workload, from_prometheus(plan)) for workload in plan.workloads]
 
 
 def _account(owner: Owner, workload: Workload) -> Object:
@@ -26,15 +27,22 @@ def _account(owner: Owner, workload: Workload) -> Object:
     return made(owner, "v1", "ServiceAccount", name, component, automountServiceAccountToken=False)
 
 
-def _policy(owner: Owner, workload: Workload) -> Object:
+def _policy(owner: Owner, workload: Workload, watchers: list[Object]) -> Object:
     spec: Object = {"podSelector": {"matchLabels": pods_of(owner, workload.component)}}
     if workload.component in SERVICES:
         public = [{"port": port.name, "protocol": "TCP"} for port in workload.ports if port.public]
-        spec |= {"policyTypes": ["Ingress"], "ingress": [{"ports": public}]}
+        spec |= {"policyTypes": ["Ingress"], "ingress": [{"ports": public}, _from_the_operator(ADMIN), *watchers]}
     else:
-        # Nothing but their clients reaches the servers, and they reach nothing.
-        spec |= {"policyTypes": ["Ingress", "Egress"], "ingress": [_from_clients(owner, workload)]}
+        # Nothing but their clients reaches the servers, and whoever watches over them; and they reach nothing.
+        watched = [_from_the_operator(port.name) for port in workload.ports if port.name == MONITOR]
+        spec |= {"policyTypes": ["Ingress", "Egress"], "ingress": [_from_clients(owner, workload), *watched]}
     return made(owner, "networking.k8s.io/v1", "NetworkPolicy", workload.name, workload.component, spec=spec)
+
+
+def _from_the_operator(port: str) -> Object:
+    """Wherever it is installed. An order needs its token, besides."""
+    pods = {"namespaceSelector": {}, "podSelector": {"matchLabels": {"app.kubernetes.io/name": OPERATOR}}}
+    return {"from": [pods], "ports": [{"port": port, "protocol": "TCP"}]}
 
 
 def _from_clients(owner: Owner, workload: Workload) -> Object:

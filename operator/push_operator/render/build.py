@@ -6,6 +6,7 @@ from push_operator.plan.workload import Plan
 from push_operator.render.access import access_objects
 from push_operator.render.disruption import disruption_objects
 from push_operator.render.expose import expose_objects
+from push_operator.render.monitoring import monitoring_objects
 from push_operator.render.objects import Images, Object, Owner
 from push_operator.render.services import service_objects
 from push_operator.render.settings import config_objects
@@ -20,5 +21,6 @@ def render(owner: Owner, plan: Plan, images: Images) -> tuple[Object, ...]:
         *service_objects(owner, plan),
         *expose_objects(owner, plan),
         *disruption_objects(owner, plan),
+        *monitoring_objects(owner, plan),
         *workload_objects(owner, plan, images),
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from push_operator.model import SERVICES
-from push_operator.plan.workload import Address, DataPath, EnvValue, Plan, SecretKey, Workload
+from push_operator.plan.workload import ADMIN, MONITOR, Address, DataPath, EnvValue, Plan, SecretKey, Workload
 from push_operator.render import cassandra
 from push_operator.render.objects import CONFIG, DATA, SCRATCH, Images, Object, Owner, host_of
 
@@ -56,15 +56,15 @@ def _program(plan: Plan, workload: Workload, images: Images) -> Object:
     """Image and arguments; the images' entry points are the programs themselves."""
     if workload.component == "nats":
         ports = {port.name: str(port.number) for port in workload.ports}
-        options = ["-c", f"{CONFIG}/nats.conf", "-p", ports["client"], "-m", ports["monitor"]]
-        return {"image": images.nats, "imagePullPolicy": plan.image.pull_policy, "args": options}
+        options = ["-c", f"{CONFIG}/nats.conf", "-p", ports["client"], "-m", ports[MONITOR]]
+        return {"image": images.located(images.nats), "imagePullPolicy": plan.image.pull_policy, "args": options}
     if workload.component == "valkey":
         # Its password goes through a file: arguments can be read by whoever may list processes.
         start = {"command": ["sh", "-c"], "args": [_VALKEY_START]}
-        return {"image": images.valkey, "imagePullPolicy": plan.image.pull_policy, **start}
+        return {"image": images.located(images.valkey), "imagePullPolicy": plan.image.pull_policy, **start}
     if workload.component == "cassandra":
-        return {"image": images.cassandra, "imagePullPolicy": plan.image.pull_policy, **cassandra.START}
-    image = f"{plan.image.repository or images.workload}:{plan.version}"
+        return {"image": images.located(images.cassandra), "imagePullPolicy": plan.image.pull_policy, **cassandra.START}
+    image = images.of_workload(plan.image.repository, plan.version)
     return {"image": image, "imagePullPolicy": plan.image.pull_policy, "args": [workload.component]}
 
 
@@ -125,7 +125,7 @@ def _service_probes(_: Workload) -> Object:
     }
 
 
-def _get(path: str, port: str = "admin") -> Object:
+def _get(path: str, port: str = ADMIN) -> Object:
     return {"path": path, "port": port, "scheme": "HTTP"}
 
 
@@ -133,9 +133,9 @@ def _nats_probes(_: Workload) -> Object:
     """Recovering a large log takes minutes: only the start waits for it."""
     alone = "/healthz?js-server-only=true"
     return {
-        "startupProbe": {"httpGet": _get(alone, "monitor"), "periodSeconds": 2, "failureThreshold": 300},
-        "livenessProbe": {"httpGet": _get(alone, "monitor"), "periodSeconds": 10, "timeoutSeconds": 5},
-        "readinessProbe": {"httpGet": _get("/healthz", "monitor"), "periodSeconds": 2, "timeoutSeconds": 2},
+        "startupProbe": {"httpGet": _get(alone, MONITOR), "periodSeconds": 2, "failureThreshold": 300},
+        "livenessProbe": {"httpGet": _get(alone, MONITOR), "periodSeconds": 10, "timeoutSeconds": 5},
+        "readinessProbe": {"httpGet": _get("/healthz", MONITOR), "periodSeconds": 2, "timeoutSeconds": 2},
     }
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from push_operator.model import API_VERSION, KIND
@@ -18,6 +20,9 @@ REVISION: Final = "pushcluster.io/revision"
 SERVING: Final = "pushcluster.io/serving"
 DATA, CONFIG, SCRATCH = "/data", "/etc/pushcluster", "/tmp"  # noqa: S108 - an emptyDir of the pod's own
 BY_REVISION: Final = frozenset({"gateway"})  # one Deployment each revision: they hold sockets that a rollout must drain
+_NAMES_A_REGISTRY: Final = re.compile(
+    r"(localhost|[^/]*[.:][^/]*)/"
+)  # else the first part is a folder of the default one
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +47,33 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Images:
-    """What the operator is set to run: the workloads' repository, and whole references of the backing services."""
+    """What the operator is set to run: the workloads' repository, and whole references of the backing services.
+
+    `registry` goes before every image that names none itself. `digests`: of the workload image, by its version; what is
+    not among them is taken by its tag. `pull_secrets`: for the pods of a PushCluster that names none.
+    """
 
     workload: str
     nats: str
     valkey: str
     cassandra: str
+    registry: str = ""
+    digests: Mapping[str, str] = field(default_factory=dict)
+    pull_secrets: tuple[str, ...] = ()
+
+    def located(self, image: str) -> str:
+        """The reference as a node is given it."""
+        return f"{self.registry}/{image}" if self.registry and not names_registry(image) else image
+
+    def of_workload(self, repository: str | None, version: str) -> str:
+        """`repository`: a PushCluster's own. That is another image, of which the digests say nothing."""
+        digest = None if repository else self.digests.get(version)
+        return self.located(f"{repository or self.workload}:{version}") + (f"@{digest}" if digest else "")
+
+
+def names_registry(image: str) -> bool:
+    """Whether a reference begins with the host of a registry, as a container runtime reads it."""
+    return _NAMES_A_REGISTRY.match(image) is not None
 
 
 def made(owner: Owner, api_version: str, kind: str, name: str, component: str | None, **fields: Any) -> Object:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from push_operator.model import SERVICES
-from push_operator.plan.workload import SSE, Plan, Port, Workload
+from push_operator.plan.workload import MONITOR, SSE, Plan, Port, Workload
 from push_operator.render.objects import COMPONENT, Object, Owner, made, serving_pods
 
 _ENDPOINTS = {"gateway": "ws://{}/ws", "nats": "nats://{}", "valkey": "redis://{}", "cassandra": "{}"}
 _PROTOCOLS = {"gateway": "kubernetes.io/ws", "nats": "tcp", "valkey": "tcp", "cassandra": "tcp"}
-_HTTP = frozenset({"monitor", SSE})  # whatever else their component speaks
+_HTTP = frozenset({MONITOR, SSE})  # whatever else their component speaks
 
 
 def service_objects(owner: Owner, plan: Plan) -> list[Object]:
@@ -49,3 +49,12 @@ def _endpoint(service: Object) -> str:
     meta = service["metadata"]
     place = f"{meta['name']}.{meta['namespace']}.svc:{service['spec']['ports'][0]['port']}"
     return _ENDPOINTS.get(meta["labels"][COMPONENT], "http://{}").format(place)
+
+
+def bus_of(services: Iterable[Object]) -> str:
+    """Where the broker's monitoring is, by the Service that is there; empty without one."""
+    for one in services:
+        number = next((port["port"] for port in one["spec"]["ports"] if port.get("name") == MONITOR), None)
+        if number is not None:
+            return f"http://{one['metadata']['name']}.{one['metadata']['namespace']}.svc:{number}"
+    return ""

@@ -135,7 +135,7 @@ def _pod_template(owner: Owner, plan: Plan, workload: Workload, images: Images) 
             ],
             "containers": [container(owner, plan, workload, images)],
             "volumes": _volumes(workload),
-            **_pull_secrets(plan),
+            **_pull_secrets(plan, images),
         },
     }
 
@@ -159,6 +159,6 @@ def _volumes(workload: Workload) -> list[Object]:
     return volumes
 
 
-def _pull_secrets(plan: Plan) -> Object:
-    names = plan.image.pull_secrets
+def _pull_secrets(plan: Plan, images: Images) -> Object:
+    names = plan.image.pull_secrets or images.pull_secrets
     return {"imagePullSecrets": [{"name": name} for name in names]} if names else {}

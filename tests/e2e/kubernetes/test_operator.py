@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
-from tests.e2e.kubernetes.place import Operator, Place, small
-from tests.support.chart import CHART, KUBERNETES
+from tests.e2e.kubernetes.place import SYSTEM, Operator, Place, small
 from tests.support.cluster.running import Cluster
 from tests.support.waiting import within
 
@@ -20,6 +17,20 @@ def test_of_two_operators_exactly_one_acts(operator: Operator, place: Place) -> 
     assert (operator.answer(leader, "/readyz"), operator.answer(standby, "/readyz")) == ("leading\n", "standing by\n")
     assert operator.writes(leader) > 20
     assert operator.writes(standby) == before
+
+
+def test_helm_test_finds_it_well_and_says_what_is_not(operator: Operator, cluster: Cluster) -> None:
+    within(60, lambda: operator.leader() in operator.pods())
+    test = ("helm", "test", "push-operator", "--namespace", SYSTEM, "--timeout", "3m")
+    assert "Phase:          Succeeded" in cluster.run(*test)
+    cluster.kubectl("-n", SYSTEM, "scale", "deployment/push-operator", "--replicas=0")
+    try:
+        within(60, lambda: not operator.pods())
+        assert cluster.attempt(*test).returncode != 0
+        assert "0 of 2 operators are ready" in cluster.kubectl("-n", SYSTEM, "logs", "push-operator-test")
+    finally:
+        operator.install()
+    assert "Phase:          Succeeded" in cluster.run(*test)  # which removes the pod that failed
 
 
 def test_killed_in_the_middle_of_its_work_another_finishes_it(
@@ -68,15 +79,3 @@ def test_an_upgrade_of_the_operator_changes_no_pod_and_neither_does_its_end(
         operator.install()
     place.kubectl("scale", "pcl/chat", "--replicas=1")
     within(60, lambda: len(place.pods("gateway")) == 1 and place.is_ready())
-
-
-@pytest.mark.parametrize(
-    ("option", "said"),
-    [("replica=3", "additional properties 'replica' not allowed"), ("logLevel=loud", "value must be one of 'debug'")],
-)
-def test_the_chart_refuses_what_it_does_not_know(cluster: Cluster, option: str, said: str) -> None:
-    done = cluster.attempt(
-        "helm", "template", "push-operator", str(CHART), "--kube-version", KUBERNETES, "--set", option
-    )
-    assert done.returncode != 0
-    assert said in done.stderr

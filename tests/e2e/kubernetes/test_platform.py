@@ -23,7 +23,7 @@ async def test_clients_talk_to_each_other_through_the_services(place: Place, htt
     place.apply(SMALL)
     place.kubectl("wait", "pcl/chat", "--for=condition=Ready", "--timeout=240s")
     row = place.kubectl("get", "pcl").splitlines()[1].split()
-    assert row[:5] == ["chat", "True", "2/2", "AllReady", "0.1.0"]
+    assert row[:6] == ["chat", "True", "2/2", "0", "AllReady", "0.1.0"]
 
     ann, bob = await place.register(http), await place.register(http)
     address = f"ws://{place.outside('gateway')}/ws"

@@ -133,6 +133,24 @@ async def test_a_device_goes_on_in_its_groups_and_never_before_it_joined(world: 
     assert [frame for frame in await bob.nothing_but_pong() if frame["type"] == "message"] == []
 
 
+async def test_groups_wait_for_a_client_that_says_itself_where_it_goes_on(world: World) -> None:
+    seen, channels = {}, [(await world.group("ann", "bob"))["channel"] for _ in range(2)]
+    ann = await world.client("ann")
+    for number, channel in enumerate(channels):
+        await ann.send(type="send_message", id=str(number), channel=channel, content="missed")
+        seen[channel] = await ann.answer(str(number))
+    bob = await world.plane.client(world.gateway, "bob", device_id="phone", query="&resume=client")
+    await bob.send(type="send_message", id="x", channel=channels[0], content="where are we?")
+    assert (await bob.answer("x"))["type"] == "ack", "the gateway knows the groups"
+    assert await bob.nothing_but_pong() == []
+    named, other = channels
+    place = {"epoch": seen[named]["epoch"], "seq": seen[named]["seq"] - 1}
+    await bob.send(type="resume", id="r", channels={named: place})
+    assert (await bob.expect("subscribed", id="r"))["since"] == place["seq"]
+    for channel in (named, other):
+        assert (await bob.expect("message", channel=channel))["content"] == "missed"
+
+
 async def test_changes_are_told_to_members_and_a_deleted_group_is_gone(world: World) -> None:
     made = await world.group("ann", "bob")
     channel, path = made["channel"], f"/groups/{made['group_id']}"

@@ -19,11 +19,17 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+def programs() -> Path:
+    """The folder of kubectl, helm and the control plane."""
     if shutil.which("openssl") is None:
         pytest.skip("no openssl on this machine: no keys for an API server")
-    if (programs := built_programs()) is None:
+    if (found := built_programs()) is None:
         pytest.skip("no Go on this machine and none to be had: no API server to build")
+    return found
+
+
+@pytest.fixture(scope="session")
+def server(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     with api_server(programs, tmp_path_factory.mktemp("kube")) as running:
         yield running
 
@@ -33,20 +39,30 @@ def namespace(server: ApiServer) -> Iterator[Namespace]:
     place = Namespace(server, f"test-{next(_numbers)}")
     yield place
     server.must("DELETE", place.push(""))  # an operator that watches every namespace would go on with them
+    place.close()
 
 
 @pytest.fixture
 def without_gateway_api(server: ApiServer) -> Iterator[ApiServer]:
     """The Gateway API may be installed during the test; it is gone before and after."""
-    server.remove_gateway_api()
+    server.remove("gateway-api")
     yield server
-    server.remove_gateway_api()
+    server.remove("gateway-api")
 
 
 @pytest.fixture
 def gateway_api(without_gateway_api: ApiServer) -> ApiServer:
-    without_gateway_api.install_gateway_api()
+    without_gateway_api.install("gateway-api")
     return without_gateway_api
+
+
+@pytest.fixture
+def monitoring(server: ApiServer) -> Iterator[ApiServer]:
+    """The kinds of the Prometheus operator are there during the test."""
+    server.remove("monitoring")
+    server.install("monitoring")
+    yield server
+    server.remove("monitoring")
 
 
 @pytest.fixture

@@ -62,10 +62,13 @@ def test_a_whole_life(namespace: Namespace, operator: OperatorProcess, push: Pus
     namespace.until(lambda: namespace.condition("Ready") == READY)
     table = push("get").splitlines()
     assert table[:2] == ["chat: ready", ""]
-    assert table[2].split() == ["COMPONENT", "READY", "ENDPOINT", "RESTARTS", "NOTE"]
-    assert ["gateway", "2/2", f"ws://chat-gateway.{namespace.name}.svc:8080/ws", "0"] in [one.split() for one in table]
+    assert table[2].split() == ["COMPONENT", "READY", "CONNECTIONS", "ENDPOINT", "RESTARTS", "NOTE"]
+    assert ["gateway", "2/2", "-", f"ws://chat-gateway.{namespace.name}.svc:8080/ws", "0"] in [
+        one.split() for one in table
+    ]
     wide = push("get", "chat", "-o", "wide")
-    assert wide.split("\n\n")[2].splitlines()[0].split() == ["POD", "READY", "NODE", "IP", "AGE", "RESTARTS", "NOTE"]
+    heads = wide.split("\n\n")[2].splitlines()[0].split()
+    assert heads == ["POD", "READY", "NODE", "IP", "AGE", "RESTARTS", "LEFT", "MARK", "NOTE"]
     assert wide.count("\nchat-gateway-") == 2
     whole = json.loads(push("get", "-o", "json"))
     assert (whole["kind"], whole["status"]["gateways"], len(whole["units"])) == ("PushCluster", 2, 8)
@@ -87,8 +90,8 @@ def test_several_are_a_line_each(namespace: Namespace, push: Push) -> None:
     for name in ("chat", "talk"):
         namespace.create(manifest(name))
     note = "nothing has started yet: does the operator run?"
-    assert push("get").splitlines() == ["NAME   READY   GATEWAYS   VERSION   NOTE"] + [
-        f"{name}   no      -          -         {note}" for name in ("chat", "talk")
+    assert push("get").splitlines() == ["NAME   READY   GATEWAYS   CONNECTIONS   VERSION   NOTE"] + [
+        f"{name}   no      -          -             -         {note}" for name in ("chat", "talk")
     ]
     assert [one["metadata"]["name"] for one in json.loads(push("get", "-o", "json"))["items"]] == ["chat", "talk"]
     assert push("get", "talk") == push("get", "talk", "--target", "kube")
@@ -123,6 +126,42 @@ def test_what_is_refused_is_one_line_and_changes_nothing(namespace: Namespace, p
     told = push("scale", "gateway", "-1", code=1)
     assert (told.count("\n"), "kubectl: " in told) == (1, True)
     assert namespace.server.get(namespace.push()) == before
+
+
+def test_a_number_that_the_operator_finds_is_not_set(namespace: Namespace, push: Push) -> None:
+    namespace.create(manifest(
+        cassandra={"managed": {}}, gateway={"scaling": {"mode": "Operator"}},
+        message={"autoscaling": {"maxReplicas": 3}},
+    ))  # fmt: skip
+    for component, why in (("gateway", "is the operator's to find"), ("message", "follows what waits in its stream")):
+        told = push("scale", component, "2", code=1)
+        assert (told.count("\n"), f"how many of {component} there are {why}" in told) == (1, True)
+        assert f"set spec.{component}.autoscaling.minReplicas and maxReplicas" in told
+    push("scale", "push", "2")
+
+
+def test_a_rollout_is_resumed_and_undone_by_an_annotation(namespace: Namespace, push: Push) -> None:
+    def annotations() -> dict[str, str]:
+        found: dict[str, str] = namespace.server.get(namespace.push())["metadata"].get("annotations") or {}
+        return found
+
+    for name in ("chat", "talk"):
+        namespace.create(manifest(name))
+    several = "push: there are several PushClusters in this namespace: say which one with NAME: chat, talk\n"
+    assert push("rollout", "undo", code=1) == several
+    assert push("rollout", "status", "chat") == "chat: no rollout; no gateway runs\n"
+    told = push("rollout", "undo", "chat", code=1)
+    assert told == "push: there is no rollout to undo: `push rollout status` shows the gateways by revision\n"
+    assert not annotations()
+    status = {"status": {"rollout": {"revision": "bbbbbbbb", "state": "Halted", "reason": "NotReady"}}}
+    path = namespace.push(subresource="status")
+    assert namespace.server.ask("PATCH", path, status, "application/merge-patch+json")[0] == 200
+    assert "chat: rollout of bbbbbbbb Halted: NotReady" in push("rollout", "status", "chat")
+    for action in ("undo", "resume"):
+        told = push("rollout", action, "chat")
+        assert told == (f"{action} of the rollout of bbbbbbbb of chat is asked for (context x); "
+                        "`push rollout status` shows how it comes about\n")  # fmt: skip
+        assert annotations() == {"pushcluster.io/rollout": f"{action}:bbbbbbbb"}
 
 
 def test_a_secret_is_never_repeated(namespace: Namespace, push: Push, tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_kubectl_shows_ours_and_scales_gateways(namespace: Namespace) -> None:
     namespace.create(manifest())
     kubectl, within = namespace.server.kubectl, ("-n", namespace.name)
     heads, row = kubectl("get", "pcl", *within).splitlines()
-    assert heads.split() == ["NAME", "READY", "GATEWAYS", "REASON", "VERSION", "AGE"]
+    assert heads.split() == ["NAME", "READY", "GATEWAYS", "CONNECTIONS", "REASON", "VERSION", "AGE"]
     assert row.split()[0] == "chat"
     assert "pushcluster.pushcluster.io/chat" in kubectl("get", "push", *within, "-o", "name")
     kubectl("scale", "pcl/chat", *within, "--replicas=7")

@@ -49,6 +49,12 @@ class Bench:
     def ready(self, revision: str | None = None) -> int:
         return sum(unit.ready for unit in self.units(revision))
 
+    async def resize(self, size: int, revision: str = "aaaaaaaa") -> None:
+        """As the loop does it once it has emptied those that go; whoever it is may go."""
+        one = next(found for found in self.cluster.sets() if found.revision == revision)
+        gone = frozenset(unit.name for unit in self.units(revision))
+        await self.cluster.resize(KEY, one, size, gone)
+
     async def until(self, plan: Plan, holds: Callable[[], object], seconds: float = 15.0) -> None:
         """Applies the plan again and again, as the loop does on each change, until something holds."""
 

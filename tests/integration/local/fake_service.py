@@ -1,5 +1,6 @@
 """A service as the platform sees one: takes its sockets, says when it is ready, ends on SIGTERM. What it does besides
-is in FAKE: `exit N`, `exit-once FILE`, `never-ready`, `stubborn` (ignores SIGTERM), else it just works."""
+is in FAKE: `exit N`, `exit-once FILE`, `never-ready`, `stubborn` (ignores SIGTERM),
+`lingers FILE` (ends once that is there), else it just works."""
 
 import json
 import os
@@ -7,6 +8,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -61,6 +63,8 @@ def main() -> int:
     for server in servers:
         server.shutdown()
         server.server_close()
+    while BEHAVIOUR == "lingers" and not Path(ARGUMENTS[0]).exists():
+        time.sleep(0.01)
     return 0
 
 

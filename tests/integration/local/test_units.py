@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -16,18 +17,23 @@ import psutil
 import pytest
 from tests.integration.local.conftest import FAKE, KEY, ORIGINS, Bench, fake_programs, workload
 from tests.support.platform import free_offset
+from tests.support.verdicts import manifest
 from tests.support.waiting import eventually
 
 from push_operator.cluster.local import probes
 from push_operator.cluster.local.adapter import LocalCluster, Settings
 from push_operator.cluster.local.logfile import LogFile
+from push_operator.cluster.local.manifest import read_manifest
 from push_operator.cluster.local.probes import http_probe
-from push_operator.cluster.local.programs import Launch
+from push_operator.cluster.local.programs import Launch, Place, Service
 from push_operator.cluster.local.sockets import listening
 from push_operator.cluster.local.state import StateFolder
 from push_operator.cluster.local.unit import LocalUnit, Recipe
-from push_operator.errors import ClusterError
+from push_operator.errors import ClusterError, NotFound
+from push_operator.fleet.values import Mark, Why
 from push_operator.plan.workload import Address, DataPath, GeneratedSecret, Plan, Port, SecretKey
+
+ELSEWHERE = manifest("test", nats={"url": "nats://127.0.0.1:1"}, redis={"url": "redis://127.0.0.1:1"})
 
 
 def _pid(bench: Bench, number: int = 0) -> int:
@@ -44,12 +50,18 @@ async def test_replicas_share_one_port_and_have_their_own_admin_ports(bench: Ben
 
 
 async def test_a_second_public_port_is_shared_too_and_stays_open_over_a_new_revision(bench: Bench) -> None:
-    async def settled(revision: str) -> None:
-        plan = Plan((workload(revision=revision, replicas=2, more_ports=(Port("sse", 8085, public=True),)),))
-        await bench.until(plan, lambda: bench.ready(revision) == 2 == len(bench.units()))
+    def plan(revision: str) -> Plan:
+        return Plan((workload(revision=revision, replicas=2, more_ports=(Port("sse", 8085, public=True),)),))
+
+    async def replaced() -> None:
+        await bench.cluster.apply(KEY, plan("bbbbbbbb"))
+        await bench.resize(2, "bbbbbbbb")
+        await bench.resize(0)
 
     for revision in ("aaaaaaaa", "bbbbbbbb"):
-        await settled(revision)
+        if revision == "bbbbbbbb":
+            await replaced()
+        await bench.until(plan(revision), lambda: bench.ready(revision) == 2 == len(bench.units()))  # noqa: B023 - awaited here
         for after in (0, 5):
             assert (await asyncio.to_thread(bench.ask, "/", after))["instance"].startswith(f"test-gateway-{revision}-")
     await bench.until(Plan(), lambda: not bench.units())
@@ -128,12 +140,25 @@ async def test_what_a_unit_waits_for_is_its_note(bench: Bench) -> None:
 
 
 async def test_fewer_replicas_stop_the_highest_ordinals(bench: Bench) -> None:
-    await bench.until(Plan((workload(replicas=3),)), lambda: bench.ready() == 3)
-    await bench.until(Plan((workload(replicas=1),)), lambda: len(bench.units()) == 1)
+    await bench.until(Plan((workload("presence", replicas=3),)), lambda: bench.ready() == 3)
+    await bench.until(Plan((workload("presence", replicas=1),)), lambda: len(bench.units()) == 1)
     assert bench.units()[0].name.endswith("-0")
 
 
-async def test_a_new_revision_comes_in_without_a_refused_connection(bench: Bench) -> None:
+async def test_a_new_revision_comes_in_beside_the_old_one(bench: Bench) -> None:
+    await bench.until(Plan((workload("presence", replicas=2),)), lambda: bench.ready() == 2)
+    fewest = 2
+
+    def replaced() -> bool:
+        nonlocal fewest
+        fewest = min(fewest, bench.ready())
+        return bench.ready("bbbbbbbb") == 2 and len(bench.units()) == 2
+
+    await bench.until(Plan((workload("presence", revision="bbbbbbbb", replicas=2),)), replaced)
+    assert fewest == 2
+
+
+async def test_gateways_of_two_revisions_are_swapped_without_a_refused_connection(bench: Bench) -> None:
     await bench.until(Plan((workload(replicas=2),)), lambda: bench.ready() == 2)
     answers: list[str] = []
     done = asyncio.Event()
@@ -143,19 +168,109 @@ async def test_a_new_revision_comes_in_without_a_refused_connection(bench: Bench
             answers.append((await asyncio.to_thread(bench.ask))["instance"])
 
     asking = asyncio.create_task(keep_asking())
-    plan = Plan((workload(revision="bbbbbbbb", replicas=2),))
-    fewest = 2
-
-    def replaced() -> bool:
-        nonlocal fewest
-        fewest = min(fewest, bench.ready())
-        return bench.ready("bbbbbbbb") == 2 and len(bench.units()) == 2
-
-    await bench.until(plan, replaced)
+    await bench.cluster.apply(KEY, Plan((workload(revision="bbbbbbbb", replicas=2),)))
+    assert bench.ready("aaaaaaaa") == len(bench.units()) == 2
+    await bench.resize(2, "bbbbbbbb")
+    await eventually(lambda: bench.ready("bbbbbbbb") == 2)
+    for size in (1, 0):
+        await bench.resize(size)
+        await eventually(lambda: len(bench.units("aaaaaaaa")) == size)  # noqa: B023 - awaited here
+    more = len(answers) + 2
+    await eventually(lambda: len(answers) > more)
     done.set()
     await asking
-    assert fewest == 2
     assert "bbbbbbbb" in answers[-1]
+
+
+async def test_a_gateway_that_is_ended_is_leaving_until_it_is_gone(bench: Bench, tmp_path: Path) -> None:
+    bench.cluster.put(read_manifest([ELSEWHERE]))
+    await bench.until(Plan((workload(replicas=2, FAKE=f"lingers {tmp_path / 'let-go'}"),)), lambda: bench.ready() == 2)
+    await bench.resize(1)
+    seen = await bench.cluster.observe(KEY)
+    assert [unit.name for unit in seen.units] == ["test-gateway-aaaaaaaa-0"]
+    assert [(unit.name, unit.note) for unit in seen.leaving] == [("test-gateway-aaaaaaaa-1", "stopping")]
+    with pytest.raises(NotFound):
+        await bench.cluster.mark(KEY, seen.leaving[0], Mark(Why.SCALE_DOWN, 1.0))
+    await bench.resize(2)  # wanted again: under a name that nobody has
+    assert {unit.name for unit in bench.units()} == {f"test-gateway-aaaaaaaa-{number}" for number in range(3)}
+    (tmp_path / "let-go").touch()
+    await eventually(lambda: len(bench.units()) == 2 == bench.ready())
+    assert not (await bench.cluster.observe(KEY)).leaving
+
+
+async def test_a_mark_outlives_the_process(bench: Bench) -> None:
+    bench.cluster.put(read_manifest([ELSEWHERE]))
+    await bench.until(Plan((workload(),)), lambda: bench.ready() == 1)
+    (unit,) = bench.units()
+    await bench.cluster.mark(KEY, unit, Mark(Why.ROLLOUT, 1.0))
+    os.kill(_pid(bench), signal.SIGKILL)
+    await eventually(lambda: bench.ready() == bench.units()[0].restarts == 1)
+    (again,) = (await bench.cluster.observe(KEY)).units
+    assert (again.uid, again.mark, again.address) == (unit.uid, Mark(Why.ROLLOUT, 1.0), unit.address)
+
+
+async def test_the_loop_hears_of_each_mark_and_each_size(bench: Bench) -> None:
+    """What one decision was made of is old by then."""
+    bench.cluster.put(read_manifest([ELSEWHERE]))
+    await bench.until(Plan((workload(),)), lambda: bench.ready() == 1)
+    changes = bench.cluster.changes()
+    assert [await anext(changes), await anext(changes)] == [KEY, KEY]  # the beginning, and what was until now
+    next_one = asyncio.ensure_future(anext(changes))
+    await bench.cluster.mark(KEY, bench.units()[0], Mark(Why.ROLLOUT, 1.0))
+    assert await asyncio.wait_for(next_one, 10) == KEY
+    next_one = asyncio.ensure_future(anext(changes))
+    await bench.resize(2)
+    assert await asyncio.wait_for(next_one, 10) == KEY
+
+
+async def test_a_set_is_filled_once_its_gateways_can_be_started(state: StateFolder) -> None:
+    programs = fake_programs()
+    real, refusals = programs["gateway"], 1
+
+    class Refusing(Service):
+        def launch(self, place: Place) -> Launch:
+            nonlocal refusals
+            refusals -= 1
+            if refusals >= 0:
+                raise ClusterError("not now")
+            return super().launch(place)
+
+    programs["gateway"] = Refusing(real.argv)  # type: ignore[attr-defined]  # a Service
+    with state.locked():
+        settings = Settings("127.0.0.1", free_offset(), ORIGINS)
+        async with LocalCluster.running(state, settings, programs) as cluster:
+            bench = Bench(cluster, state, 0)
+            with pytest.raises(ClusterError, match="not now"):
+                await cluster.apply(KEY, Plan((workload(replicas=2),)))
+            await bench.until(Plan((workload(replicas=2),)), lambda: bench.ready() == 2)
+            refusals = 1
+            with pytest.raises(ClusterError, match="not now"):
+                await bench.resize(3)
+            await bench.until(Plan((workload(replicas=2),)), lambda: bench.ready() == 3)
+
+
+async def test_orders_are_good_with_the_generated_token(bench: Bench) -> None:
+    assert await bench.cluster.admin_token(KEY) == ""
+    await bench.cluster.apply(KEY, Plan((workload(),), (GeneratedSecret("test-credentials", ("JWT_SECRET",)),)))
+    assert await bench.cluster.admin_token(KEY) == ""
+    secret = GeneratedSecret("test-credentials", ("JWT_SECRET", "ADMIN_TOKEN"))
+    await bench.cluster.apply(KEY, Plan((workload(),), (secret,)))
+    kept = json.loads((bench.state.secrets / "test-credentials.json").read_text())
+    assert await bench.cluster.admin_token(KEY) == kept["ADMIN_TOKEN"]
+
+
+async def test_the_brokers_numbers_are_where_it_runs_or_where_the_manifest_says(bench: Bench) -> None:
+    bench.cluster.put(read_manifest([ELSEWHERE]))
+    assert (await bench.cluster.observe(KEY)).bus == ""
+    nats = {**ELSEWHERE["spec"]["nats"], "monitoringUrl": "http://bus:8222"}
+    bench.cluster.put(read_manifest([{**ELSEWHERE, "spec": {**ELSEWHERE["spec"], "nats": nats}}]))
+    assert (await bench.cluster.observe(KEY)).bus == "http://bus:8222"
+
+
+async def test_a_gateways_clients_have_seconds_when_the_platform_ends(bench: Bench) -> None:
+    await bench.until(Plan((workload(DRAIN_SECONDS="300", DRAIN_RATE="7"),)), lambda: bench.ready() == 1)
+    env = await asyncio.to_thread(bench.ask, "/env")
+    assert (env["DRAIN_SECONDS"], env["DRAIN_RATE"]) == ("3", "7")
 
 
 async def test_units_with_files_are_never_two(bench: Bench) -> None:

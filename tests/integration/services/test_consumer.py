@@ -6,10 +6,13 @@ from collections.abc import Sequence
 
 import nats
 from nats.aio.msg import Msg
+from prometheus_client import CollectorRegistry
 from tests.support.servers import Nats
 from tests.support.waiting import eventually
 
 from push_workloads.common.consumer import Consumer, Source
+from push_workloads.common.errors import Unavailable
+from push_workloads.common.measures import Consumed
 from push_workloads.common.tasks import beside
 
 
@@ -28,10 +31,43 @@ async def test_a_poisonous_message_stays_and_the_others_are_handled(nats_server:
             for message in batch:
                 await message.ack()
 
-        consumer = Consumer(client, Source("S", "s.>", "d", batch=10), handle)
+        registry = CollectorRegistry()
+        consumer = Consumer(client, Source("S", "s.>", "d", batch=10), handle, Consumed(registry))
         async with beside(consumer.run()):
             await eventually(lambda: len(handled) == 3)
             await js.publish("s.x", b"four")
             await eventually(lambda: handled == [b"one", b"two", b"three", b"four"])
             assert consumer.waiting() is None
         assert (await js.consumer_info("S", "d")).num_ack_pending == 1
+        assert registry.get_sample_value("push_consumer_handled_total", {"stream": "S"}) == 4
+        assert registry.get_sample_value("push_consumer_failed_total", {"stream": "S"}) == 1
+        assert registry.get_sample_value("push_consumer_redelivered_total", {"stream": "S"}) == 0
+
+
+async def test_a_batch_that_fails_whole_is_counted_as_failed_and_then_as_come_again(nats_server: Nats) -> None:
+    async with await nats.connect(nats_server.url) as client:
+        js = client.jetstream()
+        await js.add_stream(name="S", subjects=["s.>"])
+        for word in (b"one", b"two", b"three"):
+            await js.publish("s.x", word)
+        away = [True]
+
+        async def handle(batch: Sequence[Msg]) -> None:
+            if away:
+                away.clear()
+                for message in batch:
+                    await message.nak()
+                raise Unavailable("the store is away")
+            for message in batch:
+                await message.ack()
+
+        registry = CollectorRegistry()
+
+        def count(what: str) -> float | None:
+            return registry.get_sample_value(f"push_consumer_{what}", {"stream": "S"})
+
+        consumer = Consumer(client, Source("S", "s.>", "d", batch=2), handle, Consumed(registry))
+        assert (count("handled_total"), count("failed_total")) == (0, 0)
+        async with beside(consumer.run()):
+            await eventually(lambda: count("handled_total") == 3)
+        assert (count("failed_total"), count("redelivered_total"), count("pending")) == (2, 2, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from prometheus_client import CollectorRegistry
 from tests.support.routes import NOTHING, TABLES
 
 from push_workloads.common.http import application
@@ -12,7 +13,7 @@ ORIGIN = "https://chat.example.com"
 
 
 def _client() -> TestClient:  # type: ignore[type-arg]
-    return TestClient(TestServer(application("message", TABLES["message"], NOTHING, (ORIGIN,))))
+    return TestClient(TestServer(application("message", TABLES["message"], NOTHING, (ORIGIN,), CollectorRegistry())))
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])

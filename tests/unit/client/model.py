@@ -62,6 +62,8 @@ class Platform:
             if INBOX in self.received:
                 self._begin(INBOX, self.received[INBOX], None)
             self._begin(GROUP, self.received.get(GROUP, self.logs[GROUP].head), None)
+        else:  # a gateway that waits in vain for the `resume`, which is still on its way, begins groups at their end
+            self._begin(GROUP, self.logs[GROUP].head, None)
 
     def _begin(self, channel: str, since: int, identifier: str | None) -> None:
         self._reads[channel] = since
@@ -94,7 +96,8 @@ class Platform:
                 for channel, place in frame["channels"].items():
                     self._begin(channel, place["seq"], frame["id"])
             case "subscribe":
-                self._begin(frame["channel"], frame.get("since", {"seq": self.logs[frame["channel"]].head})["seq"], "s")
+                since = frame.get("since", {"seq": self.logs[frame["channel"]].head})
+                self._begin(frame["channel"], since["seq"], frame["id"])
             case "received":
                 sent = self._reads.get(frame["channel"], 0)
                 told = max(self.received.get(frame["channel"], 0), min(frame["seq"], sent))

@@ -128,9 +128,10 @@ def message(seq: int, channel: str = INBOX, **more: Any) -> Frame:
     return frame | {"conversation": "you", "content": seq, "sent_at": seq, "kind": "text"} | more
 
 
-def subscribed(channel: str, since: int, **more: Any) -> Frame:
+def subscribed(channel: str, since: int, asked: int | None = None, **more: Any) -> Frame:
+    """`asked`: the number of the question that it answers; None when the server says so by itself."""
     frame = {"type": "subscribed", "channel": channel, "epoch": "e", "seq": since, "since": since, "recovered": True}
-    return frame | more
+    return frame | ({"id": f"ask-{asked}"} if asked is not None else {}) | more
 
 
 def connected(
@@ -199,6 +200,14 @@ def test_the_servers_own_resume_sets_the_cursor_back() -> None:
     assert session.channels.cursors() == {INBOX: Cursor("e", 8)}
 
 
+def test_what_the_server_is_about_to_send_again_does_not_count_as_handled() -> None:
+    session = Session(Limits(), Saved("d"))
+    session.opened(0.0)
+    session.on_frame(WELCOME, 0.0)
+    session.on_frame(subscribed(INBOX, 5), 0.0)
+    assert session.channels.cursors() == {INBOX: Cursor("e", 5)}, "a crash now must not pass over 6 and 7"
+
+
 def test_saved_cursors_are_resumed_first_the_inbox_and_topics_when_asked_for() -> None:
     saved = {"topic:t": Cursor("t", 3), GROUP: Cursor("g", 4), INBOX: Cursor("e", 5)}
     session, (resume,) = connected(saved=saved)
@@ -211,8 +220,15 @@ def test_saved_cursors_are_resumed_first_the_inbox_and_topics_when_asked_for() -
 
 
 def test_the_state_of_another_user_counts_for_nothing() -> None:
-    session, frames = connected(saved={"user:other": Cursor("e", 5), GROUP: Cursor("e", 5)}, user="other")
-    assert [one["type"] for one in frames] == ["received"]
+    saved = {"user:other": Cursor("e", 5), GROUP: Cursor("e", 5)}
+    session = Session(Limits(), Saved("d", "other", saved))
+    assert session.channels.resumes
+    session.opened(0.0)
+    assert session.on_frame(WELCOME, 0.0) == [HangUp("what was saved is of another user")]
+    session.cut()
+    assert not session.channels.resumes, "so the server goes on by itself, if it knows this user's device"
+    session.opened(1.0)
+    assert session.on_frame(WELCOME, 1.0) == []
     assert session.channels.cursors() == {}
 
 
@@ -220,7 +236,7 @@ def test_live_messages_before_the_answer_to_a_resume_come_again_in_their_place()
     session, _ = connected(saved={INBOX: Cursor("e", 5)})
     session.on_frame(message(8), 0.0)
     session.on_frame(ack(seq=9), 0.0)
-    session.on_frame(subscribed(INBOX, 5), 0.0)
+    session.on_frame(subscribed(INBOX, 5, 1), 0.0)
     for seq in (6, 7, 8):
         session.on_frame(message(seq), 0.0)
     assert [one.content for one in events(session) if isinstance(one, Message)] == [6, 7, 8]
@@ -230,7 +246,7 @@ def test_live_messages_before_the_answer_to_a_resume_come_again_in_their_place()
 def test_what_cannot_be_sent_again_is_a_gap_and_what_came_meanwhile_is_not_lost(epoch: str) -> None:
     session, _ = connected(saved={INBOX: Cursor("e", 5)})
     session.on_frame(message(20, epoch=epoch), 0.0)
-    session.on_frame(subscribed(INBOX, 20, epoch=epoch, recovered=False, reason="too_old"), 0.0)
+    session.on_frame(subscribed(INBOX, 20, 1, epoch=epoch, recovered=False, reason="too_old"), 0.0)
     session.on_frame(message(21, epoch=epoch), 0.0)
     heard = events(session)[1:]
     assert heard[0] == Gap(INBOX, "too_old")
@@ -240,7 +256,7 @@ def test_what_cannot_be_sent_again_is_a_gap_and_what_came_meanwhile_is_not_lost(
 
 def test_a_log_that_was_set_back_is_followed_from_its_end() -> None:
     session, _ = connected(saved={INBOX: Cursor("e", 50)})
-    session.on_frame(subscribed(INBOX, 20, recovered=False, reason="epoch_changed"), 0.0)
+    session.on_frame(subscribed(INBOX, 20, 1, recovered=False, reason="epoch_changed"), 0.0)
     session.on_frame(message(21), 0.0)
     assert [one.content for one in events(session) if isinstance(one, Message)] == [21]
 
@@ -254,7 +270,7 @@ def test_its_own_message_on_the_channel_confirms_a_send_whose_ack_was_lost() -> 
     again = written(session.on_frame(WELCOME, 1.0))
     assert [one["type"] for one in again] == ["resume", "send_message"]
     assert again[1] == frame, "the same key, the same message"
-    session.on_frame(subscribed(INBOX, 8), 1.0)
+    session.on_frame(subscribed(INBOX, 8, 1), 1.0)
     actions = session.on_frame(message(9, dedup_id="k" * 16, **{"from": "me"}), 1.0)
     assert actions == [Settle(SEND + "k" * 16, Sent("m9", Target(to="you"), 9))]
     assert session.on_frame(ack(seq=9) | {"duplicate": True}, 1.0) == []
@@ -312,7 +328,7 @@ def test_after_two_minutes_the_history_is_asked_and_its_ack_moves_no_cursor() ->
     session.opened(120.0)
     again = written(session.on_frame(WELCOME, 120.0))[-1]
     assert again == first | {"retry": True}
-    session.on_frame(subscribed(INBOX, 8), 120.0)
+    session.on_frame(subscribed(INBOX, 8, 1), 120.0)
     (settled,) = session.on_frame(ack(seq=0) | {"epoch": "", "duplicate": True}, 120.0)
     assert isinstance(settled, Settle)
     assert isinstance(settled.outcome, Sent)
@@ -397,15 +413,37 @@ def test_who_is_added_reads_the_group_from_there_on_and_who_is_removed_does_not(
     assert GROUP not in session.channels.cursors()
 
 
+def test_where_the_server_begins_by_itself_is_no_answer_to_where_this_device_goes_on() -> None:
+    session, _ = connected(saved={INBOX: Cursor("e", 5), GROUP: Cursor("e", 5)})
+    session.on_frame(subscribed(GROUP, 9), 0.0)  # the server has not heard the `resume` yet
+    session.on_frame(message(10, GROUP, conversation=GROUP), 0.0)
+    session.on_frame(subscribed(GROUP, 5, 1), 0.0)
+    for seq in (7, 9, 10):
+        session.on_frame(message(seq, GROUP, conversation=GROUP), 0.0)
+    assert [one.content for one in events(session) if isinstance(one, Message)] == [7, 9, 10]
+    assert session.channels.cursors()[GROUP] == Cursor("e", 10)
+
+
+def test_a_group_that_was_joined_while_away_is_read_from_its_beginning_wherever_the_server_began() -> None:
+    session, _ = connected(saved={INBOX: Cursor("e", 5)})
+    session.on_frame(subscribed(INBOX, 5, 1), 0.0)
+    session.on_frame(change("added", INBOX, 6, since={"epoch": "e", "seq": 4}), 0.0)
+    session.on_frame(subscribed(GROUP, 9), 0.0)  # was on its way before the server heard the question
+    session.on_frame(subscribed(GROUP, 4, 2), 0.0)
+    for seq in (5, 9):
+        session.on_frame(message(seq, GROUP, conversation=GROUP), 0.0)
+    assert [one.content for one in events(session) if isinstance(one, Message)] == [5, 9]
+
+
 def test_a_group_that_the_server_joined_too_late_is_read_from_its_beginning() -> None:
     session, _ = connected(saved={INBOX: Cursor("e", 5)})
     session.on_frame(subscribed(GROUP, 9), 0.0)
-    session.on_frame(subscribed(INBOX, 5), 0.0)
+    session.on_frame(subscribed(INBOX, 5, 1), 0.0)
     since = {"epoch": "e", "seq": 4}
     (asked,) = written(session.on_frame(change("added", INBOX, 6, since=since), 0.0))
     assert (asked["channel"], asked["since"]) == (GROUP, since)
     session.on_frame(message(10, GROUP, conversation=GROUP), 0.0)
-    session.on_frame(subscribed(GROUP, 4), 0.0)
+    session.on_frame(subscribed(GROUP, 4, 2), 0.0)
     for seq in (5, 10):
         session.on_frame(message(seq, GROUP, conversation=GROUP), 0.0)
     assert [one.content for one in events(session) if isinstance(one, Message)] == [5, 10]
@@ -416,7 +454,7 @@ def test_a_group_that_the_server_joined_too_late_and_that_went_on_is_a_gap() -> 
     session, _ = connected(saved={INBOX: Cursor("e", 5)})
     session.on_frame(subscribed(GROUP, 9), 0.0)
     session.on_frame(message(10, GROUP, conversation=GROUP), 0.0)
-    session.on_frame(subscribed(INBOX, 5), 0.0)
+    session.on_frame(subscribed(INBOX, 5, 1), 0.0)
     assert written(session.on_frame(change("added", INBOX, 6, since={"epoch": "e", "seq": 4}), 0.0)) == []
     assert Gap(GROUP, "no_cursor") in events(session)
 
@@ -443,7 +481,7 @@ def test_read_is_told_again_after_a_cut_and_only_where_the_channel_is_read() -> 
     session.opened(1.0)
     session.on_frame(WELCOME, 1.0)
     assert told not in written(session.tick(1.1)), "the server would not take it before it is resumed"
-    session.on_frame(subscribed(INBOX, 8), 1.2)
+    session.on_frame(subscribed(INBOX, 8, 1), 1.2)
     session.read(INBOX, Cursor("e", 7), "you")
     assert told in written(session.tick(1.3))
 

@@ -14,6 +14,7 @@ from tests.unit.gateway.test_session import GENEROUS, KEY, at, one, opened, pass
 from push_workloads.common.changes import Change, encode
 from push_workloads.common.questions import Membership, Report, TopicRights
 from push_workloads.common.sending import Publish
+from push_workloads.gateway import frames
 from push_workloads.gateway.actions import (
     Action,
     AskBlocks,
@@ -28,7 +29,7 @@ from push_workloads.gateway.actions import (
 )
 from push_workloads.gateway.channels import MAX_TOPICS
 from push_workloads.gateway.frames import Place, message_head, sender_of
-from push_workloads.gateway.joining import Joining
+from push_workloads.gateway.joining import RESUME_SECONDS, Joining
 from push_workloads.gateway.recovery import Delivered, Entry, delivered, told
 from push_workloads.gateway.session import MAX_SENDERS, MAX_TYPING_MEMBERS, Session
 
@@ -107,6 +108,47 @@ def test_a_resume_that_comes_first_says_where_to_go_on_in_groups_too() -> None:
     assert sent(actions) == []  # the question was asked before the frame was there: another decides
     (error,) = sent(answered(session, member(), member("other")))
     assert (error["code"], error["channel"], error["id"]) == ("not_found", "group:gone", "x")
+
+
+def places_itself() -> Session:
+    """A session whose client is about to say where it goes on."""
+    return welcomed(Joining(who(places_itself=True), GENEROUS, 0.0))[0]
+
+
+def resume(session: Session, inbox: int, **groups: int) -> list[Action]:
+    places = {"user:ann": Place("e1", inbox)} | {f"group:{name}": Place("g1", seq) for name, seq in groups.items()}
+    return says(session, frames.encode({"type": "resume", "channels": places}).decode())
+
+
+def begun(actions: Iterable[Action]) -> list[tuple[str, Place | None]]:
+    return [(action.reading.channel, action.place) for action in actions if isinstance(action, Recover)]
+
+
+def test_groups_wait_for_a_resume_that_is_still_on_its_way() -> None:
+    session = places_itself()
+    assert answered(session, member(seq=5), member("new", seq=3), member("left", seq=1)) == []
+    passed(session, change(11, "removed", "ann", channel="user:ann"), "user:ann")
+    assert answered(session, member(seq=5), member("new", seq=3)) == []
+    assert begun(resume(session, 11, r=7)) == [(ROOM, Place("g1", 7)), ("group:new", Place("g1", 3))]
+    assert list(session.tick(RESUME_SECONDS + 2)) == []
+
+
+def test_a_group_that_is_about_to_be_left_is_not_read_after_a_resume_either() -> None:
+    session = places_itself()
+    answered(session, member(seq=5))
+    passed(session, change(11, "added", "ann", channel="user:ann"), "user:ann")
+    answered(session, Membership("r", "member", "g1", 5, 2, leaving=True))
+    assert begun(resume(session, 11)) == []
+
+
+def test_a_client_that_does_not_say_where_it_goes_on_begins_like_a_new_device() -> None:
+    session = places_itself()
+    assert answered(session, member(seq=5)) == []
+    passed(session, change(11, "added", "ann", channel="user:ann"), "user:ann")
+    assert begun(answered(session, member(seq=5), member("new", seq=3))) == [("group:new", Place("g1", 3))]
+    assert list(session.tick(RESUME_SECONDS + 1)) == []
+    assert begun(session.tick(RESUME_SECONDS + 1.1)) == [(ROOM, None)]
+    assert list(session.tick(RESUME_SECONDS + 2)) == []
 
 
 def test_a_group_is_told_and_read_like_the_inbox() -> None:
@@ -512,7 +554,8 @@ def test_a_change_has_no_sender() -> None:
     assert (change(1, "renamed").sender, sender_of(b'{"change":"renamed"}')) == ("", "")
 
 
-# The model: a group whose members come and go, a device that does too, and a message service whose answers are late
+# The model: a group whose members come and go, a device that does too and goes on by the server's cursors or its own,
+# and a message service whose answers are late
 
 
 class Model:
@@ -530,13 +573,26 @@ class Model:
         self.session: Session | None = None
         self.recover: Recover | None = None
         self.passed: int | None = None  # how many the hub has passed on; None when nobody reads here
+        self.itself = self.placed = False  # the device says where it goes on, and has
         self.connect()
 
-    def connect(self, _: int = 0) -> None:
+    def connect(self, _: int = 0, *, itself: bool = False) -> None:
         self.recover, self.passed, self.answers, self.changes = None, None, [], []
-        self.session, actions = welcomed(Joining(who(), GENEROUS, 0.0), head=self.inbox, start=Place("e1", self.inbox))
+        self.itself, self.placed = itself, False
+        joining = Joining(who(places_itself=itself), GENEROUS, 0.0)
+        start = None if itself else Place("e1", self.inbox)
+        self.session, actions = welcomed(joining, head=self.inbox, start=start)
         self.here = 0
         self.do(actions)
+
+    def connect_itself(self, _: int) -> None:
+        self.connect(itself=True)
+
+    def resume(self, _: int = 0) -> None:
+        if self.itself and not self.placed and self.session is not None:
+            self.placed = True
+            groups = {"r": self.cursor.seq} if self.cursor is not None else {}
+            self.do(resume(self.session, self.inbox - len(self.changes), **groups))
 
     def do(self, actions: Iterable[Action]) -> None:
         for action in actions:
@@ -590,7 +646,7 @@ class Model:
 
     def answer(self, _: int = 0) -> None:
         if self.answers and self.session is not None:
-            places = {"r": self.cursor} if self.cursor is not None else {}
+            places = {"r": self.cursor} if self.cursor is not None and not self.itself else {}
             self.do(answered(self.session, *self.answers.pop(0), **places))
 
     def live(self, count: int) -> None:
@@ -614,6 +670,7 @@ class Model:
             self.cursor = Place("g1", max(self.seen))
 
     def catch_up(self, _: int = 0) -> None:
+        self.resume()
         for _ in range(4):
             self.hear_all()
             self.position()
@@ -635,9 +692,10 @@ class Model:
         st.one_of(
             st.tuples(st.sampled_from(["say", "live", "read", "replace"]), st.integers(1, 8)),
             st.tuples(
-                st.sampled_from(["join", "remove", "hear", "answer", "position", "receive", "connect", "catch_up"]),
+                st.sampled_from(["join", "remove", "hear", "answer", "position", "receive", "catch_up"]),
                 st.just(0),
             ),
+            st.tuples(st.sampled_from(["connect", "connect_itself", "resume"]), st.just(0)),
         ),
         max_size=60,
     )

@@ -40,8 +40,8 @@ KEY = "a-random-dedup-id"
 GENEROUS = Limits(heartbeat_s=25, max_frame_bytes=4096, frames_per_second=1000, burst=10_000)
 
 
-def who(ends_at: float = 1e9) -> Who:
-    return Who("ann", "phone", "s1", ends_at)
+def who(ends_at: float = 1e9, *, places_itself: bool = False) -> Who:
+    return Who("ann", "phone", "s1", ends_at, places_itself=places_itself)
 
 
 def opened(limits: Limits = GENEROUS, *, head: int = 10, ends_at: float = 1e9) -> Session:

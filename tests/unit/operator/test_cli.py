@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,11 +13,15 @@ from tests.unit.operator.manifests import manifest
 
 from push_operator.cli.arguments import PLUGIN, PUSH, parser
 from push_operator.cli.choice import asked_for
+from push_operator.cli.gateways import rollout_status, told
 from push_operator.cli.kubectl import Place, words_of
 from push_operator.cli.output import rendered
 from push_operator.cli.podlogs import lives_of, parsed
-from push_operator.cli.target import Platform
-from push_operator.errors import OperatorError
+from push_operator.cli.target import Platform, as_mapping
+from push_operator.errors import ClusterError, OperatorError
+from push_operator.fleet.values import Mark, Why
+from push_operator.plan.observed import Unit
+from push_operator.plan.steering import ACTIONS, refuse_number, rollout_order
 
 NOW = datetime(2030, 1, 2, 12, tzinfo=UTC)
 
@@ -154,21 +159,134 @@ def test_pods_have_a_node_and_an_age(created: str, age: str) -> None:
     details = {"node": "n1", "ip": "10.0.0.1", "createdAt": created}
     shown = rendered([_platform("chat", details=details)], "wide", NOW).splitlines()
     assert shown[0] == "chat: ready"
-    assert shown[-2].split() == ["POD", "READY", "NODE", "IP", "AGE", "RESTARTS", "NOTE"]
-    assert shown[-1].split() == ["chat-gateway-a", "yes", "n1", "10.0.0.1", age, "0"]
+    assert shown[-2].split() == ["POD", "READY", "NODE", "IP", "AGE", "RESTARTS", "LEFT", "MARK", "NOTE"]
+    assert shown[-1].split() == ["chat-gateway-a", "yes", "n1", "10.0.0.1", age, "0", "-", "-"]
 
 
 def test_several_in_each_form() -> None:
     several = [_platform("chat", details=None), _platform("talk", ready=False, details=None)]
     assert rendered(several, "table", NOW).splitlines()[1:] == [
-        "chat   yes     1/1        0.1.0",
-        "talk   no      1/1        0.1.0     auth 0/1",
+        "chat   yes     1/1        -             0.1.0",
+        "talk   no      1/1        -             0.1.0     auth 0/1",
     ]
     assert rendered(several, "wide", NOW).count("COMPONENT") == 2
     for whole in (json.loads(rendered(several, "json", NOW)), yaml.safe_load(rendered(several, "yaml", NOW))):
         assert (whole["kind"], [one["units"][0]["name"] for one in whole["items"]]) == (
             "List", ["chat-gateway-a", "talk-gateway-a"])  # fmt: skip
     assert "page" not in json.loads(rendered(several[:1], "json", NOW))
+
+
+def _with_status(platform: Platform, **status: Any) -> Platform:
+    return replace(platform, body={**platform.body, "status": {**platform.body["status"], **status}})
+
+
+SCALING = {"current": 5, "desired": 7, "reason": "Connections", "message": "39,800 of them", "limitedBy": "maxReplicas",
+           "drains": [{"name": "chat-gateway-a", "why": "scale-down", "left": 120, "rate": 20.0}]}  # fmt: skip
+ROLLOUT = {"revision": "bbbbbbbb", "state": "Halted", "reason": "NotReady", "message": "1 of 2 new ones is not ready"}
+
+
+def test_how_many_connections_there_are() -> None:
+    one = _with_status(_platform("chat", details=None), connections=1200)
+    assert rendered([one], "table", NOW).splitlines()[2:4] == [
+        "COMPONENT   READY   CONNECTIONS   ENDPOINT   RESTARTS   NOTE",
+        "gateway     1/1     1200          ws://x     0",
+    ]
+    assert "chat   yes     1/1        1200          0.1.0" in rendered([one, one], "table", NOW)
+
+
+def test_what_the_operator_wants_and_why() -> None:
+    plain = _platform("chat", details=None)
+    assert told(plain.body) == []
+    one = _with_status(plain, scaling=SCALING, rollout=ROLLOUT)
+    lines = [
+        "gateway 1/1 wants 7: Connections, 39,800 of them (limited by maxReplicas)",
+        "rollout of bbbbbbbb Halted: NotReady, 1 of 2 new ones is not ready",
+    ]
+    assert rendered([one], "table", NOW).splitlines()[-2:] == lines
+    assert told(_with_status(plain, scaling={"desired": 0}).body) == ["gateway 1/1 wants 0"]
+    assert told(_with_status(plain, scaling={"learned": {}}, rollout={"revision": "a"}).body) == ["rollout of a"]
+
+
+@pytest.mark.parametrize("page", [None, "http://localhost:8090"])
+def test_those_on_their_way_out_have_a_mark(page: str | None) -> None:
+    plain = replace(_platform("chat", details=None), page=page)
+    assert rendered([_with_status(plain, scaling=SCALING)], "wide", NOW).splitlines()[-1].split()[-2:] == [
+        "120", "scale-down",
+    ]  # fmt: skip
+    marked = replace(plain, units=[{**plain.units[0], "mark": {"why": "quarantine", "since": 1.0}}])
+    assert rendered([marked], "wide", NOW).splitlines()[-1].split()[-2:] == ["-", "quarantine"]
+
+
+def test_a_unit_is_plain_for_json_and_yaml() -> None:
+    unit = Unit("a", "gateway", "bbbbbbbb", ready=True, mark=Mark(Why.ROLLOUT, 1.5))
+    assert yaml.safe_load(yaml.safe_dump(as_mapping(unit)))["mark"] == {"why": "rollout", "since": 1.5}
+    assert as_mapping(replace(unit, mark=None)) == asdict(replace(unit, mark=None))
+
+
+# Rollouts -------------------------------------------------------------------------------------------------------------
+
+
+def test_gateways_by_revision() -> None:
+    def unit(name: str, revision: str, ready: bool, why: str | None = None) -> dict[str, Any]:
+        mark = {"why": why, "since": 1.0} if why else None
+        return {"name": name, "component": "gateway", "revision": revision, "ready": ready, "mark": mark}
+
+    units = [unit("a", "aaaaaaaa", True), unit("b", "bbbbbbbb", False), unit("c", "aaaaaaaa", False, "rollout"),
+             {**unit("d", "cccccccc", True), "component": "auth"}]  # fmt: skip
+    one = Platform(manifest() | {"status": {"rollout": ROLLOUT}}, units)
+    assert rollout_status(one).splitlines() == [
+        "chat: rollout of bbbbbbbb Halted: NotReady, 1 of 2 new ones is not ready",
+        "",
+        "REVISION   GATEWAYS   READY   MARKED",
+        "aaaaaaaa   2          1       1",
+        "bbbbbbbb   1          0       0",
+    ]
+    assert rollout_status(Platform(manifest(), units)).startswith("chat: no rollout\n\nREVISION")
+    assert rollout_status(Platform(manifest(), ())) == "chat: no rollout; no gateway runs"
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_an_order_is_of_the_rollout_that_is_there(action: str) -> None:
+    assert rollout_order({"status": {"rollout": ROLLOUT}}, action) == f"{action}:bbbbbbbb"
+    for status in (None, {}, {"rollout": None}, {"rollout": {"state": "Done"}}):
+        with pytest.raises(ClusterError, match=f"there is no rollout to {action}: `push rollout status` shows"):
+            rollout_order({"status": status}, action)
+
+
+@pytest.mark.parametrize(
+    ("service", "part", "told"),
+    [
+        ("gateway", {"scaling": {"mode": "Operator"}},
+         "how many of gateway there are is the operator's to find (scaling.mode Operator): "
+         "set spec.gateway.autoscaling.minReplicas and maxReplicas in the manifest"),
+        ("message", {"autoscaling": {"maxReplicas": 3}},
+         "how many of message there are follows what waits in its stream: "
+         "set spec.message.autoscaling.minReplicas and maxReplicas in the manifest"),
+    ],
+)  # fmt: skip
+def test_a_number_that_another_finds_is_not_set(service: str, part: dict[str, Any], told: str) -> None:
+    with pytest.raises(ClusterError) as caught:
+        refuse_number({"spec": {service: part}}, service)
+    assert str(caught.value) == told
+
+
+@pytest.mark.parametrize(
+    ("service", "spec"),
+    [
+        ("gateway", None), ("gateway", {"gateway": {"replicas": 1}}), ("message", {"message": {"replicas": 2}}),
+        ("gateway", {"gateway": {"replicas": 1, "scaling": {"mode": "External"}}}),
+        ("push", {"gateway": {"scaling": {"mode": "Operator"}}, "message": {"autoscaling": {"maxReplicas": 3}}}),
+    ],
+)  # fmt: skip
+def test_a_number_that_nobody_else_finds_may_be_set(service: str, spec: Any) -> None:
+    refuse_number({"spec": spec}, service)
+
+
+@pytest.mark.parametrize("words", [["rollout"], ["rollout", "pause"], ["rollout", "undo", "a", "b"]])
+def test_a_rollout_is_spoken_of_in_three_words(words: list[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        parser(PUSH).parse_args(words)
+    assert parser(PUSH).parse_args(["rollout", "undo", "chat"]).name == "chat"
 
 
 def test_a_status_of_an_older_generation_is_not_taken_for_this_one() -> None:

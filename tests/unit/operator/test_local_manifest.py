@@ -68,9 +68,11 @@ def test_what_one_machine_does_without_is_told_only_when_asked_for() -> None:
         gateway={"replicas": 1, "resources": {"limits": {"cpu": 1}}},
         redis={"managed": {"storage": "1Gi"}},
         expose={"ingress": {"host": "chat.example.com"}},
+        monitoring={"rules": True},
     )
+    assert ignored_fields(manifest(monitoring={"rules": False})) == ()
     assert [text.split(":")[0] for text in ignored_fields(asked)] == [
-        "spec.gateway.resources", "spec.redis.managed.storage", "spec.expose", "spec.version",
+        "spec.gateway.resources", "spec.redis.managed.storage", "spec.expose", "spec.monitoring", "spec.version",
     ]  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from push_operator.errors import SpecError
 from push_operator.expose import ByGateway, ByIngress, Parent
 from push_operator.model import External, ImageSpec, object_key, parse
 from push_operator.quantities import mebibytes
+from push_operator.scaling import Autoscaling, Drain, GatewayScaling, LagScaling, Mode, Window
 from push_operator.stores import Embedded, ExternalCassandra, Managed
 
 
@@ -45,7 +46,8 @@ def test_every_field_is_read() -> None:
         gateway={"replicas": 7, "scaling": {"mode": "Fixed"}, "resources": {"requests": {"cpu": "500m", "memory": 1}}},
         auth={"replicas": 1, "registrationsPerHour": 5},
         presence={"replicas": 3},
-        nats={"url": "tls://nats.example:4222", "credentialsSecret": "nats-login"},
+        nats={"url": "tls://nats.example:4222", "credentialsSecret": "nats-login",
+              "monitoringUrl": "http://nats.example:8222"},
         redis={"managed": {"storage": "2Gi", "retain": False}},
         image={"repository": "registry.example:5000/push", "pullPolicy": "Never", "pullSecrets": ["a"]},
         cassandra={"embedded": {}},
@@ -58,7 +60,7 @@ def test_every_field_is_read() -> None:
     assert made.services["gateway"].replicas == 7
     assert made.services["gateway"].resources.requests == {"cpu": "500m", "memory": "1"}
     assert made.services["presence"].replicas == 3
-    assert made.nats == External("tls://nats.example:4222", "nats-login")
+    assert made.nats == External("tls://nats.example:4222", "nats-login", "http://nats.example:8222")
     assert made.redis == Managed("2Gi", retain=False)
     assert made.image == ImageSpec("registry.example:5000/push", "Never", ("a",))
     assert made.allowed_origins == ("https://chat.example.com", "http://localhost:3000")
@@ -74,22 +76,95 @@ def test_gateways_are_read() -> None:
     )  # fmt: skip
 
 
+def _autoscaled(**fields: Any) -> dict[str, Any]:
+    return {"gateway": {"scaling": {"mode": "Operator"}, "autoscaling": fields}}
+
+
+def test_a_number_of_gateways_is_fixed_or_bounded() -> None:
+    assert cluster().scaling == GatewayScaling(Mode.FIXED, 2)
+    assert cluster(gateway={"replicas": 3, "scaling": {"mode": "External"}}).scaling.mode is Mode.EXTERNAL
+    made = cluster(
+        gateway={
+            "scaling": {"mode": "Operator"},
+            "autoscaling": {
+                "minReplicas": 4, "maxReplicas": 40, "targetConnections": 500, "headroomPercent": 0,
+                "acceptRatePerPod": 50, "scaleDown": {"stabilizationSeconds": 0, "maxConcurrentDrains": 3},
+                "schedules": [{"start": "0 8 * * 1-5", "minutes": 600, "minReplicas": 9}],
+            },
+            "drain": {"timeoutSeconds": 60, "reconnectsPerSecond": 10},
+        }
+    )  # fmt: skip
+    assert made.scaling == GatewayScaling(
+        Mode.OPERATOR, None, Autoscaling(4, 40, 500, 0, 50, 0, 3, (Window("0 8 * * 1-5", 600, 9),)), Drain(60, 10)
+    )
+    assert made.services["gateway"].replicas == 4
+
+
+@pytest.mark.parametrize(("size", "least", "most"), [("small", 1, 2), ("medium", 3, 10), ("large", 20, 100)])
+def test_the_bounds_follow_from_the_size(size: str, least: int, most: int) -> None:
+    made = cluster(size=size, cassandra={"managed": {}}, gateway={"scaling": {"mode": "Operator"}})
+    assert made.scaling == GatewayScaling(Mode.OPERATOR, None, Autoscaling(least, most))
+
+
+def test_what_reads_a_stream_follows_what_waits_in_it() -> None:
+    made = cluster(
+        size="medium", cassandra={"managed": {}},
+        message={"autoscaling": {"maxReplicas": 9}},
+        push={"autoscaling": {"minReplicas": 1, "maxReplicas": 4, "targetLag": 10}},
+    )  # fmt: skip
+    assert made.services["message"].autoscaling == LagScaling(3, 9, 5000)
+    assert made.services["push"].autoscaling == LagScaling(1, 4, 10)
+    assert [made.services[name].replicas for name in ("message", "push", "presence")] == [3, 1, 2]
+    assert made.services["presence"].autoscaling is None
+    unsaid = cluster(cassandra={"managed": {}}, push={"autoscaling": {"maxReplicas": 2}})
+    assert unsaid.services["push"].autoscaling == LagScaling(1, 2, 1000)
+
+
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"allowedOrigins": "https://a.example"},
      "spec.allowedOrigins: must be a list of 1 to 50, each an origin such as https://chat.example.com, no path"),
     ({"allowedOrigins": ["https://a.example", "https://a.example/x"]},
      "spec.allowedOrigins[1]: must be an origin such as https://chat.example.com, no path"),
     ({"gateway": {}},
-     "spec.gateway.replicas: required when scaling.mode is Fixed: how many gateways to run, 1 to 1000"),
+     "spec.gateway.replicas: required unless scaling.mode is Operator: how many gateways to run, 1 to 1000"),
     ({"gateway": {"replicas": 0}}, "spec.gateway.replicas: must be a whole number from 1 to 1000"),
     ({"gateway": {"replicas": True}}, "spec.gateway.replicas: must be a whole number from 1 to 1000"),
     ({"gateway": {"replicas": "2"}}, "spec.gateway.replicas: must be a whole number from 1 to 1000"),
-    ({"gateway": {"replicas": 2, "scaling": {"mode": "Sometimes"}}}, "spec.gateway.scaling.mode: must be one of Fixed"),
+    ({"gateway": {"replicas": 2, "scaling": {"mode": "Sometimes"}}},
+     "spec.gateway.scaling.mode: must be one of Fixed, Operator, External"),
     ({"gateway": {"replicas": 2, "scaling": "Fixed"}}, "spec.gateway.scaling: must be a mapping of fields, not text"),
     ({"gateway": {"replicas": 2, "resources": {"limits": {"cpu": "lots"}}}},
      "spec.gateway.resources.limits.cpu: must be a quantity such as 500m, 2 or 256Mi"),
     ({"gateway": {"replica": 2, "replicas": 2}},
-     "spec.gateway.replica: unknown field: did you mean replicas? allowed here: scaling, replicas, resources"),
+     "spec.gateway.replica: unknown field: did you mean replicas? allowed here: scaling, replicas, autoscaling, drain, "
+     "resources"),
+    ({"gateway": {"replicas": 2, "scaling": {"mode": "Operator"}}},
+     "spec.gateway.replicas: must not be given when scaling.mode is Operator: autoscaling.minReplicas and maxReplicas "
+     "are its bounds"),
+    ({"gateway": {"replicas": 2, "autoscaling": {}}}, "spec.gateway.autoscaling: goes with scaling.mode Operator"),
+    ({"gateway": {"scaling": {"mode": "Operator"}, "drain": {"timeoutSeconds": 10}}},
+     "spec.gateway.autoscaling.targetConnections: must not be more than drain.reconnectsPerSecond times "
+     "drain.timeoutSeconds (2000): more than that no gateway gets rid of in time"),
+    (_autoscaled(minReplicas=3),
+     "spec.gateway.autoscaling.minReplicas: must not be more than maxReplicas: 3 are more than 2"),
+    (_autoscaled(schedules=[{"start": "0 8 * * *", "minutes": 1, "minReplicas": 3}]),
+     "spec.gateway.autoscaling.schedules[0].minReplicas: must not be more than maxReplicas: 3 are more than 2"),
+    (_autoscaled(schedules=[{"start": "8 o'clock", "minutes": 1, "minReplicas": 1}]),
+     "spec.gateway.autoscaling.schedules[0].start: must be a cron line of five fields (minute hour day month weekday, "
+     "in UTC) such as 0 8 * * 1-5"),
+    (_autoscaled(schedules=[{"start": "0 18-8 * * *", "minutes": 1, "minReplicas": 1}]),
+     "spec.gateway.autoscaling.schedules[0].start: a range goes from its lower end to its higher one"),
+    (_autoscaled(schedules=[{"start": "0 8 * * *", "minReplicas": 1}]),
+     "spec.gateway.autoscaling.schedules[0].minutes: required: how long it is open"),
+    ({"message": {"autoscaling": {"maxReplicas": 1}}},
+     "spec.message.autoscaling: must not be given with the embedded store, where there is one; "
+     "more need cassandra.managed or cassandra.contactPoints"),
+    ({"presence": {"autoscaling": {"maxReplicas": 2}}},
+     "spec.presence.autoscaling: unknown field: allowed here: replicas, resources"),
+    ({"nats": {"url": "nats://a:1", "monitoringUrl": "http://u:p@a:1"}},
+     "spec.nats.monitoringUrl: must be an address such as http://HOST:PORT, without a password"),
+    ({"nats": {"monitoringUrl": "http://a:1"}},
+     "spec.nats.monitoringUrl: goes with url; where a managed one has it is known"),
     ({"auth": {"replicas": 2}},
      "spec.auth.replicas: must be 1 with the embedded store, not 2; "
      "more need cassandra.managed or cassandra.contactPoints"),
@@ -114,7 +189,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"oauth": {}},
      "spec.oauth: unknown field: did you mean auth? allowed here: size, gateway, auth, message, presence, push, "
      "version, image, paused, allowedOrigins, nats, redis, cassandra, tokens, "
-     "serviceKeySecret, topics, history, expose"),
+     "serviceKeySecret, topics, history, expose, monitoring"),
 ]  # fmt: skip
 
 
@@ -224,10 +299,14 @@ _nested = st.recursive(
 _known = st.sampled_from(
     ["size", "gateway", "auth", "nats", "redis", "tokens", "cassandra", "replicas", "resources", "requests", "cpu",
      "limits", "url", "managed", "storage", "scaling", "mode", "version", "paused", "memory", "metadata",
-     "signingKeysSecret", "contactPoints", "keyspace", "localDatacenter", "embedded"]
+     "signingKeysSecret", "contactPoints", "keyspace", "localDatacenter", "embedded", "message", "autoscaling",
+     "schedules", "start", "minReplicas", "maxReplicas", "drain", "timeoutSeconds", "scaleDown", "monitoringUrl"]
 )  # fmt: skip
 _likely = st.recursive(
-    _leaves | st.sampled_from(["small", "10Gi", "nats://[", "redis://h:x", "tls://h:1", "Fixed", "1" * 300]),
+    _leaves
+    | st.sampled_from(
+        ["small", "10Gi", "nats://[", "redis://h:x", "tls://h:1", "Fixed", "Operator", "0 8 * * 5-1", "1" * 300]
+    ),
     lambda inner: st.dictionaries(_known, inner, max_size=5),
     max_leaves=20,
 )

@@ -49,14 +49,16 @@ def test_generated_secrets_are_one_object_with_every_password() -> None:
     (secret,) = build(cluster()).secrets
     assert secret.name == "chat-credentials"
     assert set(secret.keys) == {
-        "JWT_SECRET", "SERVICE_KEY", "NATS_PASSWORD_GATEWAY", "NATS_PASSWORD_MESSAGE", "NATS_PASSWORD_PUSH",
-        "VALKEY_PASSWORD",
+        "JWT_SECRET", "SERVICE_KEY", "ADMIN_TOKEN", "NATS_PASSWORD_GATEWAY", "NATS_PASSWORD_MESSAGE",
+        "NATS_PASSWORD_PUSH", "VALKEY_PASSWORD",
     }  # fmt: skip
 
 
 def test_the_environment_of_a_gateway() -> None:
     assert _env(build(cluster(), ORIGINS), "gateway") == {
-        "STOP_SECONDS": "30",
+        "STOP_SECONDS": "315",
+        "DRAIN_SECONDS": "300",
+        "DRAIN_RATE": "200",
         "JWT_SECRET": SecretKey("chat-credentials", "JWT_SECRET", min_bytes=32),
         "ACCESS_TOKEN_TTL_SECONDS": "86400",
         "ALLOWED_ORIGINS": "http://localhost:8090",
@@ -66,7 +68,24 @@ def test_the_environment_of_a_gateway() -> None:
         "NATS_PASSWORD": SecretKey("chat-credentials", "NATS_PASSWORD_GATEWAY"),
         "REDIS_URL": Address("valkey", "client", "redis"),
         "REDIS_PASSWORD": SecretKey("chat-credentials", "VALKEY_PASSWORD"),
+        "ADMIN_TOKEN": SecretKey("chat-credentials", "ADMIN_TOKEN", min_bytes=32),
     }
+
+
+def test_a_gateway_may_take_as_long_to_stop_as_its_clients_have_to_leave() -> None:
+    plan = build(cluster(gateway={"replicas": 2, "drain": {"timeoutSeconds": 60, "reconnectsPerSecond": 7}}))
+    env, workload = _env(plan, "gateway"), _workload(plan, "gateway")
+    assert (env["DRAIN_SECONDS"], env["DRAIN_RATE"], env["STOP_SECONDS"]) == ("60", "7", "75")
+    assert workload.stop_seconds == 75
+    assert workload.revision != _workload(build(cluster()), "gateway").revision
+
+
+def test_a_number_that_varies_begins_with_its_least() -> None:
+    plan = build(cluster(
+        cassandra={"managed": {}}, message={"autoscaling": {"minReplicas": 3, "maxReplicas": 9}},
+        gateway={"scaling": {"mode": "Operator"}, "autoscaling": {"minReplicas": 4, "maxReplicas": 8}},
+    ))  # fmt: skip
+    assert [_workload(plan, one).replicas for one in ("gateway", "message", "push")] == [4, 3, 1]
 
 
 def test_files_belong_to_those_that_keep_some() -> None:
@@ -87,7 +106,9 @@ def test_external_servers_are_not_run_and_their_logins_come_from_the_users_secre
             serviceKeySecret="backend",
         )
     )
-    assert [secret.keys for secret in plan.secrets] == [(REVISION_KEY,)]  # for the digests of those of the user
+    assert [secret.keys for secret in plan.secrets] == [
+        ("ADMIN_TOKEN", REVISION_KEY)
+    ]  # for the digests of those of the user
     assert plan.workload("nats") is None
     assert plan.workload("valkey") is None
     env = _env(plan, "gateway")

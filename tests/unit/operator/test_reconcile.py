@@ -6,9 +6,11 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
+from tests.support.pilot import Hands
 from tests.support.waiting import eventually
 from tests.unit.operator.manifests import manifest
 
+from push_operator.autopilot import REST_SECONDS
 from push_operator.cluster.memory import MemoryCluster
 from push_operator.errors import ClusterError
 from push_operator.loop import control
@@ -32,11 +34,11 @@ def _ready(cluster: MemoryCluster) -> str | None:
 async def test_it_applies_the_plan_and_looks_again_soon_until_all_is_ready() -> None:
     cluster = MemoryCluster()
     cluster.put(KEY, manifest())
-    assert await reconcile(KEY, cluster, _now) == UNSETTLED_SECONDS
+    assert await reconcile(KEY, cluster, Hands().pilot, _now) == UNSETTLED_SECONDS
     assert {one.component for one in cluster.plans[KEY].workloads} >= {"gateway", "nats"}
     assert _ready(cluster) == "False"
     cluster.ready = True
-    assert await reconcile(KEY, cluster, _now) == RESYNC_SECONDS
+    assert await reconcile(KEY, cluster, Hands().pilot, _now) == REST_SECONDS
     assert _ready(cluster) == "True"
 
 
@@ -44,19 +46,21 @@ async def test_nothing_new_writes_nothing() -> None:
     cluster = MemoryCluster()
     cluster.ready = True
     cluster.put(KEY, manifest())
-    await reconcile(KEY, cluster, _now)
+    pilot = Hands().pilot
+    for _ in range(2):
+        await reconcile(KEY, cluster, pilot, _now)
     writes = cluster.writes
-    await reconcile(KEY, cluster, lambda: datetime(2031, 1, 1, tzinfo=UTC))
+    await reconcile(KEY, cluster, pilot, lambda: datetime(2031, 1, 1, tzinfo=UTC))
     assert cluster.writes == writes
 
 
 async def test_a_bad_manifest_is_told_and_what_runs_stays() -> None:
     cluster = MemoryCluster()
     cluster.put(KEY, manifest())
-    await reconcile(KEY, cluster, _now)
+    await reconcile(KEY, cluster, Hands().pilot, _now)
     running = cluster.plans[KEY]
     cluster.put(KEY, manifest(gateway={"replicas": 0}))
-    assert await reconcile(KEY, cluster, _now) == RESYNC_SECONDS
+    assert await reconcile(KEY, cluster, Hands().pilot, _now) == RESYNC_SECONDS
     assert cluster.plans[KEY] is running
     stalled = condition(cluster.objects[KEY]["status"], "Stalled")
     assert stalled is not None
@@ -69,7 +73,7 @@ async def test_a_bad_manifest_is_told_and_what_runs_stays() -> None:
 async def test_a_paused_object_is_only_reported() -> None:
     cluster = MemoryCluster()
     cluster.put(KEY, manifest(paused=True))
-    await reconcile(KEY, cluster, _now)
+    await reconcile(KEY, cluster, Hands().pilot, _now)
     assert KEY not in cluster.plans
     assert _ready(cluster) == "False"
 
@@ -77,9 +81,9 @@ async def test_a_paused_object_is_only_reported() -> None:
 async def test_an_object_that_is_gone_is_pruned() -> None:
     cluster = MemoryCluster()
     cluster.put(KEY, manifest())
-    await reconcile(KEY, cluster, _now)
+    await reconcile(KEY, cluster, Hands().pilot, _now)
     cluster.remove(KEY)
-    await reconcile(KEY, cluster, _now)
+    await reconcile(KEY, cluster, Hands().pilot, _now)
     assert cluster.plans[KEY] == Plan()
 
 
@@ -100,9 +104,9 @@ async def test_the_status_of_one_wish_is_never_told_of_the_next() -> None:
     cluster.ready = True
     body = manifest()
     cluster.put(KEY, {**body, "metadata": {**body["metadata"], "generation": 1}})
-    assert await reconcile(KEY, cluster, _now) == 0
+    assert await reconcile(KEY, cluster, Hands().pilot, _now) == 0
     assert "status" not in cluster.objects[KEY]
-    await reconcile(KEY, cluster, _now)
+    await reconcile(KEY, cluster, Hands().pilot, _now)
     assert cluster.objects[KEY]["status"]["observedGeneration"] == 2
     assert cluster.plans[KEY].workload("presence").replicas == 9  # type: ignore[union-attr]
 
@@ -115,25 +119,25 @@ async def test_a_changed_secret_is_a_new_plan() -> None:
     cluster = MemoryCluster()
     cluster.given = _keys("1" * 32)
     cluster.put(KEY, manifest(tokens={"signingKeysSecret": "keys"}))
-    await reconcile(KEY, cluster, _now)
+    await reconcile(KEY, cluster, Hands().pilot, _now)
     before = cluster.plans[KEY]
-    await reconcile(KEY, cluster, _now)
+    await reconcile(KEY, cluster, Hands().pilot, _now)
     assert cluster.plans[KEY] == before
     cluster.given = _keys("2" * 32)
-    await reconcile(KEY, cluster, _now)
+    await reconcile(KEY, cluster, Hands().pilot, _now)
     assert cluster.plans[KEY] != before
 
 
 async def test_a_secret_that_is_not_there_is_told_and_what_runs_stays() -> None:
     cluster = MemoryCluster()
     cluster.put(KEY, manifest(tokens={"signingKeysSecret": "keys"}))
-    assert await reconcile(KEY, cluster, _now) == REJECTED_SECONDS
+    assert await reconcile(KEY, cluster, Hands().pilot, _now) == REJECTED_SECONDS
     assert KEY not in cluster.plans
     stalled = condition(cluster.objects[KEY]["status"], "Stalled")
     assert stalled is not None
     assert (stalled["status"], stalled["reason"]) == ("True", "Rejected")
     cluster.given = _keys("1" * 32)
-    await reconcile(KEY, cluster, _now)
+    await reconcile(KEY, cluster, Hands().pilot, _now)
     assert KEY in cluster.plans
 
 
@@ -144,17 +148,17 @@ async def test_a_new_generation_waits_for_its_servers_and_a_running_one_does_not
     body["metadata"]["generation"] = 1
     cluster.put(KEY, body)
     for _ in range(2):  # also when the status says that this generation was seen
-        assert await reconcile(KEY, cluster, _now) == REJECTED_SECONDS
+        assert await reconcile(KEY, cluster, Hands().pilot, _now) == REJECTED_SECONDS
         assert KEY not in cluster.plans
         stalled = condition(cluster.objects[KEY]["status"], "Stalled")
         assert stalled is not None
         assert (stalled["reason"], stalled["message"]) == ("Unreachable", field)
     assert cluster.writes == 1
     cluster.down = frozenset()
-    await reconcile(KEY, cluster, _now)
+    await reconcile(KEY, cluster, Hands().pilot, _now)
     running = cluster.plans.pop(KEY)
     cluster.down = frozenset({field})
-    await reconcile(KEY, cluster, _now)
+    await reconcile(KEY, cluster, Hands().pilot, _now)
     assert cluster.plans[KEY] == running
 
 
@@ -173,7 +177,7 @@ class _Failing(MemoryCluster):
 async def test_the_loop_goes_on_after_a_failure(caplog: Any) -> None:
     cluster = _Failing()
     cluster.put(KEY, manifest())
-    loop = asyncio.create_task(control(cluster))
+    loop = asyncio.create_task(control(cluster, Hands().pilot))
     await eventually(lambda: KEY in cluster.plans)
     assert f"{KEY}: no room; again in" in caplog.text
     cluster.put(KEY, manifest(gateway={"replicas": 4}))

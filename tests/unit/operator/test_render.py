@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from push_operator.plan.expose import RULES
 from push_operator.plan.workload import GeneratedSecret
 from push_operator.render.build import render
 from push_operator.render.expose import url_of
-from push_operator.render.objects import COMPONENT, Images, Object, Owner
+from push_operator.render.objects import COMPONENT, Images, Object, Owner, names_registry
 from push_operator.render.services import endpoints_of
 from push_operator.render.settings import generated_secret
 from push_operator.stores import Embedded
@@ -189,6 +190,12 @@ def test_gateways_have_a_deployment_for_each_revision() -> None:
     assert [one["metadata"]["name"] for one in _of(before, "Deployment", "chat-auth")] == ["chat-auth"]
 
 
+@given(_clusters)
+def test_a_template_is_the_same_once_it_was_kept(made: PushCluster) -> None:
+    templates = [one["spec"]["template"] for one in _sets(_render(made))]
+    assert json.loads(json.dumps(templates)) == templates
+
+
 def test_another_number_changes_no_pod() -> None:
     one, other = (_render(cluster(gateway={"replicas": count})) for count in (1, 7))
     assert [each["spec"]["template"] for each in _sets(one)] == [each["spec"]["template"] for each in _sets(other)]
@@ -206,24 +213,31 @@ def test_strategies_and_budgets() -> None:
     assert budgets["chat-gateway"]["selector"]["matchLabels"]["pushcluster.io/serving"] == "true"
 
 
-def test_a_gateway_is_reached_at_both_its_ports_and_not_at_the_admins() -> None:
+# As the chart labels it, wherever it is installed.
+BY_THE_OPERATOR = {"namespaceSelector": {}, "podSelector": {"matchLabels": {"app.kubernetes.io/name": "push-operator"}}}
+
+
+def test_a_gateway_is_reached_at_both_its_ports_and_at_the_admins_by_the_operator() -> None:
     objects = _render(cluster())
     (service,) = _of(objects, "Service", "chat-gateway")
     ports = [(one["name"], one["port"], one["appProtocol"]) for one in service["spec"]["ports"]]
     assert ports == [("public", 8080, "kubernetes.io/ws"), ("sse", 8085, "http")]
     (policy,) = _of(objects, "NetworkPolicy", "chat-gateway")
-    assert [one["port"] for one in policy["spec"]["ingress"][0]["ports"]] == ["public", "sse"]
+    public, orders = policy["spec"]["ingress"]
+    assert [one["port"] for one in public["ports"]] == ["public", "sse"]
+    assert (orders["from"], orders["ports"]) == ([BY_THE_OPERATOR], [{"port": "admin", "protocol": "TCP"}])
     assert endpoints_of([service]) == {"gateway": "ws://chat-gateway.apps.svc:8080/ws"}
 
 
 def test_the_servers_are_reached_by_their_clients_alone() -> None:
     objects = _render(cluster())
     (policy,) = _of(objects, "NetworkPolicy", "chat-nats")
-    (rule,) = policy["spec"]["ingress"]
+    rule, watched = policy["spec"]["ingress"]
     (allowed,) = rule["from"][0]["podSelector"]["matchExpressions"]
     assert (allowed["values"], rule["ports"]) == (
         ["gateway", "message", "push"], [{"port": "client", "protocol": "TCP"}],
     )  # fmt: skip
+    assert (watched["from"], watched["ports"]) == ([BY_THE_OPERATOR], [{"port": "monitor", "protocol": "TCP"}])
     assert "egress" not in policy["spec"]
     assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
 
@@ -296,6 +310,57 @@ def test_images_and_addresses() -> None:
     assert env["CASSANDRA_CONTACT_POINTS"] == "chat-cassandra.apps.svc:9042"
     own = _render(cluster(image={"repository": "mine/workload"}))
     assert next(_of(own, "Deployment"))["spec"]["template"]["spec"]["containers"][0]["image"] == "mine/workload:0.1.0"
+
+
+def _images(made: PushCluster, images: Images) -> dict[str, str]:
+    sets = _sets(render(OWNER, build(made), images))
+    return {
+        one["metadata"]["labels"][COMPONENT]: one["spec"]["template"]["spec"]["containers"][0]["image"] for one in sets
+    }
+
+
+@pytest.mark.parametrize(
+    ("image", "named"),
+    [
+        ("nats:2.12-alpine", False), ("valkey/valkey:9", False), ("a.b:5", False), ("nats@sha256:1", False),
+        ("a/b.c:1", False), ("localhost/a", True), ("localhosts/a", False), ("r.example/a", True), ("r:5000/a/b", True),
+        ("10.0.0.1/a", True), ("", False),
+    ],
+)  # fmt: skip
+def test_what_names_a_registry_is_told_by_its_first_part(image: str, named: bool) -> None:
+    assert names_registry(image) is named
+    located = replace(IMAGES, registry="r.example/mirror").located(image)
+    assert located == (image if named else f"r.example/mirror/{image}")
+    assert IMAGES.located(image) == image
+
+
+def test_a_registry_goes_before_every_image_that_names_none() -> None:
+    images = Images("push/workload", "nats:2", "valkey:9", "quay.io/cassandra:5", registry="r.example:5000/mirror")
+    made = _images(cluster(version="1.2", cassandra={"managed": {}}), images)
+    backing = {"nats": "r.example:5000/mirror/nats:2", "valkey": "r.example:5000/mirror/valkey:9",
+               "cassandra": "quay.io/cassandra:5"}  # fmt: skip
+    assert made == backing | dict.fromkeys(SERVICES, "r.example:5000/mirror/push/workload:1.2")
+    own = _images(cluster(version="1.2", image={"repository": "mine/workload"}), images)
+    assert own["gateway"] == "r.example:5000/mirror/mine/workload:1.2"
+    own = _images(cluster(version="1.2", image={"repository": "quay.io/workload"}), images)
+    assert own["gateway"] == "quay.io/workload:1.2"
+
+
+def test_a_version_runs_by_its_digest_where_that_is_known() -> None:
+    images = replace(IMAGES, workload="push/workload", digests={"1.2": "sha256:12"}, registry="r.example")
+    assert _images(cluster(version="1.2"), images)["auth"] == "r.example/push/workload:1.2@sha256:12"
+    assert _images(cluster(version="1.3"), images)["auth"] == "r.example/push/workload:1.3"
+    own = cluster(version="1.2", image={"repository": "mine/workload"})  # other bytes under the same version
+    assert _images(own, images)["auth"] == "r.example/mine/workload:1.2"
+
+
+def test_pull_secrets_are_the_manifests_or_else_the_operators() -> None:
+    images = replace(IMAGES, pull_secrets=("ours", "too"))
+    for spec, names in (({}, ["ours", "too"]), ({"image": {"pullSecrets": ["mine"]}}, ["mine"])):
+        for one in _sets(render(OWNER, build(cluster(**spec)), images)):
+            assert one["spec"]["template"]["spec"]["imagePullSecrets"] == [{"name": name} for name in names]
+    for one in _sets(_render(cluster())):
+        assert "imagePullSecrets" not in one["spec"]["template"]["spec"]
 
 
 # The way in from outside ----------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from push_workloads.common.config import CassandraConfig, ConfigError, SqliteConfig
+from push_workloads.gateway.config import GatewayConfig
 from push_workloads.push.config import PushConfig
 
 GOOD = {
@@ -48,7 +49,7 @@ WRONG = {
     "ADMIN_PORT": ("0", "1 to 65535"),
     "JWT_EXPIRY_HOURS": ("0", "1 to 8760"),
     "ACCESS_TOKEN_TTL_SECONDS": ("1e9", "60 to"),
-    "STOP_SECONDS": ("-1", "1 to 3600"),
+    "STOP_SECONDS": ("-1", "1 to 3660"),
     "REGISTRATIONS_PER_HOUR": ("many", "0 to 1000000"),
     "FD": ("x", "0 to"),
 }
@@ -67,6 +68,39 @@ def test_a_wrong_value_is_named_and_never_repeated(name: str) -> None:
 def test_all_faults_are_told_at_once() -> None:
     wrong = {name: value for name, (value, _) in WRONG.items()}
     assert {fault.split()[0] for fault in _faults("auth", wrong)} == {*wrong, "SQLITE_PATH"}
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [
+        ({}, 25),
+        ({"STOP_SECONDS": "300"}, 295),
+        ({"STOP_SECONDS": "5"}, 0),
+        ({"STOP_SECONDS": "300", "DRAIN_SECONDS": "200"}, 200),
+    ],
+)
+def test_clients_are_asked_to_leave_before_the_process_has_to(given: dict[str, str], seconds: int) -> None:
+    assert GatewayConfig.parse(GOOD | given).drain_seconds == seconds
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ({"DRAIN_SECONDS": "30"}, "DRAIN_SECONDS"),
+        ({"DRAIN_RATE": "0"}, "DRAIN_RATE"),
+        ({"ADMIN_TOKEN": "too-short-a-token"}, "ADMIN_TOKEN"),
+    ],
+)
+def test_a_drain_that_cannot_be(given: dict[str, str], name: str) -> None:
+    (fault,) = _faults("gateway", GOOD | given)
+    assert fault.startswith(name)
+    assert "too-short" not in fault
+
+
+def test_the_token_of_the_operator_is_not_shown() -> None:
+    config = GatewayConfig.parse(GOOD | {"ADMIN_TOKEN": "t" * 32})
+    assert config.admin_token == b"t" * 32
+    assert "t" * 32 not in repr(config)
 
 
 SHARED = {name: value for name, value in GOOD.items() if name != "SQLITE_PATH"} | {

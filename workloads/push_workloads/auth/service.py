@@ -32,7 +32,8 @@ async def serve(config: AuthConfig, process: Process) -> AsyncIterator[None]:
         limiter = Limiter(redis, config.registrations_per_hour)
         sessions = Sessions(store, passwords, tokens, limiter, lambda: int(time.time() * 1000))
         api = routes(sessions, tokens.ttl_seconds, process.registry)
-        async with serving(application("auth", api, tokens, config.common.origins), config.common.public):
+        app = application("auth", api, tokens, config.common.origins, process.registry)
+        async with serving(app, config.common.public):
             yield
 
 

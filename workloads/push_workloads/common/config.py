@@ -127,7 +127,7 @@ class Common:
             public=Listen.read(env, "", default_port),
             admin=Listen.read(env, "ADMIN_", 9090),
             log_level=level if level in ("DEBUG", "INFO", "WARNING", "ERROR") else "INFO",
-            stop_seconds=env.integer("STOP_SECONDS", 30, 1, 3600),
+            stop_seconds=env.integer("STOP_SECONDS", 30, 1, 3660),
             origins=env.words("ALLOWED_ORIGINS"),
         )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -19,6 +20,7 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig
 
 from push_workloads.common.errors import Unavailable
+from push_workloads.common.measures import Consumed
 
 # A fetch in flight over a restart of the server hangs to its end, so they are short. No idle heartbeats: nats-py asks
 # for them again when less time is left than two of them take, which the server refuses.
@@ -45,11 +47,13 @@ class Source:
 class Consumer:
     """Runs until cancelled. A failure of the bus or of `handle` (Unavailable) is a pause, never an end."""
 
-    def __init__(self, client: Client, source: Source, handle: Handle) -> None:
+    def __init__(self, client: Client, source: Source, handle: Handle, consumed: Consumed) -> None:
         self._client = client
+        self._consumed = consumed
         self._source = source
         self._handle = handle
         self._open = False
+        consumed.begin(source.stream)
 
     @property
     def stream(self) -> str:
@@ -94,12 +98,26 @@ class Consumer:
                     messages = await subscription.fetch(self._source.batch, timeout=FETCH_SECONDS)
                 except TimeoutError:
                     # Nothing came, which is no fault; but only a consumer that is still there may go on silently.
-                    await subscription.consumer_info()
+                    info = await subscription.consumer_info()
+                    self._consumed.pending(self.stream, (info.num_pending or 0) + (info.num_ack_pending or 0))
                     continue
-                await self._handle_all(messages)
+                if messages:  # a stream that goes ends a fetch with none
+                    await self._measured(messages)
         finally:
             if self._client.is_connected:
                 await subscription.unsubscribe()
+
+    async def _measured(self, messages: Sequence[Msg]) -> None:
+        began, behind = time.monotonic(), messages[-1].metadata.num_pending
+        self._consumed.fetched(self.stream, sum(message.metadata.num_delivered > 1 for message in messages))
+        self._consumed.pending(self.stream, behind + len(messages))
+        handled = 0
+        try:
+            await self._handle_all(messages)
+            handled = sum(message.is_acked for message in messages)
+            self._consumed.pending(self.stream, behind + len(messages) - handled)
+        finally:
+            self._consumed.batch(self.stream, handled, len(messages) - handled, time.monotonic() - began)
 
     async def _handle_all(self, messages: Sequence[Msg]) -> None:
         """One message that cannot be handled must not stop the others: it stays unacknowledged, and comes again."""

@@ -9,6 +9,7 @@ import logging
 import math
 import re
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,9 +17,12 @@ from typing import Any
 
 import msgspec
 from aiohttp import web
+from prometheus_client import CollectorRegistry
 
 from push_workloads.common.config import Listen
 from push_workloads.common.errors import BadRequest, PushError, RateLimited, TooLarge, Unavailable
+from push_workloads.common.listening import Listener, Stop, listening
+from push_workloads.common.measures import Requests
 from push_workloads.common.tokens import Identity, Tokens, bearer
 
 MAX_BODY_BYTES = 256 * 1024
@@ -71,12 +75,16 @@ class Route:
     max_bytes: int = MAX_BODY_BYTES
 
 
-def application(service: str, routes: Sequence[Route], tokens: Tokens, origins: Sequence[str]) -> web.Application:
-    """The app of one service: its routes, `/openapi.json`, JSON errors everywhere, CORS for the allowed origins.
+def application(
+    service: str, routes: Sequence[Route], tokens: Tokens, origins: Sequence[str], registry: CollectorRegistry
+) -> web.Application:
+    """The app of one service: its routes, `/openapi.json`, JSON errors everywhere, CORS for the allowed origins; each
+    request is counted in `registry`.
 
     Its document is at `/openapi/SERVICE.json` too: where all services share one host, each needs a path of its own.
     """
-    app = web.Application(middlewares=[edge(frozenset(origins))], client_max_size=MAX_BODY_BYTES)
+    layers = [_measured(Requests(registry)), edge(frozenset(origins))]
+    app = web.Application(middlewares=layers, client_max_size=MAX_BODY_BYTES)
     for route in routes:
         app.router.add_route(route.method, route.path, _handle(route, tokens))
     document = msgspec.json.encode(openapi(f"PushCluster {service}", routes))
@@ -97,7 +105,7 @@ async def serving(
     stop_seconds: float = 3.0,
     ends_with_client: bool = False,
     max_field_size: int = 8190,
-) -> AsyncIterator[None]:
+) -> AsyncIterator[Listener]:
     """Accepts connections while the context is open; then finishes running requests for at most `stop_seconds`.
 
     `ends_with_client`: a handler is cancelled when its client goes. `max_field_size`: of one header, in bytes.
@@ -110,25 +118,19 @@ async def serving(
         handler_cancellation=ends_with_client,
         max_field_size=max_field_size,
     )
+
+    async def start(shared: socket.socket | None) -> Stop:
+        own = web.TCPSite(runner, listen.host, listen.port)
+        site = own if shared is None else web.SockSite(runner, shared)
+        await site.start()
+        return site.stop
+
     await runner.setup()
     try:
-        await _site(runner, listen).start()
-        yield
+        async with listening(listen, start) as listener:
+            yield listener
     finally:
         await runner.cleanup()
-
-
-def _site(runner: web.AppRunner, listen: Listen) -> web.BaseSite:
-    if listen.fd is not None:
-        return web.SockSite(runner, listening_socket(listen.fd))
-    return web.TCPSite(runner, listen.host, listen.port)
-
-
-def listening_socket(fd: int) -> socket.socket:
-    """The inherited listening socket behind a file descriptor."""
-    made = socket.socket(fileno=fd)
-    made.setblocking(False)
-    return made
 
 
 def _handle(route: Route, tokens: Tokens) -> Callable[[web.Request], Awaitable[web.Response]]:
@@ -158,6 +160,21 @@ def _decode(decoder: msgspec.json.Decoder[Any], raw: bytes) -> Any:
         return decoder.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest(f"the body is not what this route takes: {error}") from error
+
+
+def _measured(requests: Requests) -> Any:
+    """Around everything else: what it sees is what the client gets."""
+
+    @web.middleware
+    async def measured(request: web.Request, handler: Any) -> web.StreamResponse:
+        began = time.monotonic()
+        response: web.StreamResponse = await handler(request)
+        resource = request.match_info.route.resource
+        route = resource.canonical if resource is not None else None
+        requests.answered(request.method, route, response.status, time.monotonic() - began)
+        return response
+
+    return measured
 
 
 def edge(origins: frozenset[str]) -> Any:

@@ -12,7 +12,7 @@ import gc
 import logging
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
@@ -24,12 +24,16 @@ from aiohttp import web
 
 from push_workloads.common.config import Common, ConfigError
 from push_workloads.common.http import serving
+from push_workloads.common.measures import Readiness
 from push_workloads.common.tasks import beside
 from push_workloads.common.telemetry import set_up_logging
 
 EXIT_CONFIG = 78  # sysexits.h EX_CONFIG
 EXIT_CRASH = 70  # sysexits.h EX_SOFTWARE
+MAX_ADMIN_BODY_BYTES = 4096
 _log = logging.getLogger(__name__)
+AdminRoutes = Mapping[tuple[str, str], Callable[[web.Request], Awaitable[web.StreamResponse]]]
+"""A service's own, by method and path"""
 Check = Callable[[], str | None]
 
 
@@ -50,6 +54,7 @@ class Process:
     registry: prometheus_client.CollectorRegistry
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     checks: dict[str, Check] = field(default_factory=dict)
+    admin_routes: AdminRoutes = field(default_factory=dict)
 
     def waiting_for(self) -> dict[str, str]:
         """What stands between this process and serving: check name → reason."""
@@ -89,8 +94,10 @@ def _leaf(error: BaseException) -> BaseException:
 
 async def _live(name: str, config: Config, serve: Serve[Config]) -> None:
     process = Process(name, config.common, prometheus_client.CollectorRegistry())
+    process.registry.register(Readiness(process))
+    prometheus_client.ProcessCollector(registry=process.registry)
     _on_signals(process.stopping)
-    async with serving(_admin(process), config.common.admin):
+    async with serving(admin(process), config.common.admin):
         await _serve_until_stopped(config, process, serve)
     _log.info("stopped")
 
@@ -133,8 +140,9 @@ def _tune_garbage_collection() -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
-def _admin(process: Process) -> web.Application:
-    """`/healthz`: the loop turns. `/readyz`: it can serve, or why not. `/metrics`: Prometheus text."""
+def admin(process: Process) -> web.Application:
+    """`/healthz`: the loop turns. `/readyz`: it can serve, or why not. `/metrics`: Prometheus text. The rest is the
+    service's own, which comes after this: so it is looked up for each request."""
 
     async def healthz(_: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -150,8 +158,20 @@ def _admin(process: Process) -> web.Application:
             headers={"Content-Type": prometheus_client.CONTENT_TYPE_LATEST},
         )
 
-    app = web.Application()
+    async def own(request: web.Request) -> web.StreamResponse:
+        handler = process.admin_routes.get((request.method, request.path))
+        return await handler(request) if handler is not None else _unknown(request, process.admin_routes)
+
+    app = web.Application(client_max_size=MAX_ADMIN_BODY_BYTES)
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/metrics", metrics)
+    app.router.add_route("*", "/{own:.*}", own)
     return app
+
+
+def _unknown(request: web.Request, routes: AdminRoutes) -> web.Response:
+    allowed = ", ".join(method for method, path in routes if path == request.path)
+    error = f"{request.path} takes {allowed}" if allowed else f"there is nothing at {request.path}"
+    headers = {"Allow": allowed} if allowed else {}
+    return web.json_response({"error": error}, status=405 if allowed else 404, headers=headers)

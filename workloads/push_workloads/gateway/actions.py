@@ -30,13 +30,14 @@ class Limits:
 
 class Who(Struct, gc=False):
     """Whose session it is. `ends_at` is on the monotonic clock: when the token expires. `resumes`: it goes on from the
-    device's cursors without asking."""
+    device's cursors without asking; `places_itself`: the client says where, in a `resume` of its own."""
 
     user_id: str
     device_id: str
     session_id: str
     ends_at: float
     resumes: bool = False
+    places_itself: bool = False
 
 
 class Close(Struct, gc=False):

@@ -5,7 +5,7 @@ Rights to groups are in `memberships.py`; what one may do on a topic is asked ea
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from push_workloads.common.changes import Change
@@ -28,9 +28,10 @@ TOO_MANY: Final = f"channel: a socket reads at most {MAX_TOPICS} topics: unsubsc
 
 
 class Channels:
-    """`inbox` is read from the welcome on; `_others` and `_topics` are made when first needed."""
+    """`inbox` is read from the welcome on; `_others` and `_topics` are made when first needed. `_later`: groups that
+    wait for the client to say where it goes on, until `_resume_by`; that is None when it has, or need not."""
 
-    __slots__ = ("_asked", "_began", "_others", "_topics", "groups", "inbox")
+    __slots__ = ("_asked", "_began", "_later", "_others", "_resume_by", "_topics", "groups", "inbox")
 
     def __init__(self, user_id: str, epoch: str, head: int) -> None:
         self.inbox = Reading(inbox(user_id), inbox_subject(user_id), epoch, head)
@@ -39,6 +40,8 @@ class Channels:
         self._topics: dict[str, list[Waiting]] | None = None
         self._began: Start = None
         self._asked = False
+        self._resume_by: float | None = None
+        self._later: Sequence[str] = ()
 
     def get(self, channel: str) -> Reading | None:
         """What is read of a channel now."""
@@ -46,11 +49,12 @@ class Channels:
             return self.inbox
         return self._others.get(channel) if self._others is not None else None
 
-    def start(self, start: Start, *, asked: bool) -> list[Action]:
+    def start(self, start: Start, *, asked: bool, resume_by: float | None) -> list[Action]:
         """At the welcome: goes on, or says why not; a new device has nothing to go on with, and nor has one that has
-        `asked` for what it wants itself."""
+        `asked` for what it wants itself, or will by `resume_by`."""
         self._began = None if asked else start
         self._asked = asked
+        self._resume_by = resume_by
         actions = self.ask_groups()
         if isinstance(self._began, Place):
             return [*self._go_on(self.inbox, self._began, None, asked=False), *actions]
@@ -118,6 +122,25 @@ class Channels:
         new, gone, held = self.groups.answered(memberships)
         actions = [action for channel in gone for action in self._close(channel)]
         return new, [*actions, *(self.ask_groups() if self.groups.again else ())], held
+
+    def join_all(self, channels: Sequence[str], places: Places, *, first: bool) -> list[Action]:
+        """Reads groups without being asked. Where those of the welcome go on may be in a `resume` that is still on its
+        way: to begin them at the end meanwhile would tell the client to pass over what it has missed."""
+        if first and self._resume_by is not None:
+            self._later = channels
+            return []
+        return [action for channel in channels for action in self.join(channel, places.get(channel), first=first)]
+
+    def placed(self, *, asked: bool = True) -> list[Action]:
+        """The client has said where it goes on, or (not `asked`) it is as if it were new: groups wait no longer."""
+        if self._resume_by is None:
+            return []
+        self._asked, self._resume_by = asked, None
+        later, self._later = self._later, ()
+        return self.join_all([channel for channel in later if not self.groups.leaves(channel)], {}, first=True)
+
+    def tick(self, now: float) -> list[Action]:
+        return self.placed(asked=False) if self._resume_by is not None and now > self._resume_by else []
 
     def join(self, channel: str, cursor: Place | None, *, first: bool) -> list[Action]:
         """Reads a group without being asked: at the welcome (`first`) from the device's cursor on, later from where the

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from push_workloads.common.config import Common, Env, Listen, NatsConfig, RedisConfig, TokenConfig
 from push_workloads.gateway.actions import Limits
 
 SSE_PORT: Final = 8085
+ADMIN_TOKEN_MIN_BYTES: Final = 32
+LAST_SECONDS: Final = 5  # of a stop: for goodbyes that nobody answers, and for what is still to be written
 
 
 @dataclass(frozen=True, slots=True)
 class GatewayConfig:
-    """`drain_seconds`: over how long a stopping gateway spreads its clients' reconnects. `max_outbound_bytes`: what may
-    wait for one slow client before it is closed with 4410. `max_lag_ms` of the event loop, or `max_in_flight` publishes
-    without an answer: over it, who sends waits for a turn; a lag of 0 switches that off. `sse`: where Server-Sent
-    Events are served."""
+    """`drain_rate`: clients a second that a stopping gateway asks to come back elsewhere, more when else not all were
+    asked within `drain_seconds`. `admin_token`: whoever shows it may drain. `max_outbound_bytes`: what may wait for one
+    slow client before it is closed with 4410. `max_lag_ms` of the event loop, or `max_in_flight` publishes without an
+    answer: over it, who sends waits for a turn; a lag of 0 switches that off. `sse`: where Server-Sent Events are
+    served."""
 
     common: Common
     nats: NatsConfig
@@ -29,14 +32,17 @@ class GatewayConfig:
     max_lag_ms: int
     max_in_flight: int
     drain_seconds: int
+    drain_rate: int
+    admin_token: bytes | None = field(repr=False)
     sse: Listen
 
     @classmethod
     def parse(cls, environ: Mapping[str, str]) -> GatewayConfig:
         """Raises ConfigError naming every variable that is missing or wrong."""
         env = Env(environ)
+        common = Common.read(env, 8080)
         made = cls(
-            common=Common.read(env, 8080),
+            common=common,
             nats=NatsConfig.read(env),
             redis=RedisConfig.read(env),
             tokens=TokenConfig.read(env),
@@ -50,8 +56,18 @@ class GatewayConfig:
             max_outbound_bytes=env.integer("MAX_OUTBOUND_BYTES", 1024 * 1024, 65_536, 64 * 1024 * 1024),
             max_lag_ms=env.integer("MAX_LAG_MS", 100, 0, 10_000),
             max_in_flight=env.integer("MAX_IN_FLIGHT", 1000, 1, 1_000_000),
-            drain_seconds=env.integer("DRAIN_SECONDS", 3, 0, 3600),
+            drain_seconds=_drain_seconds(env, common.stop_seconds),
+            drain_rate=env.integer("DRAIN_RATE", 200, 1, 100_000),
+            admin_token=env.secret("ADMIN_TOKEN", ADMIN_TOKEN_MIN_BYTES) if env.optional("ADMIN_TOKEN") else None,
             sse=Listen.read(env, "SSE_", SSE_PORT),
         )
         env.check()
         return made
+
+
+def _drain_seconds(env: Env, stop_seconds: int) -> int:
+    """What is not asked by the time the process has to be gone is cut off."""
+    seconds = env.integer("DRAIN_SECONDS", max(0, stop_seconds - LAST_SECONDS), 0, 3600)
+    if seconds >= stop_seconds:
+        env.fault(f"DRAIN_SECONDS must be below STOP_SECONDS ({stop_seconds}): lower the one or raise the other")
+    return seconds

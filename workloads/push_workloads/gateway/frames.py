@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from push_workloads.common.changes import PREFIX
 from push_workloads.common.outgoing import Channel, Id, Outgoing, UserId
-from push_workloads.common.sending import Send
+from push_workloads.common.sending import SEND_SECONDS, Send
 from push_workloads.gateway.codes import BAD_FRAME, UNKNOWN_TYPE
 
 MAX_CHANNELS: Final = 512  # of one `resume`
@@ -127,9 +127,21 @@ def _refuse(text: str, reason: str) -> Refused:
 encode: Final = msgspec.json.Encoder().encode
 
 
+class Ack(bytes):
+    """An `ack` frame; `began`: when its message's frame came, in monotonic seconds."""
+
+    began: float
+
+
+class Refusal(bytes):
+    """An `error` frame."""
+
+    code: str
+
+
 def error_frame(
     code: str, message: str, identifier: str | None, retry_after_ms: int | None = None, channel: str | None = None
-) -> bytes:
+) -> Refusal:
     frame: dict[str, object] = {"type": "error", "code": code, "message": message}
     if identifier is not None:
         frame["id"] = identifier
@@ -137,7 +149,9 @@ def error_frame(
         frame["channel"] = channel
     if retry_after_ms is not None:
         frame["retry_after_ms"] = retry_after_ms
-    return encode(frame)
+    made = Refusal(encode(frame))
+    made.code = code
+    return made
 
 
 def pong_frame(identifier: str | None, server_time: int) -> bytes:
@@ -168,7 +182,7 @@ def unsubscribed_frame(channel: str, identifier: str | None) -> bytes:
     return encode(frame if identifier is None else frame | {"id": identifier})
 
 
-def ack_frame(send: Send, channel: str, epoch: str, seq: int) -> bytes:
+def ack_frame(send: Send, channel: str, epoch: str, seq: int) -> Ack:
     frame: dict[str, object] = {"type": "ack"}
     if send.frame.id is not None:
         frame["id"] = send.frame.id
@@ -178,7 +192,9 @@ def ack_frame(send: Send, channel: str, epoch: str, seq: int) -> bytes:
     frame.update(channel=channel, epoch=epoch, seq=seq, sent_at=send.sent_at)
     if send.duplicate:
         frame["duplicate"] = True
-    return encode(frame)
+    made = Ack(encode(frame))
+    made.began = send.deadline - SEND_SECONDS
+    return made
 
 
 def typing_frame(user_id: str, channel: str | None, state: str) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Iterable
 from typing import Final, Protocol, cast
@@ -20,6 +19,7 @@ from push_workloads.gateway.groups import Groups
 from push_workloads.gateway.hub import Hub, Member
 from push_workloads.gateway.ingress import Ingress
 from push_workloads.gateway.log import Log
+from push_workloads.gateway.measures import Measures
 from push_workloads.gateway.presence import Open, PresenceWriter
 from push_workloads.gateway.receipts import ReceiptWriter
 from push_workloads.gateway.rights import Rights
@@ -34,6 +34,15 @@ class Client(Member, Protocol):
 
     who: Who
     number: int
+
+    @property
+    def closing(self) -> bool:
+        """It is going already."""
+        ...
+
+    def backlog(self) -> int:
+        """What waits because the client reads slowly."""
+        ...
 
     def compare(self, number: int) -> None:
         """A connection of this device has that number."""
@@ -83,9 +92,12 @@ class Gateway:
         self.catchup = CatchUp(hub, log)
         self.ingress = Ingress(config.max_lag_ms / 1000, config.max_in_flight, lambda: log.unanswered)
         self.spawner = spawner
+        self.measures = Measures(hub.deliveries)
         self.clients: set[Client] = set()
+        self.slow: set[Client] = set()  # those who read more slowly than they are sent
         self.draining = False
         self.frames_in = self.frames_out = self.fell_behind = self.displaced = self.accepted = 0
+        self.disconnects = self.reconnects_asked = self.bus_losses = 0
         self.shed: dict[str, int] = {}  # what is not stored and was not sent to a slow client, by type
         self.joins = asyncio.Semaphore(64)
         self.left = asyncio.Event()  # some client went
@@ -136,29 +148,18 @@ class Gateway:
                 one.topics_changed()
             await asyncio.sleep(0)
 
+    def outbound_bytes(self) -> int:
+        """What waits for slow clients now."""
+        return sum(one.backlog() for one in self.slow)
+
     def bus_lost(self) -> None:
+        self.bus_losses += 1
         self.rights.lost()
         for one in tuple(self.clients):
             one.bus_lost()
 
-    async def drain(self) -> None:
-        """Sends everyone away, spread over `drain_seconds`: each is told when to come back, then closed with 1012."""
-        self.draining = True
-        leaving = list(self.clients)
-        random.shuffle(leaving)
-        pause = self.config.drain_seconds / max(1, len(leaving))
-        started = time.monotonic()
-        for number, one in enumerate(leaving):
-            await asyncio.sleep(max(0.0, started + pause * number - time.monotonic()))
-            one.send_away()
-        try:
-            async with asyncio.timeout(CLOSE_WAIT_SECONDS):
-                await self._empty()
-        except TimeoutError:
-            for one in tuple(self.clients):
-                one.abort()
-
-    async def _empty(self) -> None:
+    async def emptied(self) -> None:
+        """Until no client is left."""
         while self.clients:
             self.left.clear()
             await self.left.wait()

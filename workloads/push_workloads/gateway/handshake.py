@@ -24,8 +24,8 @@ PATH: Final = "/ws"
 SUBPROTOCOL: Final = "push.v1"
 RETRY_AFTER_MS: Final = 2000
 _DEVICE = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
-NewWho = Callable[[str, str | None, int, bool], Who]
-"""user id, device id or None, token expiry in Unix seconds, whether the device resumes"""
+NewWho = Callable[[str, str | None, int, bool, bool], Who]
+"""user id, device id or None, token expiry in Unix seconds, whether the device resumes, whether it places itself"""
 
 
 class Door:
@@ -78,7 +78,9 @@ class Door:
         reason = self._full()
         if reason:
             raise Unavailable(reason, retry_after_ms=RETRY_AFTER_MS)
-        return self._new_who(identity.user_id, device, identity.expires_at, device is not None and resume is None)
+        places_itself = resume is not None
+        resumes = device is not None and not places_itself
+        return self._new_who(identity.user_id, device, identity.expires_at, resumes, places_itself)
 
     def _identity(self, in_query: str | None, header: str | None) -> Identity:
         return self._tokens.verify(in_query if in_query is not None else bearer(header))

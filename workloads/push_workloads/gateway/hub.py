@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,6 +16,7 @@ from typing import Final, Protocol
 
 from push_workloads.common.bus import header_number, header_text
 from push_workloads.common.errors import Unavailable
+from push_workloads.common.latency import Deliveries
 from push_workloads.common.subjects import reading_subject, shard_of
 from push_workloads.common.tasks import Spawner
 from push_workloads.gateway.frames import message_head
@@ -88,6 +90,7 @@ class Hub:
         self._spawner = spawner
         self._channels: dict[bytes, Channel] = {}
         self._states: list[LogState | None] = [None] * shards
+        self.deliveries = Deliveries(time.time_ns)
         self.delivered = 0
         self.gaps = 0
 
@@ -199,6 +202,7 @@ class Hub:
         # A change may make a member leave.
         for member in channel.members if message.change is None else tuple(channel.members):
             member.deliver(channel.name, message)
+        self.deliveries.passed(entry.payload, len(channel.members))
 
     def _hold(self, channel: Channel, entry: Entry, prev: int) -> None:
         if channel.held is None:

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Final, Protocol
 
-from push_workloads.gateway.pressure import Level, Pressure, Sample
+from push_workloads.gateway.pressure import Level, Pressure, Sample, Worst
 
 SAMPLE_SECONDS: Final = 0.05
+LAG_SECONDS: Final = 10.0  # so far back goes what is told of it
 BUSY_SECONDS: Final = 0.5  # who sends twice within so long is busy, and waits first
 
 
@@ -38,12 +39,17 @@ class Ingress:
         self._sent: set[Readable] = set()  # since `_sent_from`, while pressed
         self._sent_from = self._sampled_at = 0.0
         self._spared = 0
+        self._lags = Worst(LAG_SECONDS)
         self.pressed = False  # read for every frame
         self.times_held = 0
 
     @property
     def level(self) -> Level:
         return self._pressure.level
+
+    def worst_lag(self) -> float:
+        """Seconds by which the event loop came late at worst in the last ten."""
+        return self._lags.at(time.monotonic())
 
     @property
     def held(self) -> int:
@@ -80,15 +86,18 @@ class Ingress:
 
     async def run(self) -> None:
         """Samples until cancelled. uvloop's own clock stands still during a turn of the loop, so it cannot tell."""
-        while self._is_limited:
+        while True:
             due = time.monotonic() + SAMPLE_SECONDS
             await asyncio.sleep(SAMPLE_SECONDS)
-            self._sample(time.monotonic(), due)
+            now = time.monotonic()
+            lag = max(0.0, now - due)
+            self._lags.add(now, lag)
+            if self._is_limited:
+                self._sample(now, lag)
 
-    def _sample(self, now: float, due: float) -> None:
+    def _sample(self, now: float, lag: float) -> None:
         self._sampled_at = now
         waited = now - next(iter(self._held.values())) if self._held else 0.0
-        lag = max(0.0, now - due)
         turns = self._pressure.sample(Sample(now, lag, self._in_flight(), len(self._held), waited, self._spared))
         self._spared = 0
         self.pressed = self.level is not Level.CALM

@@ -13,6 +13,7 @@ from push_workloads.gateway.recovery import Delivered, Told
 from push_workloads.gateway.session import At, Session
 
 JOIN_SECONDS: Final = 10.0
+RESUME_SECONDS: Final = 10.0  # who places itself has done so by then, or begins like a new device
 MAX_EARLY_FRAMES: Final = 64
 MAX_EARLY_MESSAGES: Final = 1000
 
@@ -62,7 +63,11 @@ class Joining:
         first = frames.decode(self._frames[0]) if self._frames else None
         asked = isinstance(first, Resume)
         resumes = inbox(self.who.user_id) in first.channels if isinstance(first, Resume) else start is not None
-        actions: list[Action] = [session.welcome_frame(at.wall_ms, resumes=resumes), *session.start(start, asked=asked)]
+        resume_by = at.now + RESUME_SECONDS if self.who.places_itself and not asked else None
+        actions: list[Action] = [
+            session.welcome_frame(at.wall_ms, resumes=resumes),
+            *session.start(start, asked=asked, resume_by=resume_by),
+        ]
         for channel, message in self._messages:
             actions += session.deliver(channel, message)
         for number, text in enumerate(self._frames):

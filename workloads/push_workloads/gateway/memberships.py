@@ -81,6 +81,10 @@ class Memberships:
     def get(self, channel: str) -> Membership | None:
         return self.known.get(channel) if self.known is not None else None
 
+    def leaves(self, channel: str) -> bool:
+        membership = self.get(channel)
+        return membership is not None and membership.leaving
+
 
 def _size(frame: Waiting) -> int:
     return len(bytes(frame.content)) if isinstance(frame, SendMessage) else 0

@@ -33,16 +33,28 @@ class GatewayCollector(Collector):
         yield CounterMetricFamily("push_gateway_replayed", "Messages read for sockets", value=gateway.catchup.replayed)
         yield CounterMetricFamily("push_gateway_displaced", "Sockets closed with 4409", value=gateway.displaced)
         yield CounterMetricFamily("push_gateway_fell_behind", "Sockets closed with 4410", value=gateway.fell_behind)
+        yield CounterMetricFamily("push_gateway_disconnects", "Clients that left", value=gateway.disconnects)
+        asked = gateway.reconnects_asked
+        yield CounterMetricFamily("push_gateway_reconnects_asked", "Clients told to come back elsewhere", value=asked)
+        yield GaugeMetricFamily("push_gateway_draining", "1 while it takes no clients", value=int(gateway.draining))
+        slow = len(gateway.slow)
+        yield GaugeMetricFamily("push_gateway_slow", "Clients that read more slowly than they are sent", value=slow)
+        waiting = gateway.outbound_bytes()
+        yield GaugeMetricFamily("push_gateway_outbound_bytes", "What waits for slow clients", value=waiting)
+        lag = ingress.worst_lag()
+        yield GaugeMetricFamily("push_gateway_loop_lag_seconds", "The event loop's worst in 10 s", value=lag)
         yield CounterMetricFamily("push_gateway_receipts_dropped", "Never stored", value=gateway.receipts.dropped)
         shed = CounterMetricFamily("push_gateway_shed", "Not stored, and not sent to a slow client", labels=["type"])
         for kind, count in gateway.shed.items():
             shed.add_metric([kind], count)
         yield shed
+        # From the start: a rate needs a first value to grow from.
         refused = CounterMetricFamily("push_gateway_refused", "Handshakes refused", labels=["status"])
-        for status, count in self._door.refused.items():
+        for status, count in ({503: 0} | self._door.refused).items():
             refused.add_metric([str(status)], count)
         yield refused
         lost = CounterMetricFamily("push_gateway_not_recovered", "Cursors of no use", labels=["reason"])
         for reason, count in gateway.catchup.refused.items():
             lost.add_metric([reason], count)
         yield lost
+        yield from gateway.measures.families()

@@ -36,7 +36,7 @@ from push_workloads.gateway.actions import (
     Who,
 )
 from push_workloads.gateway.devices import Entered
-from push_workloads.gateway.frames import Place, reconnect_frame
+from push_workloads.gateway.frames import Ack, Place, Refusal, reconnect_frame
 from push_workloads.gateway.gateway import CLOSE_WAIT_SECONDS, Gateway
 from push_workloads.gateway.hub import Channel
 from push_workloads.gateway.joining import Joining
@@ -124,6 +124,8 @@ class Peer:
         self._closing = True
         self._wire = None
         gateway.clients.discard(self)
+        gateway.slow.discard(self)
+        gateway.disconnects += 1
         gateway.left.set()
         if self._channel is None:
             return
@@ -162,11 +164,16 @@ class Peer:
     def pause(self) -> None:
         """The client reads more slowly than it is sent."""
         self._paused = True
+        self._gateway.slow.add(self)
 
     def resume(self) -> None:
         self._paused = False
+        self._gateway.slow.discard(self)
         if self._writable is not None:
             self._writable.set()
+
+    def backlog(self) -> int:
+        return self._wire.buffered() if self._wire is not None else 0
 
     # What the session says
 
@@ -176,6 +183,13 @@ class Peer:
 
     def _do(self, action: Action) -> None:
         _DO[type(action)](self, action)
+
+    def _send_counted(self, frame: bytes) -> None:
+        self._count(frame)
+        self.send(frame)
+
+    def _count(self, frame: bytes) -> None:
+        self._gateway.measures.sent(frame, time.monotonic())
 
     def _publish(self, publication: Publish) -> None:
         self._gateway.ingress.publishing()
@@ -287,6 +301,7 @@ class Peer:
         """For who waits until it is `drained`: what then stands in the queue is no reason to close."""
         for action in actions:
             if isinstance(action, bytes):
+                self._count(action)
                 self._write(action)
             else:
                 self._do(action)
@@ -419,6 +434,8 @@ class Peer:
 
 _DO: Final[dict[type, Callable[[Peer, Any], None]]] = {
     bytes: Peer.send,
+    Ack: Peer._send_counted,
+    Refusal: Peer._send_counted,
     Publish: Peer._publish,
     AskBlocks: Peer._ask_blocks,
     AskKnown: Peer._ask_known,

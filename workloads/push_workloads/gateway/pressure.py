@@ -10,6 +10,7 @@ When turns come too late even so, the gateway is *overloaded*: to share what it 
 
 from __future__ import annotations
 
+from collections import deque
 from enum import IntEnum
 from typing import Final, NamedTuple
 
@@ -45,6 +46,26 @@ class Sample(NamedTuple):
     held: int = 0
     waited: float = 0.0
     spared: int = 0
+
+
+class Worst:
+    """The largest of the values of the last `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._seen: deque[tuple[float, float]] = deque()  # when and what; each is less than the one before
+
+    def add(self, now: float, value: float) -> None:
+        while self._seen and self._seen[-1][1] <= value:
+            self._seen.pop()
+        self._seen.append((now, value))
+        self.at(now)
+
+    def at(self, now: float) -> float:
+        """0 when there was none."""
+        while self._seen and self._seen[0][0] < now - self._seconds:
+            self._seen.popleft()
+        return self._seen[0][1] if self._seen else 0.0
 
 
 class Pressure:

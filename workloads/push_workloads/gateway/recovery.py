@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from push_workloads.common.changes import Change, decode
+from push_workloads.common.changes import PREFIX, Change, decode
 from push_workloads.gateway.frames import Place, logged_frame, sender_of
 
 EPOCH_CHANGED: Final = "epoch_changed"  # the log was rebuilt: what lies between is in the history
@@ -97,7 +97,8 @@ def judge(place: Place, epoch: str, state: LogState) -> str | None:
 def delivered(head: bytes, entry: Entry, prev: int, *, replayed: bool = False) -> Delivered:
     """`prev`: the seq of the message before it, 0 when that is not known."""
     frame = logged_frame(head, entry.seq, prev, entry.payload, replayed=replayed)
-    return Delivered(entry.message_id, entry.seq, frame, sender_of(entry.payload), _change(entry.payload))
+    change = _change(entry.payload) if entry.payload.startswith(PREFIX) else None  # asked here: most are messages
+    return Delivered(entry.message_id, entry.seq, frame, sender_of(entry.payload), change)
 
 
 def replay(head: bytes, after: int, entries: Iterable[Entry]) -> Iterator[Delivered]:

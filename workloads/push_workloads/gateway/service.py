@@ -15,8 +15,10 @@ from push_workloads.common.errors import Unavailable
 from push_workloads.common.service import Process
 from push_workloads.common.tasks import Spawner, beside, wait
 from push_workloads.common.tokens import Tokens
+from push_workloads.gateway.admin import Admin
 from push_workloads.gateway.config import GatewayConfig
 from push_workloads.gateway.cursors import CursorWriter
+from push_workloads.gateway.departures import Departures
 from push_workloads.gateway.devices import Devices
 from push_workloads.gateway.gateway import Gateway
 from push_workloads.gateway.handshake import Door
@@ -28,6 +30,7 @@ from push_workloads.gateway.receipts import ReceiptWriter
 from push_workloads.gateway.rights import Rights
 from push_workloads.gateway.server import accepting, new_who
 from push_workloads.gateway.sse import streaming
+from push_workloads.gateway.stats import Stats
 
 EPOCH_CHECK_SECONDS = 30.0
 NO_LOG_SECONDS = 0.2
@@ -37,7 +40,7 @@ parse = GatewayConfig.parse
 
 @asynccontextmanager
 async def serve(config: GatewayConfig, process: Process) -> AsyncIterator[None]:
-    """Connects to the log and to Redis, then accepts; on the way out stops accepting, sends everyone away, closes."""
+    """Connects to the log and to Redis, then accepts; on the way out sends everyone away, closes."""
     async with cache(config.redis) as redis:
         client, spawner = DirectClient(), Spawner()
         instance = secrets.token_hex(8)
@@ -51,6 +54,10 @@ async def serve(config: GatewayConfig, process: Process) -> AsyncIterator[None]:
         process.registry.register(GatewayCollector(gateway, door))
         process.checks |= {"nats": lambda: None if client.is_connected else "not connected to NATS"}
         process.checks |= {"log": log.waiting, "presence": presence.waiting}
+        process.checks |= {"drain": lambda: "draining" if gateway.draining else None}
+        departures = Departures(gateway)
+        stats = Stats(gateway, door, departures, lambda: client.is_connected)
+        process.admin_routes = Admin(departures, stats, config.admin_token).routes()
         client.deliver = _dispatch(hub, log)
         async with connected(config.nats, "gateway", client) as bus:
             log.open()
@@ -59,12 +66,13 @@ async def serve(config: GatewayConfig, process: Process) -> AsyncIterator[None]:
             writers = (presence.run(gateway.sessions, gateway.end), cursors.run(), devices.run(), receipts.run())
             try:
                 followers = (gateway.groups.run(), gateway.tick(), hub.patrol(), _follow(bus, gateway))
-                pace = gateway.ingress.run()
-                events = streaming(gateway, door, config.sse, config.common.origins)
-                async with beside(*writers, *followers, pace), events:
-                    async with accepting(gateway, door, config.common.public):
-                        yield
-                    await gateway.drain()
+                pace = (gateway.ingress.run(), departures.run())
+                streams = streaming(gateway, door, config.sse, config.common.origins)
+                sockets = accepting(gateway, door, config.common.public)
+                async with beside(*writers, *followers, *pace), streams as for_streams, sockets as for_sockets:
+                    await departures.look_after(for_streams, for_sockets)
+                    yield
+                    await departures.stop()
             finally:
                 await spawner.close()
                 await devices.flush()

@@ -97,9 +97,9 @@ class Session:
         self._typing: Typists | None = None
         self._senders: dict[str, int] | None = None  # the newest message of each that this device has not confirmed
 
-    def start(self, start: Start, *, asked: bool = False) -> list[Action]:
-        """At the welcome. `asked`: the client says itself where it goes on."""
-        return self._channels.start(start, asked=asked)
+    def start(self, start: Start, *, asked: bool = False, resume_by: float | None = None) -> list[Action]:
+        """At the welcome. `asked`: the client has said itself where it goes on; `resume_by`: it will, by then."""
+        return self._channels.start(start, asked=asked, resume_by=resume_by)
 
     # Frames from the client
 
@@ -287,7 +287,8 @@ class Session:
 
     def _resume(self, frame: Resume, at: At) -> list[Action]:
         wanted = [Subscribe(channel, place, frame.id) for channel, place in frame.channels.items()]
-        return [action for one in wanted for action in self._subscribe(one, at)]
+        actions = [action for one in wanted for action in self._subscribe(one, at)]
+        return [*actions, *self._channels.placed()]  # last: what the frame names goes on from there
 
     def _no_group(self, channel: str, frame: Waiting, *, final: bool) -> list[Action]:
         """A group that is not known: it may be new, so a fresh answer decides."""
@@ -302,9 +303,7 @@ class Session:
         new, actions, held = self._channels.answered(memberships)
         for number, frame in enumerate(held):  # before the rest: where the client itself wants to go on counts
             actions += self._again(frame, at.other(number))
-        for channel in new:
-            actions += self._channels.join(channel, places.get(channel), first=first)
-        return actions
+        return [*actions, *self._channels.join_all(new, places, first=first)]
 
     def topic(self, channel: str, rights: TopicRights | None, at: At) -> list[Action]:
         """What the user may do on a topic; None when that is not to be had now."""
@@ -416,7 +415,7 @@ class Session:
         idle = now - self._heard_at
         if idle > self._limits.heartbeat_s * HEARTBEATS_TO_LIVE:
             return (Close(codes.HEARTBEAT_MISSED, "no sign of life"),)
-        actions: list[Action] = [*self._outbox.expired(now)]
+        actions: list[Action] = [*self._outbox.expired(now), *self._channels.tick(now)]
         if idle > self._limits.heartbeat_s and now - self._pinged_at > self._limits.heartbeat_s:
             self._pinged_at = now
             actions.append(Ping())

@@ -21,6 +21,7 @@ from msgspec import Struct
 from push_workloads.common.config import Listen
 from push_workloads.common.errors import BadRequest, PushError
 from push_workloads.common.http import cors, edge, serving
+from push_workloads.common.listening import Listener
 from push_workloads.common.subjects import inbox
 from push_workloads.gateway.actions import Who
 from push_workloads.gateway.cursor_text import MAX_CHARS, format_cursors, parse_cursors
@@ -159,7 +160,7 @@ class Stream:
 
 
 @asynccontextmanager
-async def streaming(gateway: Gateway, door: Door, listen: Listen, origins: tuple[str, ...]) -> AsyncIterator[None]:
+async def streaming(gateway: Gateway, door: Door, listen: Listen, origins: tuple[str, ...]) -> AsyncIterator[Listener]:
     """Serves `GET /sse` while open."""
     allowed = frozenset(origins)
 
@@ -169,6 +170,7 @@ async def streaming(gateway: Gateway, door: Door, listen: Listen, origins: tuple
         except PushError as error:
             door.count(error)
             raise
+        who.places_itself = False  # it cannot say anything later: where it goes on stands in the request
         last = request.headers.get("Last-Event-ID") or request.query.get("last_event_id")
         made = Stream(
             gateway,
@@ -189,8 +191,8 @@ async def streaming(gateway: Gateway, door: Door, listen: Listen, origins: tuple
 
     app = web.Application(middlewares=[edge(allowed)])
     app.router.add_get(PATH, stream, allow_head=False)  # to look at the headers is no session
-    async with serving(app, listen, ends_with_client=True, max_field_size=2 * MAX_CHARS):
-        yield
+    async with serving(app, listen, ends_with_client=True, max_field_size=2 * MAX_CHARS) as listener:
+        yield listener
 
 
 def _places(who: Who, last_event_id: str | None, max_frame_bytes: int) -> dict[str, Place]:

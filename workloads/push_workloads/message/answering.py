@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple
@@ -15,6 +16,7 @@ from nats.errors import Error as NatsError
 
 from push_workloads.common import questions
 from push_workloads.common.errors import PushError
+from push_workloads.common.measures import DONE, Questions
 from push_workloads.common.questions import Failure
 from push_workloads.common.tasks import Spawner
 
@@ -33,12 +35,15 @@ class Question(NamedTuple):
 
 
 @asynccontextmanager
-async def answering(client: Client, *asked: Question) -> AsyncIterator[None]:
+async def answering(client: Client, *asked: Question, measures: Questions) -> AsyncIterator[None]:
     """While the context is open; what is under way at its end is cancelled, and asked again of another replica."""
     spawner = Spawner()
     subscriptions = [
         await client.subscribe(
-            question.subject, queue=questions.QUEUE, cb=_answerer(question, spawner), pending_msgs_limit=WAITING
+            question.subject,
+            queue=questions.QUEUE,
+            cb=_answerer(question, spawner, measures),
+            pending_msgs_limit=WAITING,
         )
         for question in asked
     ]
@@ -50,11 +55,19 @@ async def answering(client: Client, *asked: Question) -> AsyncIterator[None]:
         await spawner.close()
 
 
-def _answerer(question: Question, spawner: Spawner) -> Callable[[Msg], Awaitable[None]]:
+def _outcome(made: questions.Answer | None) -> str:
+    """None: it could not be answered at all."""
+    if made is None:
+        return PushError.code
+    return made.code if isinstance(made, Failure) else DONE
+
+
+def _answerer(question: Question, spawner: Spawner, measures: Questions) -> Callable[[Msg], Awaitable[None]]:
     slots = asyncio.Semaphore(AT_ONCE)
     decoder = msgspec.json.Decoder(question.kind)
 
-    async def answer(message: Msg) -> None:
+    async def answer(message: Msg, began: float) -> None:
+        made: questions.Answer | None = None
         try:
             made = await question.answer(decoder.decode(message.data))
         except PushError as error:
@@ -63,13 +76,15 @@ def _answerer(question: Question, spawner: Spawner) -> Callable[[Msg], Awaitable
             made = Failure("bad_request", str(error))
         finally:
             slots.release()
+            measures.answered(question.subject, _outcome(made), time.monotonic() - began)
         try:
             await message.respond(_encode(made))
         except NatsError as error:
             _log.warning("a question could not be answered: %s", error, extra={"subject": question.subject})
 
     async def asked(message: Msg) -> None:
+        began = time.monotonic()
         await slots.acquire()
-        spawner.spawn(answer(message))
+        spawner.spawn(answer(message, began))
 
     return asked

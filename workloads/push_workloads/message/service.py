@@ -15,6 +15,7 @@ from push_workloads.common.config import CassandraConfig, SqliteConfig
 from push_workloads.common.consumer import Consumer, Source
 from push_workloads.common.errors import Unavailable
 from push_workloads.common.http import application, serving
+from push_workloads.common.measures import Consumed, Questions
 from push_workloads.common.service import Process
 from push_workloads.common.subjects import stream_name
 from push_workloads.common.tasks import beside
@@ -67,7 +68,7 @@ async def serve(config: MessageConfig, process: Process) -> AsyncIterator[None]:
             *block_routes(groups, teller.tell),
             *topic_routes(groups, permits, teller.tell),
         ]
-        app = application("message", api, Tokens(config.tokens), config.common.origins)
+        app = application("message", api, Tokens(config.tokens), config.common.origins, process.registry)
         client = DirectClient()  # for `drop_unsent` alone
         process.checks["nats"] = lambda: "not connected to NATS"
         async with serving(app, config.common.public), connected(config.nats, "message", client) as bus:
@@ -87,11 +88,12 @@ async def serve(config: MessageConfig, process: Process) -> AsyncIterator[None]:
                 Question(questions.RECEIPTS, questions.Reports, desk.take),
                 Question(questions.KNOWN, questions.KnownAsked, known.answer),
             )
-            consumers = [_consumer(bus, shard, writer) for shard, writer in enumerate(writers)]
+            consumed = Consumed(process.registry)
+            consumers = [_consumer(bus, shard, writer, consumed) for shard, writer in enumerate(writers)]
             for consumer in consumers:
                 process.checks[consumer.stream] = consumer.waiting
             history = _keep_history(bus, store, config, writers, consumers, completer)
-            async with answering(client, *asked), beside(history, office.sweep()):
+            async with answering(client, *asked, measures=Questions(process.registry)), beside(history, office.sweep()):
                 yield
 
 
@@ -113,8 +115,9 @@ def _groups(config: SqliteConfig | CassandraConfig, process: Process) -> Abstrac
     return cassandra_groups(config, process.checks)
 
 
-def _consumer(bus: Bus, shard: int, writer: HistoryWriter) -> Consumer:
-    return Consumer(bus.client, Source(stream_name(shard), f"log.{shard}.>", DURABLE, BATCH), writer.handle)
+def _consumer(bus: Bus, shard: int, writer: HistoryWriter, consumed: Consumed) -> Consumer:
+    source = Source(stream_name(shard), f"log.{shard}.>", DURABLE, BATCH)
+    return Consumer(bus.client, source, writer.handle, consumed)
 
 
 async def _keep_history(

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import msgspec
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter
 
 from push_workloads.common import push_jobs
 from push_workloads.common.bus import Bus
@@ -36,7 +36,6 @@ class HistoryMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.written = Counter("push_message_written", "Log messages written to history", registry=registry)
         self.undecodable = Counter("push_message_undecodable", "Log messages that are none", registry=registry)
-        self.lag = Gauge("push_message_lag", "Log messages not yet read, by shard", ["shard"], registry=registry)
 
 
 class _Read(NamedTuple):
@@ -86,7 +85,6 @@ class HistoryWriter:
             await self._store.advance(marks)
         await self._queue_jobs(read)
         self._metrics.written.inc(len(rows))
-        self._metrics.lag.labels(str(self._shard)).set(last.num_pending)
         return read
 
     def _read(self, message: Msg) -> _Read | None:

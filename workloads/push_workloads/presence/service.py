@@ -28,7 +28,7 @@ async def serve(config: PresenceConfig, process: Process) -> AsyncIterator[None]
         process.checks["redis"] = sweeper.waiting
         reader = PresenceReader(redis, time.monotonic)
         api = routes(reader, SessionList(redis, reader))
-        app = application("presence", api, Tokens(config.tokens), config.common.origins)
+        app = application("presence", api, Tokens(config.tokens), config.common.origins, process.registry)
         async with beside(sweeper.run()), serving(app, config.common.public):
             yield
         await sweeper.close()

@@ -10,6 +10,7 @@ from push_workloads.common.bus import connected
 from push_workloads.common.config import SqliteConfig, StoreConfig
 from push_workloads.common.consumer import Consumer
 from push_workloads.common.http import application, serving
+from push_workloads.common.measures import Consumed
 from push_workloads.common.service import Process
 from push_workloads.common.tasks import beside
 from push_workloads.common.tokens import Tokens
@@ -26,10 +27,13 @@ parse = PushConfig.parse
 async def serve(config: PushConfig, process: Process) -> AsyncIterator[None]:
     """Takes registrations at once, and jobs as soon as the queue is there."""
     async with _store(config.store, process) as store:
-        app = application("push", routes(store, _now_ms), Tokens(config.tokens), config.common.origins)
+        app = application(
+            "push", routes(store, _now_ms), Tokens(config.tokens), config.common.origins, process.registry
+        )
         process.checks["nats"] = lambda: "not connected to NATS"
         async with serving(app, config.common.public), connected(config.nats, "push") as bus:
-            consumer = Consumer(bus.client, SOURCE, Worker(store, PushMetrics(process.registry), _now_ms).handle)
+            worker = Worker(store, PushMetrics(process.registry), _now_ms)
+            consumer = Consumer(bus.client, SOURCE, worker.handle, Consumed(process.registry))
             process.checks |= {"nats": bus.waiting, "queue": consumer.waiting}
             async with beside(consumer.run()):
                 yield

@@ -136,6 +136,7 @@ class Channel {
   provisional = false; // only the welcome's word, before the server says where it goes on
   waiting = true; // for a `subscribed`
   asked = false; // on this connection
+  question = null; // the id of the frame that asked
   told = false; // as received
   early = []; // messages before the answer: they come again in their place, unless it says that they cannot
 
@@ -147,6 +148,14 @@ class Channel {
 
   get resumable() {
     return this.provisional ? null : this.place;
+  }
+
+  /**
+   * Does a `subscribed` say where it goes on? While this device's own question is under way only the answer to that
+   * does: a server that has not heard it yet may begin at the end, and that would pass over what was missed.
+   */
+  goesOnWith(answered) {
+    return !this.waiting || this.resumable === null || answered === this.question;
   }
 
   start(place, provisional = false) {
@@ -467,7 +476,7 @@ export class PushClient {
   #idFor(word, channels) {
     const id = this.#asked.has(word) ? `${word}-${this.#asked.size}` : word;
     this.#asked.set(id, channels.map(({ name }) => name));
-    for (const channel of channels) channel.asked = true;
+    for (const channel of channels) Object.assign(channel, { asked: true, question: id });
     return id;
   }
 
@@ -475,6 +484,7 @@ export class PushClient {
   #subscribed(frame) {
     const { channel: name, epoch, seq, since = seq, recovered, reason } = frame;
     const channel = this.#channel(name);
+    if (!channel.goesOnWith(frame.id)) return;
     const known = channel.resumable;
     const ahead = recovered && known?.epoch === epoch && known.seq > since; // what comes may be known already
     const early = channel.early.splice(0);

@@ -11,6 +11,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any, Final
 
 import aiohttp
@@ -28,13 +29,16 @@ PAGE: Final = 500
 _JSON, _MERGE, _APPLY = "application/json", "application/merge-patch+json", "application/apply-patch+yaml"
 _ERRORS: Final[Mapping[int, type[ClusterError]]] = {404: NotFound, 409: Conflict, 400: Rejected, 422: Rejected}
 
+Count = Callable[[str, str, str, float], None]
+"""verb, resource, the class of the answer's status (`none`: there was no answer), seconds"""
+
 
 class Api:
     """`fence` is called before each write and raises when it may not happen; `count` is told of each request."""
 
     def __init__(
-        self, client: DynamicClient, fence: Callable[[], None], count: Callable[[str, str], None] = lambda *_: None
-    ) -> None:
+        self, client: DynamicClient, fence: Callable[[], None], count: Count = lambda *_: None
+    ) -> None:  # fmt: skip
         self._client, self._fence, self._count = client, fence, count
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
@@ -101,7 +105,7 @@ class Api:
     ) -> Object:  # fmt: skip
         if verb not in ("get", "list", "discover"):
             self._fence()
-        self._count(verb, kind.plural)
+        began, status = monotonic(), "none"
         method = {"create": "post", "update": "put", "patch": "patch", "delete": "delete"}.get(verb, "get")
         given = [(name, value) for name, value in query or () if value != ""]
         try:
@@ -110,10 +114,14 @@ class Api:
                 _request_timeout=aiohttp.ClientTimeout(total=REQUEST_SECONDS),
             )  # fmt: skip
             decoded: Object = await answer.json()
+            status = "2xx"
         except ApiException as error:
+            status = f"{int(error.status or 0) // 100}xx"
             raise _translated(verb, kind, path, error) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ClusterError(f"the API server does not answer: {str(error) or type(error).__name__}") from error
+        finally:
+            self._count(verb, kind.plural, status, monotonic() - began)
         return decoded
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from push_operator.quantities import amount
@@ -14,9 +14,11 @@ _WHOLE: Final = frozenset({"selector", "podSelector", "matchLabels"})  # one lab
 APPLIED: Final = "pushcluster.io/applied"  # annotation: the hash of what was applied last
 
 
-def stamped(wanted: Object) -> Object:
-    """The object with the hash of itself: what is *no longer* wanted in it is seen by that alone."""
-    text = json.dumps(wanted, sort_keys=True, separators=(",", ":"))
+def stamped(wanted: Object, kept: Collection[str] = ()) -> Object:
+    """The object with the hash of itself: what is *no longer* wanted in it is seen by that alone. `kept`: fields of its
+    spec that are said as they were found, and are nobody's wish."""
+    spec = {key: value for key, value in wanted.get("spec", {}).items() if key not in kept}
+    text = json.dumps({**wanted, "spec": spec} if kept else wanted, sort_keys=True, separators=(",", ":"))
     digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
     meta = wanted["metadata"]
     return {**wanted, "metadata": {**meta, "annotations": {**meta.get("annotations", {}), APPLIED: digest}}}

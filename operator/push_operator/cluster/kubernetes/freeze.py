@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-from push_operator.cluster.kubernetes.kinds import DEPLOYMENTS, VOLUME_CLAIMS
-from push_operator.render.objects import BY_REVISION, COMPONENT, Object
+from typing import Final
 
-_HAS_REPLICA_SET = "deployment.kubernetes.io/revision"  # annotation of the deployment controller
+from push_operator.cluster.kubernetes.kinds import VOLUME_CLAIMS
+from push_operator.cluster.kubernetes.sets import is_set
+from push_operator.render.objects import Object
+
+KEPT: Final = ("replicas", "paused")  # of a set of gateways: what depends on what is there
+_HAS_REPLICA_SET: Final = "deployment.kubernetes.io/revision"  # annotation of the deployment controller
 
 
-def frozen(wanted: Object, live: Object | None) -> Object:
-    """Gateways are paused as soon as their ReplicaSet is there: a paused Deployment still scales, and a stray
-    `kubectl set image`, or another rendering by a newer operator, replaces no pod and cuts no socket. A claim keeps its
-    size: it can only grow, by hand, and to ask for less than there is would be refused."""
+def frozen(wanted: Object, live: Object | None, *, alone: bool = True) -> Object:
+    """What is wanted of an object, given what there is. A claim keeps its size: it can only grow, by hand, and to ask
+    for less than there is would be refused. `alone`: there are no gateways of another revision."""
     if wanted["kind"] == VOLUME_CLAIMS.kind and live is not None:
         return {**wanted, "spec": {**wanted["spec"], "resources": {"requests": live["spec"]["resources"]["requests"]}}}
-    if wanted["kind"] != DEPLOYMENTS.kind or wanted["metadata"]["labels"].get(COMPONENT) not in BY_REVISION:
+    if not is_set(wanted):
         return wanted
-    if live is None or _HAS_REPLICA_SET not in live["metadata"].get("annotations", {}):
-        return wanted
-    return {**wanted, "spec": {**wanted["spec"], "paused": True}}
+    return _new_set(wanted, alone) if live is None else _old_set(wanted, live)
+
+
+def _new_set(wanted: Object, alone: bool) -> Object:
+    return wanted if alone else {**wanted, "spec": {**wanted["spec"], "replicas": 0}}
+
+
+def _old_set(wanted: Object, live: Object) -> Object:
+    """It keeps its size, which is `resize`'s. That is said as it is: what is ours and not said would be taken away.
+
+    It is paused as soon as its ReplicaSet is there: a paused Deployment still scales, and a stray `kubectl set image`
+    replaces no pod and cuts no socket.
+    """
+    paused = {"paused": True} if _HAS_REPLICA_SET in live["metadata"].get("annotations", {}) else {}
+    return {**wanted, "spec": {**wanted["spec"], "replicas": live["spec"]["replicas"], **paused}}

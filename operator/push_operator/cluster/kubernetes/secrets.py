@@ -8,11 +8,12 @@ from collections.abc import Iterable, Mapping
 
 from push_operator.cluster.kubernetes.api import Api
 from push_operator.cluster.kubernetes.kinds import SECRETS
-from push_operator.errors import ClusterError, Rejected
-from push_operator.plan.names import REVISION_KEY
+from push_operator.cluster.kubernetes.owned import is_ours
+from push_operator.errors import Rejected
+from push_operator.plan.names import ADMIN_KEY, REVISION_KEY, credentials_name
 from push_operator.plan.secrets import Secrets, known
 from push_operator.plan.workload import GeneratedSecret, Plan
-from push_operator.render.objects import INSTANCE, MANAGED_BY, OPERATOR, Object, Owner
+from push_operator.render.objects import Owner
 from push_operator.render.settings import generated_secret
 
 VALUE_BYTES = 32
@@ -32,11 +33,22 @@ async def read_given(api: Api, owner: Owner, plan: Plan, key: str) -> Secrets:
 async def revision_key(api: Api, owner: Owner, plan: Plan) -> str:
     """The key for those digests: what is kept, or a new one that `ensure_generated` may be given to keep."""
     for secret in plan.secrets:
-        live = await api.get(SECRETS, owner.namespace, secret.name) if REVISION_KEY in secret.keys else None
-        kept = ((live or {}).get("data") or {}).get(REVISION_KEY)
-        if kept is not None:
-            return base64.b64decode(kept).decode()
+        kept = await _kept(api, owner, secret.name, REVISION_KEY) if REVISION_KEY in secret.keys else ""
+        if kept:
+            return kept
     return _new_value()
+
+
+async def admin_token(api: Api, owner: Owner) -> str:
+    """What makes orders to the gateways good; empty as long as there is none. Read each time: a Secret that was lost,
+    and made again, holds another one."""
+    return await _kept(api, owner, credentials_name(owner.name), ADMIN_KEY)
+
+
+async def _kept(api: Api, owner: Owner, name: str, key: str) -> str:
+    """A generated value; empty when it is not there."""
+    live = await api.get(SECRETS, owner.namespace, name)
+    return base64.b64decode(((live or {}).get("data") or {}).get(key, "")).decode()
 
 
 async def ensure_generated(api: Api, owner: Owner, wanted: GeneratedSecret, drawn: Mapping[str, str]) -> None:
@@ -57,22 +69,6 @@ async def ensure_generated(api: Api, owner: Owner, wanted: GeneratedSecret, draw
         meta = {"namespace": owner.namespace, "name": wanted.name, "ownerReferences": owners,
                 "resourceVersion": found["metadata"]["resourceVersion"]}  # fmt: skip
         await api.merge(SECRETS, {"metadata": meta, "stringData": planned["stringData"]})
-
-
-def is_ours(owner: Owner, live: Object) -> bool:
-    """Made by an operator for a PushCluster of this name; of this very one, or retained from an earlier one.
-
-    Raises ClusterError while the garbage collector has not yet taken away what belonged to an earlier one.
-    """
-    labels = live["metadata"].get("labels") or {}
-    owners = [one["uid"] for one in live["metadata"].get("ownerReferences") or ()]
-    if owner.uid in owners:
-        return True  # whatever has become of its labels
-    if (labels.get(MANAGED_BY), labels.get(INSTANCE)) != (OPERATOR, owner.name):
-        return False
-    if owners:
-        raise ClusterError(f"{live['kind']} {live['metadata']['name']} of the deleted {owner.name} is still there")
-    return True
 
 
 def _values(keys: Iterable[str], drawn: Mapping[str, str]) -> dict[str, str]:

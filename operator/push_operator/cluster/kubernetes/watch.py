@@ -13,7 +13,7 @@ from typing import Any
 
 import kopf
 
-from push_operator.cluster.kubernetes.adapter import OURS, KubernetesCluster
+from push_operator.cluster.kubernetes.feed import OURS, Feed
 from push_operator.cluster.kubernetes.kinds import PUSH_CLUSTERS, WATCHED, Kind
 from push_operator.model import object_key
 from push_operator.render.objects import Object
@@ -24,13 +24,13 @@ BACKOFFS = (1, 1, 2, 3, 5, 8, *(10,) * 360)
 
 
 async def watch(
-    cluster: KubernetesCluster, identity: str, namespaces: tuple[str, ...], stop: asyncio.Event, ready: asyncio.Event
+    feed: Feed, identity: str, namespaces: tuple[str, ...], stop: asyncio.Event, ready: asyncio.Event
 ) -> None:
     """Runs until `stop`; the CRD must be there. A crash of kopf is raised: whoever runs the process starts it again."""
     # At INFO it tells of every single event.
     logging.getLogger("kopf.objects").setLevel(logging.WARNING)
     await kopf.operator(
-        registry=_registry(cluster),
+        registry=_registry(feed),
         settings=_settings(),
         standalone=True,
         # One of its own making needs a user's name, and a pod's user has none. Its type is not exported.
@@ -55,12 +55,12 @@ def _settings() -> kopf.OperatorSettings:
     return made
 
 
-def _registry(cluster: KubernetesCluster) -> kopf.OperatorRegistry:
+def _registry(feed: Feed) -> kopf.OperatorRegistry:
     made = kopf.OperatorRegistry()
     kopf.on.login(registry=made, id="login")(_login)
-    _on_event(made, PUSH_CLUSTERS, Objects(cluster.touch).see)
+    _on_event(made, PUSH_CLUSTERS, Objects(feed.touch).see)
     for kind in WATCHED:
-        _on_event(made, kind, _fed(cluster, kind))
+        _on_event(made, kind, _fed(feed, kind))
     return made
 
 
@@ -71,11 +71,11 @@ def _on_event(registry: kopf.OperatorRegistry, kind: Kind, see: Callable[[str | 
     kopf.on.event(kind.group, _version(kind), kind.plural, registry=registry, id=kind.plural)(on_event)
 
 
-def _fed(cluster: KubernetesCluster, kind: Kind) -> Callable[[str | None, Object], None]:
+def _fed(feed: Feed, kind: Kind) -> Callable[[str | None, Object], None]:
     def see(event: str | None, live: Object) -> None:
-        cluster.see(kind, live, gone=event == "DELETED")
+        feed.see(kind, live, gone=event == "DELETED")
         if event is None:
-            cluster.stale(kind)
+            feed.stale(kind)
 
     return see
 

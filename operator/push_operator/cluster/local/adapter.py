@@ -16,18 +16,21 @@ from push_operator.cluster.local.manifest import Manifest
 from push_operator.cluster.local.members import Members
 from push_operator.cluster.local.programs import Program
 from push_operator.cluster.local.secrets import SecretStore, check_references
-from push_operator.cluster.local.sockets import PublicSockets
+from push_operator.cluster.local.sockets import LOOPBACK, PublicSockets
 from push_operator.cluster.local.state import StateFolder
 from push_operator.cluster.reach import lost
 from push_operator.errors import ClusterError, Fault, SpecError
+from push_operator.fleet.values import GatewaySet, Mark
 from push_operator.model import SERVICES, object_key
 from push_operator.plan.build import build
 from push_operator.plan.events import Event
+from push_operator.plan.names import ADMIN_KEY
 from push_operator.plan.observed import Observed, Unit
 from push_operator.plan.reach import Target, told
 from push_operator.plan.secrets import Secrets
 from push_operator.plan.status import Status
-from push_operator.plan.workload import Plan
+from push_operator.plan.steering import ROLLOUT
+from push_operator.plan.workload import Plan, SecretKey
 
 LOG_CHECK_SECONDS = 10.0
 _log = logging.getLogger(__name__)
@@ -86,6 +89,9 @@ class LocalCluster:
         return Observed(
             body=self._body,
             units=self._members.observe(),
+            leaving=self._members.leaving(),
+            sets=self._members.sets(),
+            bus=self._bus(),
             endpoints=self._endpoints(),
             origins=self._settings.origins,
             ignored=ignored_fields(self._body),
@@ -104,6 +110,16 @@ class LocalCluster:
         self._sockets.open_for(plan)
         self._plan = plan
         self._members.apply(plan)
+
+    async def admin_token(self, key: str) -> str:
+        keys = (SecretKey(secret.name, ADMIN_KEY, optional=True) for secret in self._plan.secrets)
+        return next((value for one in keys if (value := self._secrets.value(one))), "")
+
+    async def mark(self, key: str, unit: Unit, mark: Mark | None) -> None:
+        self._members.mark(unit, mark)
+
+    async def resize(self, key: str, one: GatewaySet, size: int, gone: frozenset[str]) -> None:
+        self._members.resize(one, size, gone)
 
     async def publish(self, key: str, status: Status, events: tuple[Event, ...]) -> None:
         for event in events:
@@ -128,7 +144,11 @@ class LocalCluster:
         return self._body or {}
 
     def units(self) -> tuple[Unit, ...]:
-        return self._members.observe()
+        """Those that are stopping, too."""
+        return self._members.observe() + self._members.leaving()
+
+    def sets(self) -> tuple[GatewaySet, ...]:
+        return self._members.sets()
 
     def touch(self) -> None:
         self._touched.set()
@@ -146,10 +166,17 @@ class LocalCluster:
         self._sockets.open_for(plan)
         for name, values in manifest.secrets.items():
             self._secrets.put(name, values)
-        self._body = _next_object(manifest.body, kept, keep_status=self._body is not None)
+        self._body = _next_object(manifest.body, kept, running=self._body is not None)
         self._state.save_object(self._body)
         self.touch()
         return int(self._body["metadata"]["generation"])
+
+    def annotate(self, name: str, value: str) -> None:
+        """On the object that is there; what it asks for stays the same generation."""
+        if self._body is not None:
+            self._body = _annotated(self._body, {name: value})
+            self._state.save_object(self._body)
+            self.touch()
 
     def _refuse_damage(self) -> None:
         self._state.load_object()
@@ -171,13 +198,19 @@ class LocalCluster:
                                         "a different platform needs its own --state folder"),)
             )  # fmt: skip
 
+    def _bus(self) -> str:
+        """Where the numbers of NATS are read: of the one that runs here, else where the manifest says."""
+        if self._plan.workload("nats") is not None:
+            return f"http://{LOOPBACK}:{self._members.port('nats', 'monitor')}"
+        return str((((self._body or {}).get("spec") or {}).get("nats") or {}).get("monitoringUrl") or "")
+
     def _endpoints(self) -> dict[str, str]:
         return {workload.component: self._endpoint(workload.component) for workload in self._plan.workloads}
 
     def _endpoint(self, component: str) -> str:
         scheme, path = _SCHEMES.get(component, ("http", ""))
         if component not in SERVICES:
-            return f"{scheme}://127.0.0.1:{self._members.port(component, 'client')}"
+            return f"{scheme}://{LOOPBACK}:{self._members.port(component, 'client')}"
         port = self._sockets.port(component)
         return f"{scheme}://{self._shown_host()}:{port}{path}" if port else ""
 
@@ -204,7 +237,7 @@ class LocalCluster:
         self._sockets.close()
 
 
-def _next_object(body: Mapping[str, Any], kept: Mapping[str, Any] | None, *, keep_status: bool) -> dict[str, Any]:
+def _next_object(body: Mapping[str, Any], kept: Mapping[str, Any] | None, *, running: bool) -> dict[str, Any]:
     """The object to keep: a new generation when the spec is another one; the status is the running platform's own."""
     before = dict(kept or {})
     generation = int((before.get("metadata") or {}).get("generation") or 0)
@@ -212,4 +245,17 @@ def _next_object(body: Mapping[str, Any], kept: Mapping[str, Any] | None, *, kee
         generation += 1
     made = {**body, "metadata": {**body["metadata"], "generation": generation}}
     made.pop("status", None)
-    return made | ({"status": before["status"]} if keep_status and "status" in before else {})
+    if not running:
+        return made
+    order = _annotations(before).get(ROLLOUT)  # what a person said of the rollout that goes on, as `kubectl apply` does
+    made = _annotated(made, {ROLLOUT: order, **_annotations(made)}) if order else made
+    return made | ({"status": before["status"]} if "status" in before else {})
+
+
+def _annotations(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    given = body["metadata"].get("annotations")
+    return given if isinstance(given, Mapping) else {}
+
+
+def _annotated(body: Mapping[str, Any], annotations: Mapping[str, Any]) -> dict[str, Any]:
+    return {**body, "metadata": {**body["metadata"], "annotations": {**_annotations(body), **annotations}}}

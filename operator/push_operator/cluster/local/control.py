@@ -3,6 +3,7 @@
     GET  /platform            the object, its units, and whose process this is
     PUT  /object              {"documents": […]} → {"generation": n}
     POST /scale               {"component": …, "replicas": n} → {"generation": n}
+    POST /rollout             {"action": "resume" or "undo"} → {"revision": …}
     POST /down                the platform ends
 
 A refusal is {"error": text}, or {"faults": [{"path", "message"}]} with status 422.
@@ -24,6 +25,7 @@ from push_operator.cluster.local.manifest import Manifest, read_manifest, with_r
 from push_operator.cluster.local.state import StateFolder
 from push_operator.errors import OperatorError, SpecError
 from push_operator.model import SERVICES, parse
+from push_operator.plan.steering import ACTIONS, ROLLOUT, refuse_number, rollout_order
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 _log = logging.getLogger(__name__)
@@ -31,7 +33,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Control:
-    """The four requests; `down` is called when someone asks for the end."""
+    """The five requests; `down` is called when someone asks for the end."""
 
     def __init__(self, cluster: LocalCluster, page: str, down: Callable[[], None]) -> None:
         self._cluster, self._page, self._down = cluster, page, down
@@ -58,8 +60,17 @@ class Control:
         component = asked.get("component")
         if component not in SERVICES:
             raise OperatorError(f"what can be scaled: {', '.join(SERVICES)}")
+        refuse_number(self._cluster.body, component)
         body = with_replicas(self._cluster.body, component, asked.get("replicas"))  # type: ignore[arg-type]  # parse judges it
         return web.json_response({"generation": self._cluster.put(Manifest(body, parse(body), {}))})
+
+    async def rollout(self, request: web.Request) -> web.Response:
+        action = (await _json(request)).get("action")
+        if action not in ACTIONS:
+            raise OperatorError(f"what can be done with a rollout: {', '.join(ACTIONS)}")
+        order = rollout_order(self._cluster.body, action)
+        self._cluster.annotate(ROLLOUT, order)
+        return web.json_response({"revision": order.partition(":")[2]})
 
     async def end(self, _: web.Request) -> web.Response:
         self._down()
@@ -73,6 +84,7 @@ async def control_socket(state: StateFolder, control: Control) -> AsyncIterator[
     app.router.add_get("/platform", control.platform)
     app.router.add_put("/object", control.put)
     app.router.add_post("/scale", control.scale)
+    app.router.add_post("/rollout", control.rollout)
     app.router.add_post("/down", control.end)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
     await runner.setup()

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Final
 
 from push_operator.cluster.local.secrets import SecretStore
 from push_operator.cluster.local.sockets import LOOPBACK
 from push_operator.plan.workload import PUBLIC, Address, DataPath, EnvValue, SecretKey
 
 INHERITED = ("PATH", "HOME", "LANG", "TZ")
+
+
+DRAIN_SECONDS: Final = 3
+"""What a gateway's clients have when its process is told to stop: that ends with Ctrl-C, which waits for ten seconds at
+most. A gateway that the operator empties before is not hurried by it."""
 
 
 def base_env(environ: Mapping[str, str]) -> dict[str, str]:
@@ -31,7 +37,7 @@ def planned_env(
         text = _text(value, secrets, port_of, data)
         if text is not None:
             made[name] = text
-    return made
+    return made | ({"DRAIN_SECONDS": str(DRAIN_SECONDS)} if "DRAIN_SECONDS" in made else {})
 
 
 def _text(value: EnvValue, secrets: SecretStore, port_of: Callable[[str, str], int], data: Path) -> str | None:

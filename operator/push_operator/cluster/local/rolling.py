@@ -1,4 +1,4 @@
-"""Which units to start and to stop next, so that one workload comes nearer to its plan. Pure."""
+"""Which units to start and to stop next, so that one workload comes nearer to its plan; gateways have sets. Pure."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def next_steps(revision: str, replicas: int, members: Sequence[Member], *, alone
     missing = max(0, min(room, replicas - len(new)))
     ready = sum(member.ready for member in new)
     return Steps(
-        start=_free_ordinals(revision, members, missing),
+        start=free_ordinals(revision, members, missing),
         stop=surplus + _least_useful(old, len(old) - max(0, replicas - ready)),
     )
 
@@ -59,7 +59,7 @@ def _least_useful(members: Sequence[Member], count: int) -> tuple[str, ...]:
     return tuple(member.name for member in by_use[: max(0, count)])
 
 
-def _free_ordinals(revision: str, members: Sequence[Member], count: int) -> tuple[int, ...]:
-    """The lowest ones whose name nobody has, a unit that is still stopping included."""
+def free_ordinals(revision: str, members: Sequence[Member], count: int) -> tuple[int, ...]:
+    """The lowest ones whose name nobody has, a unit that is still stopping included; none when `count` is below 1."""
     taken = {member.ordinal for member in members if member.revision == revision}
-    return tuple(number for number in range(len(taken) + count) if number not in taken)[:count]
+    return tuple(number for number in range(len(taken) + count) if number not in taken)[: max(0, count)]

@@ -65,14 +65,18 @@ class LocalUnit:
         """Asks the process to end, kills it after `seconds`; returns when it is gone. May be called again to hurry."""
         if self._task is None:
             return
-        self.stopping = True
-        self._stop.set()
-        self._show(ready=False, note="stopping")
+        self.leave()
         self._signal(signal.SIGTERM)
         done, _ = await asyncio.wait({self._task}, timeout=seconds)
         if not done:
             self.kill()
             await asyncio.wait({self._task})
+
+    def leave(self) -> None:
+        """It is to stop, and counts for nothing from now on."""
+        self.stopping = True
+        self._stop.set()
+        self._show(ready=False, note="stopping")
 
     def kill(self) -> None:
         """Ends the process and whatever it started, at once."""
@@ -88,7 +92,8 @@ class LocalUnit:
             "uptimeSeconds": round(self._uptime(), 1) if alive else 0,
         }
         recipe = self.recipe
-        return Unit(recipe.name, recipe.component, recipe.revision, self.ready, self._note, self._restarts, details)
+        return Unit(recipe.name, recipe.component, recipe.revision, self.ready, self._note, self._restarts, details,
+                    address=recipe.admin or "", pending=self._process is None)  # fmt: skip
 
     async def _live(self) -> None:
         failures = 0
