@@ -14,7 +14,7 @@ from typing import Any, Final
 from push_operator.admin.stats import Nonsense, count
 from push_operator.fleet.values import Bus
 
-GATEWAY: Final = "gateway"  # a gateway's connection has this name, or this, a slash and more
+GATEWAY: Final = "gateway"  # its connection's name is this, a slash and the unit's; of an earlier version this alone
 HISTORY: Final = "history"  # the consumer of each shard of the log
 PUSH_STREAM, PUSH_CONSUMER = "PUSH", "push"
 MAX_TEXT: Final = 256
@@ -24,7 +24,7 @@ Said = Mapping[str, Any]
 @dataclass(frozen=True, slots=True)
 class Server:
     """One server's answers. `lags`: messages that wait, by (stream, consumer), of the consumers that it leads.
-    `pending` has one (name, address, bytes) for each gateway's connection."""
+    `pending` has one (unit, address, bytes) for each gateway's connection."""
 
     id: str
     name: str
@@ -58,9 +58,9 @@ def parse_lags(name: str, jsz: Said) -> Mapping[tuple[str, str], int]:
 def parse_pending(connz: Said) -> tuple[tuple[str, str, int], ...]:
     """Of the gateways' connections on one page. Raises Nonsense."""
     return tuple(
-        (one["name"], f"{one.get('ip')}:{one.get('port')}", count(one, "pending_bytes"))
+        (unit, f"{one.get('ip')}:{one.get('port')}", count(one, "pending_bytes"))
         for one in _objects(connz, "connections")
-        if _of_a_gateway(one.get("name"))
+        if (unit := _gateway(one.get("name"))) is not None
     )
 
 
@@ -112,8 +112,12 @@ def _waiting(consumer: Said) -> int:
     return count(consumer, "num_pending") + count(consumer, "num_ack_pending")
 
 
-def _of_a_gateway(name: Any) -> bool:
-    return isinstance(name, str) and name.partition("/")[0] == GATEWAY
+def _gateway(name: Any) -> str | None:
+    """Whose connection this is; None when it is no gateway's."""
+    if not isinstance(name, str):
+        return None
+    service, _, unit = name.partition("/")
+    return (unit or service) if service == GATEWAY else None
 
 
 def _objects(said: Said, name: str) -> Iterator[Said]:

@@ -23,7 +23,7 @@ LEARNED: Final = 10  # buckets; before, nothing is unusual
 TICK_SECONDS: Final = 10.0  # how long what is compared was counted for, about
 SIGMAS: Final = 6.0
 MAD_SIGMA: Final = 1.4826  # of a normal distribution: its standard deviation over its median deviation
-TICKS: Final = 3  # in a row
+TICKS: Final = 3  # in a row; a tick is a look in which some gateway's step is complete
 PLANNED_HALF_LIFE: Final = 30.0  # seconds in which half of those who were asked to come back and did not are given up
 
 
@@ -75,7 +75,7 @@ class AnomalyMemory:
 def notice(fleet: Fleet, memory: AnomalyMemory, now: float) -> tuple[tuple[Anomaly, ...], AnomalyMemory]:
     """To be asked once a tick. While there is any anomaly the fleet should not shrink."""
     new = tuple(steps(fleet.gateways, memory.last))
-    last = lasts(fleet.gateways)
+    last = lasts(fleet.gateways, memory.last)
     if not new:
         return memory.told, AnomalyMemory(last, memory.buckets, memory.planned, memory.above, memory.told)
     rates, planned = _rates(new, memory.planned)

@@ -27,7 +27,6 @@ PER_BIN: Final = 16
 LEAST_BINS: Final = 3
 LEAST_SAMPLES: Final = 30
 LEAST_SPAN: Final = 1.5  # the largest size seen, over the smallest
-LEAST_SECONDS: Final = 5.0  # between two samples; over less, CPU time is too coarse
 STEADY: Final = 0.1  # a gateway that fills or empties faster than this, from one sample to the next, pays for that
 
 
@@ -79,7 +78,7 @@ def learn(fleet: Fleet, memory: CapacityMemory) -> CapacityMemory:
         place = math.floor(math.log(cost.connections / FIRST, BIN_RATIO))
         if place < MAX_BINS:
             bins[place] = (*bins.get(place, ()), cost)[-PER_BIN:]
-    return CapacityMemory(fleet.wanted, lasts(fleet.gateways), bins)
+    return CapacityMemory(fleet.wanted, lasts(fleet.gateways, memory.last), bins)
 
 
 def capacity(memory: CapacityMemory, memory_limit: int | None) -> Capacity | None:
@@ -113,7 +112,7 @@ def _costs(new: Iterable[Step]) -> Iterator[Cost]:
     for step in new:
         before, after = step.before.stats, step.after.stats
         moved = abs(after.connections - before.connections)
-        if after.connections >= FIRST and step.seconds >= LEAST_SECONDS and moved <= STEADY * after.connections:
+        if after.connections >= FIRST and moved <= STEADY * after.connections:
             busy = max(0.0, after.cpu_seconds - before.cpu_seconds) / step.seconds
             yield Cost(after.connections, busy, after.loop_lag, after.rss_bytes)
 

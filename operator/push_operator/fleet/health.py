@@ -90,7 +90,7 @@ def _chosen(
 
 def _most_remain(judged: Sequence[Gateway], well: Sequence[Gateway]) -> bool:
     """At least half must be well and serve; one that is not Ready serves nobody either."""
-    return len(well) > 0 and 2 * len(well) >= len(judged)
+    return 2 * len(well) >= len(judged)
 
 
 def _back(

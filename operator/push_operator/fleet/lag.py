@@ -37,7 +37,9 @@ def replicas_for(scaling: LagScaling, lag: int | None, memory: LagMemory, now: f
     current = min(max(memory.desired or scaling.min_replicas, scaling.min_replicas), scaling.max_replicas)
     if lag is None:
         decision = LagDecision(current, "LagUnknown", f"what waits is not known: it stays at {current}")
-        return decision, replace(memory, desired=current)
+        # As if all were wanted: what has not been seen for a while is no reason to shrink when it is seen again.
+        wants = with_value(memory.wants, now, current, WINDOW_SECONDS)
+        return decision, replace(memory, desired=current, wants=wants)
     wanted = min(max(ceil(lag / scaling.target_lag), scaling.min_replicas), scaling.max_replicas)
     memory = replace(memory, wants=with_value(memory.wants, now, wanted, WINDOW_SECONDS))
     due = memory.raised is None or now - memory.raised >= STEP_SECONDS

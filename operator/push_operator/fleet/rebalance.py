@@ -16,8 +16,9 @@ from push_operator.fleet.samples import is_fresh
 from push_operator.fleet.values import Fleet, Gateway, Shed
 
 MUCH: Final = 1.3  # times the mean
-LEAST_SURPLUS: Final = 200  # connections; 1.3 times a small mean is noise
-NOISE: Final = 4.0  # standard deviations of what lands by chance
+# Connections. 1.3 times a small mean is chance; where this decides the mean is under 667, and 200 are over seven of its
+# standard deviations.
+LEAST_SURPLUS: Final = 200
 NEW_SECONDS: Final = 120.0  # a gateway that has just begun fills up by itself
 ROUND_SECONDS: Final = 300.0  # the longest one
 SETTLE_SECONDS: Final = 60.0  # until those who were asked last are back
@@ -96,7 +97,7 @@ def _above(holding: Mapping[str, int]) -> dict[str, float]:
 def _surplus(holding: Mapping[str, int]) -> dict[str, float]:
     """Of those that hold far too much."""
     mean = sum(holding.values()) / len(holding)
-    least = max(LEAST_SURPLUS, NOISE * math.sqrt(mean), (MUCH - 1) * mean)
+    least = max(LEAST_SURPLUS, (MUCH - 1) * mean)
     return {name: above for name, above in _above(holding).items() if above > least}
 
 

@@ -9,9 +9,10 @@ from typing import Final
 from push_operator.fleet.values import Gateway, Sample
 
 FRESH_SECONDS: Final = 30.0  # two ticks: an older sample says nothing of now
-LONGEST_SECONDS: Final = 120.0  # between two samples; what happened over a longer time is no rate of now
+LEAST_SECONDS: Final = 8.0  # between two samples; looks may follow each other faster, and chance would be all they show
+LONGEST_SECONDS: Final = 120.0  # what happened over a longer time is no rate of now
 Last = Mapping[str, tuple[str, Sample]]
-"""Of each gateway by name: its uid, and its last sample"""
+"""Of each gateway by name: its uid, and the sample from which the next step is counted"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +32,28 @@ def is_fresh(gateway: Gateway, now: float) -> bool:
     return gateway.sample is not None and now - gateway.sample.at <= FRESH_SECONDS
 
 
-def lasts(gateways: Iterable[Gateway]) -> Last:
-    """To be kept until the next time."""
-    return {one.name: (one.uid, one.sample) for one in gateways if one.sample is not None}
+def lasts(gateways: Iterable[Gateway], last: Last) -> Last:
+    """To be kept until the next time: those whose step is not complete yet stay where they were."""
+    return {one.name: _last(one, one.sample, last.get(one.name)) for one in gateways if one.sample is not None}
 
 
 def steps(gateways: Iterable[Gateway], last: Last) -> Iterator[Step]:
-    """Those that have said something since: the same process, and not too long ago."""
+    """Those that are complete now."""
     for one in gateways:
-        uid, before = last.get(one.name, ("", None))
-        if before is None or one.sample is None or uid != one.uid or one.sample.stats.boot != before.stats.boot:
-            continue
-        if 0 < one.sample.at - before.at <= LONGEST_SECONDS:
-            yield Step(one, before, one.sample)
+        known = last.get(one.name)
+        if one.sample is not None and known is not None and _is_same(one, one.sample, known):
+            before = known[1]
+            if LEAST_SECONDS <= one.sample.at - before.at <= LONGEST_SECONDS:
+                yield Step(one, before, one.sample)
+
+
+def _last(one: Gateway, sample: Sample, known: tuple[str, Sample] | None) -> tuple[str, Sample]:
+    if known is not None and _is_same(one, sample, known) and 0 <= sample.at - known[1].at < LEAST_SECONDS:
+        return known
+    return one.uid, sample
+
+
+def _is_same(one: Gateway, sample: Sample, known: tuple[str, Sample]) -> bool:
+    """The same process, whose counters go on."""
+    uid, before = known
+    return uid == one.uid and sample.stats.boot == before.stats.boot

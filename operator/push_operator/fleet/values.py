@@ -98,7 +98,7 @@ class GatewaySet:
 
 @dataclass(frozen=True, slots=True)
 class Bus:
-    """The broker's own numbers. `pending_bytes` by the gateway's connection name where known; `slow_consumers` grows
+    """The broker's own numbers. `pending_bytes` by the gateway's name where known; `slow_consumers` grows
     within one `started`. `lags`: messages that wait, by the service that reads them."""
 
     at: float

@@ -20,7 +20,7 @@ from push_operator.admin.port import Order
 from push_operator.errors import ClusterError, Conflict
 from push_operator.fleet.values import Sample, Stats
 
-QUICK = Limits(answer_seconds=0.3, all_seconds=0.6)
+QUICK = Limits(answer_seconds=1.0, all_seconds=1.5)  # where somebody hangs, and others must answer all the same
 PATIENT = Limits(answer_seconds=20.0, all_seconds=30.0)
 TOKEN = "the-token-of-the-platform"
 ORDER = Order(TOKEN, epoch=7)
@@ -112,7 +112,7 @@ BODY = json.dumps(GOOD).encode()
 PACKED = gzip.compress(BODY)
 BROKEN: dict[str, tuple[Talk, str]] = {
     "hangs": (_hang, "does not answer in time"),
-    "drips": (_sayer(*[bytes([one]) for one in HEAD % len(BODY) + BODY], drip=0.05), "does not answer in time"),
+    "drips": (_sayer(*[bytes([one]) for one in HEAD % len(BODY) + BODY], drip=0.2), "does not answer in time"),
     "stops amid the body": (_sayer(HEAD % 500 + BODY), "ends the connection"),
     "closes": (_sayer(), "ends the connection"),
     "is huge": (_sayer(HEAD % (1 << 30), *[b" " * 8192] * 20), "says more than 64 KiB"),
@@ -130,13 +130,18 @@ BROKEN: dict[str, tuple[Talk, str]] = {
 }
 
 
+def _limits(how: str) -> Limits:
+    """Only those that would never end are cut short: a slow machine is no failure."""
+    return QUICK if how in ("hangs", "drips") else PATIENT
+
+
 @pytest.mark.parametrize("how", BROKEN)
 async def test_one_that_is_broken_is_left_out_and_named_once(
     how: str, place: AsyncExitStack, caplog: pytest.LogCaptureFixture
 ) -> None:
     talk, why = BROKEN[how]
     caplog.set_level(logging.INFO)
-    async with http_gateways(lambda: 5.0, QUICK) as gateways, _speaking(talk) as broken:
+    async with http_gateways(lambda: 5.0, _limits(how)) as gateways, _speaking(talk) as broken:
         asked = {"good": await _desk(place, Desk()), "bad": broken}
         rounds = [await gateways.stats(asked) for _ in range(2)]
     assert rounds == [{"good": Sample(5.0, Stats("b", connections=3))}] * 2
@@ -168,7 +173,7 @@ async def test_a_round_ends_although_most_hang_and_those_that_answer_come_first_
     place: AsyncExitStack,
 ) -> None:
     """With room for two at a time, twenty that hang keep the good one from its turn once, not twice."""
-    limits = Limits(at_once=2, answer_seconds=0.2, all_seconds=0.5)
+    limits = Limits(at_once=2, answer_seconds=1.0, all_seconds=1.5)
     async with http_gateways(lambda: 5.0, limits) as gateways, _speaking(_hang) as hanging:
         asked = {f"bad{number}": hanging for number in range(20)} | {"good": await _desk(place, Desk())}
         first = await gateways.stats(asked)
@@ -264,7 +269,7 @@ async def test_other_answers_are_cluster_errors(gateways: HttpGateways, place: A
 @pytest.mark.parametrize("how", ["hangs", "closes", "is huge", "speaks no HTTP"])
 async def test_an_order_to_one_that_is_broken_fails_in_time(how: str) -> None:
     talk, why = BROKEN[how]
-    async with http_gateways(lambda: 5.0, QUICK) as gateways, _speaking(talk) as broken:
+    async with http_gateways(lambda: 5.0, _limits(how)) as gateways, _speaking(talk) as broken:
         with pytest.raises(ClusterError, match=why):
             await gateways.drain(broken, 1.0, ORDER)
 
@@ -297,7 +302,7 @@ async def test_the_token_is_in_no_error_and_no_log(
 async def test_the_token_is_in_no_error_of_a_broken_connection(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     for how in ("hangs", "closes", "stops amid the body", "speaks no HTTP"):
-        async with http_gateways(lambda: 5.0, QUICK) as gateways, _speaking(BROKEN[how][0]) as broken:
+        async with http_gateways(lambda: 5.0, _limits(how)) as gateways, _speaking(BROKEN[how][0]) as broken:
             with pytest.raises(ClusterError) as failed:
                 await gateways.drain(broken, 1.0, ORDER)
             assert not _said(failed.value, caplog)

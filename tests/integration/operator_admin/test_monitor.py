@@ -24,6 +24,8 @@ from tests.support.waiting import eventually
 from push_operator.admin.nats import MAX_PAGES, PAGE, NatsMonitor, nats_monitor
 from push_operator.fleet.bus import grown
 from push_operator.fleet.values import Bus
+from push_workloads.common.bus import connected
+from push_workloads.common.config import NatsConfig
 
 PATIENT_SECONDS = 20.0
 
@@ -103,7 +105,7 @@ async def test_gateways_are_listed_by_name_and_a_slow_one_is_counted(tmp_path: P
     sender = await _client(place, server, "sender")
     async with nats_monitor(lambda: 0.0, seconds=PATIENT_SECONDS) as monitor:
         before = await _bus(monitor, server.monitoring)
-        assert before.pending_bytes == {"gateway/a": 0, "gateway/b": 0}
+        assert before.pending_bytes == {"a": 0, "b": 0}
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1024)
         place.callback(writer.close)
         writer.write(b'CONNECT {"name": "gateway/slow", "verbose": false}\r\nSUB much 1\r\nPING\r\n')
@@ -125,6 +127,18 @@ async def test_gateways_are_listed_by_name_and_a_slow_one_is_counted(tmp_path: P
     assert (anew.slow_consumers, grown(after, anew)) == (0, 0)
 
 
+async def test_a_gateways_connection_has_its_units_name(tmp_path: Path) -> None:
+    server = Monitored(tmp_path / "monitored")
+    config = NatsConfig(server.url, None, None, shards=1)
+    async with (
+        running(server),
+        connected(config, "gateway", instance="chat-gateway-1"),
+        connected(config, "message"),
+        nats_monitor(lambda: 0.0, seconds=PATIENT_SECONDS) as monitor,
+    ):
+        assert (await _bus(monitor, server.monitoring)).pending_bytes == {"chat-gateway-1": 0}
+
+
 async def test_bytes_that_wait_for_a_gateway_are_its_own(tmp_path: Path, place: AsyncExitStack) -> None:
     server = Monitored(tmp_path / "nats", more='write_deadline: "60s"')
     await place.enter_async_context(running(server))
@@ -138,7 +152,7 @@ async def test_bytes_that_wait_for_a_gateway_are_its_own(tmp_path: Path, place: 
         async def waiting() -> int:
             await sender.publish("much", bytes(512 * 1024))
             await sender.flush()
-            return (await _bus(monitor, server.monitoring)).pending_bytes["gateway/slow"]
+            return (await _bus(monitor, server.monitoring)).pending_bytes["slow"]
 
         assert await eventually(waiting) > 0
 
@@ -262,7 +276,7 @@ async def test_connections_are_read_page_by_page_and_not_without_end(place: Asyn
     url, asked = await _told(place, {"varz": VARZ, "jsz": {}, "connz": page})
     async with nats_monitor(lambda: 0.0, seconds=PATIENT_SECONDS, resolve=_loopback) as monitor:
         bus = await _bus(monitor, url)
-    assert bus.pending_bytes == {f"gateway/{PAGE * number}": PAGE * number for number in range(MAX_PAGES)}
+    assert bus.pending_bytes == {f"{PAGE * number}": PAGE * number for number in range(MAX_PAGES)}
     assert len(asked) == MAX_PAGES + 2
     assert {one.partition(" ")[0] for one in asked} == {"brokers"}, "a proxy may ask for the name"
 
@@ -270,8 +284,8 @@ async def test_connections_are_read_page_by_page_and_not_without_end(place: Asyn
 @pytest.mark.parametrize(
     ("wrong", "expected"),
     [
-        ({"jsz": ["no"]}, Bus(0.0, "A@1", 4, {"gateway/a": 1}, {})),
-        ({"jsz": {"account_details": ["no"]}}, Bus(0.0, "A@1", 4, {"gateway/a": 1}, {})),
+        ({"jsz": ["no"]}, Bus(0.0, "A@1", 4, {"a": 1}, {})),
+        ({"jsz": {"account_details": ["no"]}}, Bus(0.0, "A@1", 4, {"a": 1}, {})),
         ({"connz": {"total": -1}}, Bus(0.0, "A@1", 4, {}, {"push": 3})),
         ({"connz": {"total": 1, "connections": [{"name": "gateway"}]}}, Bus(0.0, "A@1", 4, {}, {"push": 3})),
         ({"varz": {}}, None),

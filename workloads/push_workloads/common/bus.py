@@ -144,10 +144,13 @@ class Bus:
 
 
 @asynccontextmanager
-async def connected(config: NatsConfig, name: str, client: Client | None = None) -> AsyncIterator[Bus]:
+async def connected(
+    config: NatsConfig, name: str, client: Client | None = None, instance: str = ""
+) -> AsyncIterator[Bus]:
     """A bus that is connected, for as long as the context is open; waits for the first connection without limit.
 
-    Whoever starts the process sees the wait on `/readyz`.
+    Whoever starts the process sees the wait on `/readyz`. With an `instance` the server lists the connection as
+    NAME/INSTANCE, so that the operator sees which one falls behind.
     """
     bus = Bus(client if client is not None else Client())
 
@@ -157,7 +160,7 @@ async def connected(config: NatsConfig, name: str, client: Client | None = None)
     user = {"user": config.user, "password": config.password} if config.user else {}
     await bus.client.connect(
         servers=[config.url],
-        name=name,
+        name=f"{name}/{instance}" if instance else name,
         error_cb=report,
         disconnected_cb=bus.lost,
         reconnected_cb=bus.back,

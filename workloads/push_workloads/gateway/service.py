@@ -59,7 +59,7 @@ async def serve(config: GatewayConfig, process: Process) -> AsyncIterator[None]:
         stats = Stats(gateway, door, departures, lambda: client.is_connected)
         process.admin_routes = Admin(departures, stats, config.admin_token).routes()
         client.deliver = _dispatch(hub, log)
-        async with connected(config.nats, "gateway", client) as bus:
+        async with connected(config.nats, "gateway", client, config.common.instance) as bus:
             log.open()
             await devices.listen(gateway.displace)
             await rights.listen(gateway.topics_changed)

@@ -123,7 +123,7 @@ def test_gateways_are_told_apart_by_name_or_else_by_address() -> None:
         {"ip": "10.0.0.5", "port": 5, "pending_bytes": 8},
     ]
     bus = bus_of([_server(pending=parse_pending({"connections": connections}))], 1, at=0.0)
-    assert bus.pending_bytes == {"gateway/a": 5, "gateway 10.0.0.2:2": 6, "gateway 10.0.0.3:3": 0}
+    assert bus.pending_bytes == {"a": 5, "gateway 10.0.0.2:2": 6, "gateway 10.0.0.3:3": 0}
     assert parse_pending(RECORDED["n1"]["connz"]) == (("gateway", "127.0.0.1:48948", 0),)
 
 

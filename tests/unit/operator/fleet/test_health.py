@@ -142,15 +142,17 @@ def test_half_that_are_deaf_go_one_at_a_time_and_slower_and_slower() -> None:
 
 
 def test_the_one_that_has_been_deaf_longest_goes_first_and_for_what_came_first() -> None:
-    stage = Stage(20)
+    stage = Stage(40)
     stage.run(60)
+    stage.trouble["g1"] = Fault.NATS
+    stage.until(lambda health: health.quarantine)  # and in the pause after it two more become deaf
     stage.trouble["g5"] = Fault.NATS
     stage.tick()
     stage.trouble |= {"g3": Fault.NATS, "g7": Fault.NATS}
-    stage.tick()
-    stage.changed["g5"] = {"sample": Sample(stage.now + 60, Stats("b5", connections=1000, nats=False, loop_lag=9.0))}
-    assert stage.until(lambda health: health.quarantine) == 20
+    assert stage.until(lambda health: health.quarantine) == PAUSE_SECONDS - TICK
     assert stage.verdicts[-1][1].quarantine == {"g5": str(Fault.NATS)}
+    lagging = Stats("b5", connections=1000, nats=False, loop_lag=9.0)
+    stage.changed["g5"] = {"sample": Sample(stage.now + 60, lagging)}
     stage.run(40)
     assert stage.tick().deaf["g5"] == str(Fault.NATS)
 

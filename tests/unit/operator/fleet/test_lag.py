@@ -28,7 +28,11 @@ def test_it_shrinks_to_the_most_of_a_window() -> None:
 
 
 def test_what_is_not_known_changes_nothing() -> None:
-    assert _desired([(0, 4000), (50, None), (1000, None), (1010, 0)]) == [4, 4, 4, 2]
+    assert _desired([(0, 4000), (50, None), (1000, None)]) == [4, 4, 4]
+
+
+def test_what_was_not_known_counts_as_wanted_for_a_window() -> None:
+    assert _desired([(0, 4000), (1000, None), (1010, 0), (1299, 0), (1301, 0)]) == [4, 4, 4, 4, 2]
 
 
 def test_an_operator_that_has_just_begun_does_not_shrink() -> None:
