@@ -63,8 +63,11 @@ class Platform:
             self.process = subprocess.Popen(argv, stdout=output, stderr=errors, text=True, start_new_session=True)
 
     def until_ready(self, seconds: float = 60.0) -> None:
-        """Waits for the `ready` line."""
-        eventually_now(lambda: self.ready_line in self.output.splitlines() or self.ended, seconds, "ready")
+        """Waits for the `ready` line; a failure shows what it said instead."""
+        try:
+            eventually_now(lambda: self.ready_line in self.output.splitlines() or self.ended, seconds, "ready")
+        except AssertionError as late:
+            raise AssertionError(f"{late}\n{self.output}\n{self.errors}") from late
         assert not self.ended, self.errors
 
     @property
