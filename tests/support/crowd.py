@@ -34,13 +34,15 @@ from push_workloads.common.tokens import Tokens
 COME_PER_SECOND: Final = 150
 MESSAGES_PER_SECOND: Final = 20
 ARRIVE_SECONDS: Final = 60.0
+RATE_SECONDS: Final = 10
 TOKEN_SECONDS: Final = 7200
 
 
 @dataclass
 class Figures:
-    """`p50`, `p95`, `longest`: seconds from a loss to the next welcome. `highest`: clients that came back in one
-    second. `unsent`: messages that their sender knows were not acknowledged."""
+    """`p50`, `p95`, `longest`: seconds from a loss to the next welcome. `highest`: clients that came back a second,
+    over the worst ten: on a busy machine this process itself is late at times. `unsent`: messages that their sender
+    knows were not acknowledged."""
 
     clients: int = 0
     connected: int = 0
@@ -48,7 +50,7 @@ class Figures:
     p50: float = 0.0
     p95: float = 0.0
     longest: float = 0.0
-    highest: int = 0
+    highest: float = 0.0
     acked: int = 0
     lost: int = 0
     twice: int = 0
@@ -84,10 +86,16 @@ class Book:
         took = sorted(self.took)
         return Figures(
             clients=clients, connected=connected, reconnects=len(took), p50=_at(took, 0.5), p95=_at(took, 0.95),
-            longest=_at(took, 1.0), highest=max(self.back.values(), default=0), acked=len(self.acked),
+            longest=_at(took, 1.0), highest=_most(self.back), acked=len(self.acked),
             lost=len(self.missing()), twice=sum(number > 1 for number in self.came.values()), disorder=self.disorder,
             unsent=self.unsent, reasons=dict(self.reasons),
         )  # fmt: skip
+
+
+def _most(back: Counter[int]) -> float:
+    """A second, over the `RATE_SECONDS` in which there were most."""
+    windows = (sum(back[first + second] for second in range(RATE_SECONDS)) for first in tuple(back))
+    return max(windows, default=0) / RATE_SECONDS
 
 
 def _at(values: list[float], share: float) -> float:
