@@ -17,14 +17,23 @@ _RESERVED_NAMES: Final = ("grafana_dashboard",)
 
 
 @dataclass(frozen=True, slots=True)
+class Tracing:
+    """`endpoint`: of a collector that takes OTLP over HTTP; `percent` of the messages are traced."""
+
+    endpoint: str
+    percent: int
+
+
+@dataclass(frozen=True, slots=True)
 class Monitoring:
     """`service_monitor`: Prometheus finds the pods. `rules`: and watches their objectives. `dashboards`: for Grafana.
-    `labels` go on all of these objects: a Prometheus may look at some only."""
+    `labels` go on all of these objects: a Prometheus may look at some only. `tracing` None: nothing is traced."""
 
     service_monitor: bool = False
     rules: bool = False
     dashboards: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
+    tracing: Tracing | None = None
 
 
 def monitoring_of(node: Node) -> Monitoring:
@@ -34,6 +43,7 @@ def monitoring_of(node: Node) -> Monitoring:
         rules=node.boolean("rules", False),
         dashboards=node.boolean("dashboards", False),
         labels=node.text_map("labels", QUALIFIED, _NAME_MEANS, MAX_LABELS),
+        tracing=_tracing(node.child("tracing")),
     )
     for name, value in made.labels.items():
         if name.startswith(_RESERVED) or name in _RESERVED_NAMES:
@@ -42,3 +52,11 @@ def monitoring_of(node: Node) -> Monitoring:
             node.fault(f"labels.{name}", "must be a label's value: at most 63 letters, digits, '-', '_' or '.'")
     node.done()
     return made
+
+
+def _tracing(node: Node) -> Tracing | None:
+    if node.given and not node.has("endpoint"):
+        node.fault("endpoint", "required: an address such as http://collector:4318")
+    made = Tracing(node.root("endpoint") or "", node.integer("percent", 1, 1, 100))
+    node.done()
+    return made if node.given else None

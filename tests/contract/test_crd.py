@@ -54,6 +54,8 @@ def _unsaid(path: tuple[str, ...]) -> Manifest:
     """What a field is added to: the least manifest in which it may stand."""
     if path[:2] == ("gateway", "autoscaling"):
         return manifest(gateway={"scaling": {"mode": "Operator"}})
+    if path[:2] == ("monitoring", "tracing"):
+        return manifest(monitoring={"tracing": {"endpoint": "http://collector:4318"}})
     if path[0] in ("message", "push") and path[1] == "autoscaling":
         spec: Manifest = {path[0]: {"autoscaling": {"maxReplicas": 100}}}
         return manifest(cassandra={"managed": {}}, **spec)
@@ -91,6 +93,7 @@ SPECIAL: dict[str, Callable[[tuple[str, ...]], Any]] = {
     "podTemplate": lambda _: {"spec": {"priorityClassName": "high"}},
     "schedules": lambda _: [{"start": "0 8 * * *", "minutes": 60, "minReplicas": 1}],
     "monitoringUrl": lambda _: "http://host:8222",
+    "endpoint": lambda _: "http://host:4318",
     "cpu": lambda _: "1",
     "memory": lambda _: "1Gi",
 }

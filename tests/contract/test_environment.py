@@ -36,6 +36,7 @@ MANIFESTS: dict[str, dict[str, Any]] = {
     "gateways that the operator counts": {
         "gateway": {"scaling": {"mode": "Operator"}, "drain": {"timeoutSeconds": 3600, "reconnectsPerSecond": 100_000}},
     },
+    "traces": {"gateway": {"replicas": 1}, "monitoring": {"tracing": {"endpoint": "http://c:4318/", "percent": 7}}},
     "small disk": {"gateway": {"replicas": 1}, "nats": {"managed": {"storage": "64Mi"}}},
     "large disk": {"gateway": {"replicas": 1}, "nats": {"managed": {"storage": "100Ti"}}},
     "external without passwords": {
@@ -115,6 +116,15 @@ def test_every_workload_reads_its_environment(spec: dict[str, Any], with_optiona
             assert config.sse.port == port.number
     assert config.common.admin.port == next(port.number for port in workload.ports if port.name == "admin")
     assert config.tokens.ttl_seconds == spec.get("tokens", {}).get("accessTokenTtlSeconds", 86_400)
+
+
+@pytest.mark.parametrize("service", ["gateway", "message"])
+def test_who_traces_is_told_how_much_and_whom(service: str) -> None:
+    module: Any = importlib.import_module(f"push_workloads.{service}.service")
+    config = module.parse(_resolved(_workload(MANIFESTS["traces"], service).env, with_optional=False))
+    assert (config.tracing.endpoint, config.tracing.ratio) == ("http://c:4318", 0.07)
+    plain = module.parse(_resolved(_workload(MANIFESTS["least"], service).env, with_optional=False))
+    assert plain.tracing.endpoint is None
 
 
 @pytest.mark.parametrize("service", ["auth", "message", "push"])

@@ -139,6 +139,8 @@ ACCEPTED: dict[str, Manifest] = {
         monitoring={"serviceMonitor": True, "rules": True, "dashboards": True,
                     "labels": {"release": "prometheus", "team.example/" + "a" * 63: "b" * 63, "empty": ""}},
     ),
+    "traces": manifest(monitoring={"tracing": {"endpoint": "https://[fd00::1]:4318/otlp", "percent": 100}}),
+    "some traces": manifest(monitoring={"tracing": {"endpoint": "http://collector"}}),
     "nothing of monitoring": manifest(monitoring={"rules": False, "labels": {}}),
     "16 labels": manifest(monitoring={"labels": {f"a{number}": "" for number in range(16)}}),
     "a number that the operator finds": manifest(gateway={"scaling": {"mode": "Operator"}}),
@@ -326,6 +328,15 @@ REFUSED: dict[str, tuple[Manifest, str]] = {
     "a label of the operator's": (
         manifest(monitoring={"labels": {"app.kubernetes.io/instance": "x"}}), "spec.monitoring.labels"),
     "the label of dashboards": (manifest(monitoring={"labels": {"grafana_dashboard": "0"}}), "spec.monitoring.labels"),
+    "traces to nobody": (manifest(monitoring={"tracing": {"percent": 1}}), "spec.monitoring.tracing.endpoint"),
+    "traces to another scheme": (
+        manifest(monitoring={"tracing": {"endpoint": "grpc://c:4317"}}), "spec.monitoring.tracing.endpoint"),
+    "traces with a password": (
+        manifest(monitoring={"tracing": {"endpoint": "http://u:p@c"}}), "spec.monitoring.tracing.endpoint"),
+    "no traces": (
+        manifest(monitoring={"tracing": {"endpoint": "http://c", "percent": 0}}), "spec.monitoring.tracing.percent"),
+    "more traces than messages": (
+        manifest(monitoring={"tracing": {"endpoint": "http://c", "percent": 101}}), "spec.monitoring.tracing.percent"),
     "17 labels": (
         manifest(monitoring={"labels": {f"a{number}": "" for number in range(17)}}), "spec.monitoring.labels"),
     "a space in a url": (manifest(redis={"url": "redis://a b:1"}), "spec.redis.url"),

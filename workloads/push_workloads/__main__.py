@@ -25,6 +25,7 @@ Settings are environment variables; what is missing or wrong is told at the star
   data        SQLITE_PATH; or CASSANDRA_CONTACT_POINTS, CASSANDRA_KEYSPACE, CASSANDRA_LOCAL_DATACENTER,
               CASSANDRA_USER, CASSANDRA_PASSWORD, CASSANDRA_REPLICATION
   gateway     DRAIN_SECONDS, DRAIN_RATE, ADMIN_TOKEN, MAX_CONNECTIONS
+  traces      TRACING_ENDPOINT (off without), TRACING_RATIO (0.01): gateway, message
 """
 
 

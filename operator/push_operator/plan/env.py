@@ -15,6 +15,7 @@ LOG_MAX_AGE_HOURS = 72
 KEY_BYTES = 32  # what the services ask for, of JWT_SECRET (HS256: RFC 7518 §3.2) and of the other two
 USES_REDIS = frozenset({"gateway", "auth", "presence"})
 USES_NATS = frozenset({"gateway", "message", "push"})
+TRACES = frozenset({"gateway", "message"})
 
 
 def service_env(cluster: PushCluster, service: str, origins: tuple[str, ...], stop_seconds: int) -> dict[str, EnvValue]:
@@ -30,6 +31,8 @@ def service_env(cluster: PushCluster, service: str, origins: tuple[str, ...], st
         env |= _nats(cluster, service)
     if service in USES_REDIS:
         env |= _redis(cluster)
+    if service in TRACES:
+        env |= _tracing(cluster)
     if service in _OWN:
         env |= _OWN[service](cluster)
     return env
@@ -84,6 +87,13 @@ def _login(external: External, user: str, password: str) -> dict[str, EnvValue]:
     if secret is None:
         return {}
     return {user: SecretKey(secret, "username", optional=True), password: SecretKey(secret, "password")}
+
+
+def _tracing(cluster: PushCluster) -> dict[str, EnvValue]:
+    wanted = cluster.monitoring.tracing
+    if wanted is None:
+        return {}
+    return {"TRACING_ENDPOINT": wanted.endpoint, "TRACING_RATIO": str(wanted.percent / 100)}
 
 
 def _gateway(cluster: PushCluster) -> dict[str, EnvValue]:

@@ -71,7 +71,7 @@ def test_what_one_machine_does_without_is_told_only_when_asked_for() -> None:
         expose={"ingress": {"host": "chat.example.com"}},
         monitoring={"rules": True},
     )
-    assert ignored_fields(manifest(monitoring={"rules": False})) == ()
+    assert ignored_fields(manifest(monitoring={"rules": False, "tracing": {"endpoint": "http://c"}})) == ()
     assert [text.split(":")[0] for text in ignored_fields(asked)] == [
         "spec.gateway.resources", "spec.gateway.podTemplate", "spec.push.podTemplate", "spec.redis.managed.storage",
         "spec.expose", "spec.monitoring", "spec.version",

@@ -55,6 +55,12 @@ def test_no_pod_changes_and_no_unit_is_begun_anew_by_it() -> None:
     assert plain.workloads == asked.workloads
 
 
+def test_traces_are_of_the_processes_themselves() -> None:
+    plain, asked = build(cluster()), build(cluster(monitoring={"tracing": {"endpoint": "http://c"}}))
+    pairs = zip(plain.workloads, asked.workloads, strict=True)
+    assert {one.component for one, other in pairs if one.revision != other.revision} == {"gateway", "message"}
+
+
 def test_the_kinds_that_a_cluster_may_lack_are_known_as_that() -> None:
     kinds = {kind_of(one) for one in _added(**dict.fromkeys(ASKED, True))}
     assert {kind.kind for kind in kinds & OPTIONAL.keys()} == {"PodMonitor", "PrometheusRule"}

@@ -55,6 +55,19 @@ class Env:
             return default
         return number
 
+    def number(self, name: str, default: float, low: float, high: float) -> float:
+        value = self._values.get(name, "")
+        if not value:
+            return default
+        try:
+            read = float(value)
+        except ValueError:
+            read = low - 1
+        if not low <= read <= high:
+            self._faults.append(f"{name} must be a number from {low:g} to {high:g}")
+            return default
+        return read
+
     def url(self, name: str, schemes: tuple[str, ...]) -> str:
         value = self.text(name)
         if value and not _is_url(value, schemes):

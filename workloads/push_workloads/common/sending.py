@@ -42,6 +42,7 @@ class Publish(Struct, gc=False):
     payload: bytes
     twin: str | None = None  # the subject of the other copy, said on the sender's copy
     hint: bytes | None = None  # how a push for it should look
+    traceparent: str | None = None  # of a message that is traced
 
 
 class Find(Struct, gc=False):
@@ -179,4 +180,6 @@ def headers(publication: Publish) -> dict[str, str]:
         made["Push-Twin"] = publication.twin
     if publication.hint is not None:
         made["Push-Hint"] = publication.hint.decode()
+    if publication.traceparent is not None:
+        made["traceparent"] = publication.traceparent
     return made

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from push_workloads.common.config import Common, Env, Listen, NatsConfig, RedisConfig, TokenConfig
+from push_workloads.common.tracing import TracingConfig
 from push_workloads.gateway.actions import Limits
 
 SSE_PORT: Final = 8085
@@ -35,6 +36,7 @@ class GatewayConfig:
     drain_rate: int
     admin_token: bytes | None = field(repr=False)
     sse: Listen
+    tracing: TracingConfig
 
     @classmethod
     def parse(cls, environ: Mapping[str, str]) -> GatewayConfig:
@@ -60,6 +62,7 @@ class GatewayConfig:
             drain_rate=env.integer("DRAIN_RATE", 200, 1, 100_000),
             admin_token=env.secret("ADMIN_TOKEN", ADMIN_TOKEN_MIN_BYTES) if env.optional("ADMIN_TOKEN") else None,
             sse=Listen.read(env, "SSE_", SSE_PORT),
+            tracing=TracingConfig.read(env),
         )
         env.check()
         return made

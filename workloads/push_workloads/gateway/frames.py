@@ -131,6 +131,7 @@ class Ack(bytes):
     """An `ack` frame; `began`: when its message's frame came, in monotonic seconds."""
 
     began: float
+    message_id: str
 
 
 class Refusal(bytes):
@@ -194,6 +195,7 @@ def ack_frame(send: Send, channel: str, epoch: str, seq: int) -> Ack:
         frame["duplicate"] = True
     made = Ack(encode(frame))
     made.began = send.deadline - SEND_SECONDS
+    made.message_id = send.message_id
     return made
 
 

@@ -23,6 +23,7 @@ from push_workloads.gateway.measures import Measures
 from push_workloads.gateway.presence import Open, PresenceWriter
 from push_workloads.gateway.receipts import ReceiptWriter
 from push_workloads.gateway.rights import Rights
+from push_workloads.gateway.traces import Traces
 
 CLOSE_WAIT_SECONDS: Final = 2.0
 TICK_SECONDS: Final = 1.0
@@ -79,6 +80,7 @@ class Gateway:
         rights: Rights,
         receipts: ReceiptWriter,
         spawner: Spawner,
+        traces: Traces | None = None,
     ) -> None:
         self.config = config
         self.hub = hub
@@ -92,6 +94,7 @@ class Gateway:
         self.catchup = CatchUp(hub, log)
         self.ingress = Ingress(config.max_lag_ms / 1000, config.max_in_flight, lambda: log.unanswered)
         self.spawner = spawner
+        self.traces = traces  # None: nothing is traced
         self.measures = Measures(hub.deliveries)
         self.clients: set[Client] = set()
         self.slow: set[Client] = set()  # those who read more slowly than they are sent
@@ -130,6 +133,8 @@ class Gateway:
         while True:
             await asyncio.sleep(TICK_SECONDS)
             self.log.sweep()
+            if self.traces is not None:
+                self.traces.sweep(time.monotonic())
             waiting = list(self.clients)
             for start in range(0, len(waiting), TICK_SLICE):
                 now = time.monotonic()
@@ -155,6 +160,8 @@ class Gateway:
     def bus_lost(self) -> None:
         self.bus_losses += 1
         self.rights.lost()
+        if self.traces is not None:
+            self.traces.bus_lost()
         for one in tuple(self.clients):
             one.bus_lost()
 

@@ -190,9 +190,13 @@ class Peer:
 
     def _count(self, frame: bytes) -> None:
         self._gateway.measures.sent(frame, time.monotonic())
+        if self._gateway.traces is not None and isinstance(frame, Ack):
+            self._gateway.traces.acknowledged(frame.message_id)
 
     def _publish(self, publication: Publish) -> None:
         self._gateway.ingress.publishing()
+        if self._gateway.traces is not None:
+            self._gateway.traces.publishing(publication, time.monotonic())
         self._gateway.log.publish(publication, partial(self._published, publication))
 
     def _move(self, cursor: Cursor) -> None:
@@ -209,6 +213,8 @@ class Peer:
         self.close(close.code, close.reason)
 
     def _published(self, publication: Publish, answer: Answer) -> None:
+        if self._gateway.traces is not None:
+            self._gateway.traces.answered(publication, answer.failure)
         # Also after the client is gone: a message whose first copy is stored gets its second.
         if isinstance(self.state, Session):
             message_id = publication.message_id

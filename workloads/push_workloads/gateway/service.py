@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 
 from push_workloads.common.bus import Bus, DirectClient, connected
 from push_workloads.common.cache import cache
+from push_workloads.common.collector import tracing
 from push_workloads.common.errors import Unavailable
 from push_workloads.common.service import Process
 from push_workloads.common.tasks import Spawner, beside, wait
@@ -31,6 +32,7 @@ from push_workloads.gateway.rights import Rights
 from push_workloads.gateway.server import accepting, new_who
 from push_workloads.gateway.sse import streaming
 from push_workloads.gateway.stats import Stats
+from push_workloads.gateway.traces import Traces
 
 EPOCH_CHECK_SECONDS = 30.0
 NO_LOG_SECONDS = 0.2
@@ -41,7 +43,8 @@ parse = GatewayConfig.parse
 @asynccontextmanager
 async def serve(config: GatewayConfig, process: Process) -> AsyncIterator[None]:
     """Connects to the log and to Redis, then accepts; on the way out sends everyone away, closes."""
-    async with cache(config.redis) as redis:
+    traced = tracing(config.tracing, "gateway", config.common.instance)
+    async with traced as tracer, cache(config.redis) as redis:
         client, spawner = DirectClient(), Spawner()
         instance = secrets.token_hex(8)
         log = Log(client, config.nats.shards, instance)
@@ -49,7 +52,8 @@ async def serve(config: GatewayConfig, process: Process) -> AsyncIterator[None]:
         presence, cursors = PresenceWriter(redis, config.common.instance), CursorWriter(redis)
         devices = Devices(redis, cursors, client, spawner, instance)
         rights, receipts = Rights(client, spawner), ReceiptWriter(client)
-        gateway = Gateway(config, hub, log, presence, cursors, devices, rights, receipts, spawner)
+        traces = Traces(tracer, config.tracing) if tracer is not None else None
+        gateway = Gateway(config, hub, log, presence, cursors, devices, rights, receipts, spawner, traces)
         door = Door(Tokens(config.tokens), config.common.origins, _full(gateway, process), new_who)
         process.registry.register(GatewayCollector(gateway, door))
         process.checks |= {"nats": lambda: None if client.is_connected else "not connected to NATS"}
@@ -58,7 +62,7 @@ async def serve(config: GatewayConfig, process: Process) -> AsyncIterator[None]:
         departures = Departures(gateway)
         stats = Stats(gateway, door, departures, lambda: client.is_connected)
         process.admin_routes = Admin(departures, stats, config.admin_token).routes()
-        client.deliver = _dispatch(hub, log)
+        client.deliver = _dispatch(hub, log, traces)
         async with connected(config.nats, "gateway", client, config.common.instance) as bus:
             log.open()
             await devices.listen(gateway.displace)
@@ -81,12 +85,13 @@ async def serve(config: GatewayConfig, process: Process) -> AsyncIterator[None]:
                 await presence.close()
 
 
-def _dispatch(hub: Hub, log: Log) -> Callable[[bytes, bytes, bytes], None]:
+def _dispatch(hub: Hub, log: Log, traces: Traces | None) -> Callable[[bytes, bytes, bytes], None]:
     """Deliveries, what is not stored, and answers to publishes come by one callback: told apart by the first letter."""
+    delivery = hub.arrived if traces is None else traces.delivering(hub)
 
     def arrived(subject: bytes, payload: bytes, headers: bytes) -> None:
         if subject[:1] == b"d":
-            hub.arrived(subject, payload, headers)
+            delivery(subject, payload, headers)
         elif subject[:1] == b"e":
             hub.passed_by(subject, payload)
         else:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from push_workloads.common.config import Common, Env, NatsConfig, StoreConfig, TokenConfig, read_store
 from push_workloads.common.http import MAX_BODY_BYTES
+from push_workloads.common.tracing import TracingConfig
 from push_workloads.message.groups.policies import BadPolicies, Policy, read_policies
 from push_workloads.message.retention import Retention
 
@@ -30,6 +31,7 @@ class MessageConfig:
     messages_burst: int
     topics: dict[str, Policy]
     retention: Retention
+    tracing: TracingConfig
 
     @classmethod
     def parse(cls, environ: Mapping[str, str]) -> MessageConfig:
@@ -52,6 +54,7 @@ class MessageConfig:
                 group=env.integer("HISTORY_DAYS_GROUP", 0, 0, MAX_DAYS),
                 topic=env.integer("HISTORY_DAYS_TOPIC", 30, 0, MAX_DAYS),
             ),
+            tracing=TracingConfig.read(env),
         )
         env.check()
         return made

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from push_workloads.common import questions
 from push_workloads.common.bus import Bus, DirectClient, connected
+from push_workloads.common.collector import tracing
 from push_workloads.common.config import CassandraConfig, SqliteConfig
 from push_workloads.common.consumer import Consumer, Source
 from push_workloads.common.errors import Unavailable
@@ -55,7 +56,8 @@ parse = MessageConfig.parse
 async def serve(config: MessageConfig, process: Process) -> AsyncIterator[None]:
     """Serves history and groups at once; writes history, and takes messages and changes, as soon as the bus is
     there."""
-    async with _store(config, process) as store, _groups(config.store, process) as groups:
+    traced = tracing(config.tracing, "message", config.common.instance)
+    async with traced as tracer, _store(config, process) as store, _groups(config.store, process) as groups:
         permits, office = Permits(groups, config.topics), Office(groups)
         callers = Callers(config.messages_per_second, config.messages_burst)
         known = KnownMessages(store, config.nats.shards)
@@ -77,7 +79,8 @@ async def serve(config: MessageConfig, process: Process) -> AsyncIterator[None]:
             metrics = HistoryMetrics(process.registry)
             log = Log(bus, config.nats.shards, lambda shard: writers[shard].epoch)
             completer = Completer(bus, log, process.registry)
-            writers = [HistoryWriter(bus, store, shard, metrics, completer.saw) for shard in range(config.nats.shards)]
+            shards = range(config.nats.shards)
+            writers = [HistoryWriter(bus, store, shard, metrics, completer.saw, tracer) for shard in shards]
             sender.open(log)
             office.open(log)
             teller.open(bus)

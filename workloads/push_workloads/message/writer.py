@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple
 
@@ -21,6 +21,7 @@ from push_workloads.common.bus import Bus
 from push_workloads.common.changes import Change
 from push_workloads.common.errors import Unavailable
 from push_workloads.common.subjects import BadId, inbox, logged_channel
+from push_workloads.common.tracing import HEADER, Kind, Span, Tracer
 from push_workloads.message.model import Mark, Message, Payload, decode_payload, position, row_of
 from push_workloads.message.store import HistoryStore, LogState
 
@@ -54,10 +55,14 @@ class _Read(NamedTuple):
 
 class HistoryWriter:
     """Handles the batches of one shard. `epoch` is that of its log as last seen; `saw` is told of all copies that are
-    written."""
+    written. `tracer` None: nothing is traced."""
 
-    def __init__(self, bus: Bus, store: HistoryStore, shard: int, metrics: HistoryMetrics, saw: Saw) -> None:
+    def __init__(
+        self, bus: Bus, store: HistoryStore, shard: int, metrics: HistoryMetrics, saw: Saw,
+        tracer: Tracer | None = None,
+    ) -> None:  # fmt: skip
         self._bus = bus
+        self._tracer = tracer
         self._saw = saw
         self._store = store
         self._shard = shard
@@ -66,14 +71,25 @@ class HistoryWriter:
 
     async def handle(self, batch: Sequence[Msg]) -> None:
         """Raises Unavailable when the store or the queue is away; the whole batch comes again then."""
+        spans = [*self._traced(batch)] if self._tracer is not None else []
         try:
             read = await self._keep(batch)
-        except Unavailable:
+        except Unavailable as error:
+            for span in spans:
+                span.end(error.message)
             await _give_back(batch)
             raise
+        for span in spans:
+            span.end()
         for message in batch:
             await message.ack()
         await self._saw([copy for one in read if (copy := one.copy()) is not None])
+
+    def _traced(self, batch: Sequence[Msg]) -> Iterator[Span]:
+        for message in batch:
+            parent = (message.headers or {}).get(HEADER)
+            if self._tracer is not None and parent:
+                yield self._tracer.begin("history write", Kind.CONSUMER, parent)
 
     async def _keep(self, batch: Sequence[Msg]) -> list[_Read]:
         read = [entry for message in batch if (entry := self._read(message)) is not None]

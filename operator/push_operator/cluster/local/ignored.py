@@ -33,7 +33,8 @@ def ignored_fields(body: Mapping[str, Any]) -> tuple[str, ...]:
         told.append(
             "spec.expose: there is no Ingress and no Gateway on one machine; clients use the services' own ports"
         )
-    if any(_mapping(spec.get("monitoring")).values()):
+    monitoring = _mapping(spec.get("monitoring"))
+    if any(monitoring.get(name) for name in ("serviceMonitor", "rules", "dashboards")):
         told.append("spec.monitoring: nobody looks for it on one machine; each process's admin port has /metrics")
     if spec.get("image"):
         told.append("spec.image: what is installed runs, and no image")
