@@ -116,11 +116,7 @@ def _watching(place: Place, take: Any, *what: str) -> Iterator[None]:
 
 
 def _read(events: IO[str], take: Any) -> None:
-    """Each is an object of many lines, of which the last is a brace at the very left."""
-    lines: list[str] = []
+    """A line is an event."""
     for line in events:
-        lines.append(line)
-        if line.rstrip() == "}":
-            event = json.loads("".join(lines))
-            take(event["object"], gone=event["type"] == "DELETED")
-            lines.clear()
+        event = json.loads(line)
+        take(event["object"], gone=event["type"] == "DELETED")
