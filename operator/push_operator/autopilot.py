@@ -22,7 +22,7 @@ from push_operator.fleet.tick import View, is_moving, tick
 from push_operator.fleet.values import Bus, Fleet, Gateway, Mark, Sample
 from push_operator.model import PushCluster
 from push_operator.plan.observed import Observed, Unit
-from push_operator.plan.scaling import desired_of, told_of
+from push_operator.plan.scaling import desired_of, services_of, told_of
 from push_operator.plan.workload import Plan
 from push_operator.scaling import LagScaling, Mode
 
@@ -66,7 +66,7 @@ class Autopilot:
         assert workload is not None  # noqa: S101 - every plan of an object has it
         fleet = fleet_of(workload.revision, observed, heard.samples, heard.bus)
         moment = Moment(self._clock(), self._wall())
-        told = told_of(observed.body or {}, wanted.scaling, moment.wall)
+        told = replace(told_of(observed.body or {}, wanted.scaling, moment.wall), services=services_of(plan, observed))
         outcome = tick(fleet, wanted.scaling, self._memories.get(key), told, moment)
         self._memories[key] = outcome.memory
         replicas = {

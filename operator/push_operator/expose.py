@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from push_operator.fields import Node
+from push_operator.fields import QUALIFIED, Node
 
 MAX_PARENTS: Final = 8
 MAX_HOSTNAMES: Final = 16
@@ -18,10 +18,6 @@ _WILDCARD_HOST: Final = rf"(?=.{{1,253}}$)([*][.])?({_LABEL}[.])*[a-z]([-a-z0-9]
 _OBJECT: Final = r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
 _OBJECT_MEANS: Final = "an object's name: lower-case letters, digits, '-' and '.'"
 _HOST_MEANS: Final = "a host such as chat.example.com, in lower case, without a port"
-_ANNOTATION: Final = (
-    r"(?=(.{1,253}/)?[^/]{1,63}$)([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?"
-    r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?"
-)
 _ANNOTATION_MEANS: Final = "an annotation's name such as nginx.ingress.kubernetes.io/proxy-body-size"
 # Not the user's to set: the first is this operator's, the second says again, and may contradict, what className says.
 _RESERVED: Final[Mapping[str, str]] = {
@@ -80,7 +76,7 @@ def _by_ingress(node: Node) -> ByIngress:
         host=node.text("host", "", _HOST, _HOST_MEANS),
         class_name=node.text("className", "", _OBJECT, _OBJECT_MEANS) or None,
         tls_secret=node.text("tlsSecret", "", _OBJECT, _OBJECT_MEANS) or None,
-        annotations=node.text_map("annotations", _ANNOTATION, _ANNOTATION_MEANS, MAX_ANNOTATIONS),
+        annotations=node.text_map("annotations", QUALIFIED, _ANNOTATION_MEANS, MAX_ANNOTATIONS),
     )
     for name, why in _RESERVED.items():
         if name in made.annotations:

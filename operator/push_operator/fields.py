@@ -17,6 +17,11 @@ _PORT = r"([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2]
 # The same expressions as in crds/pushcluster.yaml, so that the API server and `push up` judge the same.
 _AFTER_SCHEME = rf"://{_HOST}(:{_PORT})?([/?][!-~]*)?"
 _ROOT = rf"(?=.{{1,{_MAX_URL}}}$)https?://{_HOST}(:{_PORT})?(/[A-Za-z0-9._~-]+)*/?"
+# A label's or an annotation's name: a name, after a domain of its own or not.
+QUALIFIED = (
+    r"(?=(.{1,253}/)?[^/]{1,63}$)([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?"
+    r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?"
+)
 _LOGIN = re.compile(r"[^/?#]*//[^/?#]*@")
 
 

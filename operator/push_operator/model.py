@@ -14,6 +14,7 @@ from push_operator.errors import Fault, SpecError
 from push_operator.expose import Expose, expose_of
 from push_operator.fields import Node
 from push_operator.monitoring import Monitoring, monitoring_of
+from push_operator.overlay import Overlay, overlay_of
 from push_operator.quantities import exceeds
 from push_operator.scaling import GatewayScaling, LagScaling
 from push_operator.sizing import MAX_REPLICAS, SIZES, TARGET_LAG, gateway_scaling_of, lag_scaling_of
@@ -39,11 +40,13 @@ class Resources:
 
 @dataclass(frozen=True, slots=True)
 class ServiceSpec:
-    """One of the five services. Where their number varies, `replicas` is the least: what a first start begins with."""
+    """One of the five services. Where their number varies, `replicas` is the least: what a first start begins with.
+    `overlay` is laid over its pods."""
 
     replicas: int
     resources: Resources
     autoscaling: LagScaling | None = None
+    overlay: Overlay = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +139,9 @@ def _spec(name: str, namespace: str, spec: Node) -> PushCluster:
     services = {"gateway": gateway}
     auth = spec.child("auth")
     registrations = auth.integer("registrationsPerHour", 60, 0, 1_000_000)
-    services["auth"] = _service(auth, SIZES[size]["auth"])
+    services["auth"] = _service(auth, "auth", SIZES[size]["auth"])
     for other in SERVICES[2:]:
-        services[other] = _service(spec.child(other), SIZES[size][other], TARGET_LAG.get(other))
+        services[other] = _service(spec.child(other), other, SIZES[size][other], TARGET_LAG.get(other))
     parsed = PushCluster(
         name=name,
         namespace=namespace,
@@ -196,16 +199,25 @@ def _image(node: Node) -> ImageSpec:
 def _gateway(node: Node, size: str) -> tuple[GatewayScaling, ServiceSpec]:
     scaling = gateway_scaling_of(node, size)
     least = scaling.autoscaling.min_replicas if scaling.replicas is None else scaling.replicas
-    made = ServiceSpec(least, _resources(node))
+    made = ServiceSpec(least, _resources(node), overlay=_overlay(node, SERVICES[0]))
     node.done()
     return scaling, made
 
 
-def _service(node: Node, default_replicas: int, target_lag: int | None = None) -> ServiceSpec:
+def _service(node: Node, service: str, default_replicas: int, target_lag: int | None = None) -> ServiceSpec:
     replicas = node.integer("replicas", default_replicas, 1, MAX_REPLICAS)
     scaling = lag_scaling_of(node, default_replicas, target_lag) if target_lag is not None else None
-    made = ServiceSpec(scaling.min_replicas if scaling else replicas, _resources(node), scaling)
+    made = ServiceSpec(
+        scaling.min_replicas if scaling else replicas, _resources(node), scaling, _overlay(node, service)
+    )
     node.done()
+    return made
+
+
+def _overlay(node: Node, service: str) -> Overlay:
+    made, faults = overlay_of(node.raw("podTemplate"), service)
+    for one in faults:
+        node.fault(one.path, one.message)
     return made
 
 

@@ -7,13 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from push_operator.fields import Node
+from push_operator.fields import QUALIFIED, Node
 
 MAX_LABELS: Final = 16
-_NAME: Final = (
-    r"(?=(.{1,253}/)?[^/]{1,63}$)([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?"
-    r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?"
-)
 _NAME_MEANS: Final = "a label's name such as release"
 _VALUE: Final = re.compile(r"(?=.{0,63}$)([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?")
 _RESERVED: Final = ("app.kubernetes.io/", "pushcluster.io/")  # what the operator finds its own objects by
@@ -37,7 +33,7 @@ def monitoring_of(node: Node) -> Monitoring:
         service_monitor=node.boolean("serviceMonitor", False),
         rules=node.boolean("rules", False),
         dashboards=node.boolean("dashboards", False),
-        labels=node.text_map("labels", _NAME, _NAME_MEANS, MAX_LABELS),
+        labels=node.text_map("labels", QUALIFIED, _NAME_MEANS, MAX_LABELS),
     )
     for name, value in made.labels.items():
         if name.startswith(_RESERVED) or name in _RESERVED_NAMES:

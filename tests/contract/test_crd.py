@@ -8,12 +8,16 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.support.verdicts import ACCEPTED, REFUSED, Manifest, manifest
+from tests.support import overlays, verdicts
+from tests.support.overlays import STALLED
+from tests.support.verdicts import Manifest, manifest
 
 from push_operator.errors import SpecError
 from push_operator.model import API_VERSION, KIND, parse
 from push_operator.schedule import LINE
 
+ACCEPTED = verdicts.ACCEPTED | overlays.ACCEPTED
+REFUSED = verdicts.REFUSED | overlays.REFUSED | STALLED
 CRD_FILE = Path(__file__).parents[2] / "crds" / "pushcluster.yaml"
 CRD: dict[str, Any] = yaml.safe_load(CRD_FILE.read_text(encoding="utf-8"))
 VERSION: dict[str, Any] = CRD["spec"]["versions"][0]
@@ -84,6 +88,7 @@ SPECIAL: dict[str, Callable[[tuple[str, ...]], Any]] = {
     "replicas": lambda _: 1,
     "minReplicas": lambda _: 1,
     "maxConcurrentDrains": lambda _: 1,
+    "podTemplate": lambda _: {"spec": {"priorityClassName": "high"}},
     "schedules": lambda _: [{"start": "0 8 * * *", "minutes": 60, "minReplicas": 1}],
     "monitoringUrl": lambda _: "http://host:8222",
     "cpu": lambda _: "1",

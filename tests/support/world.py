@@ -34,7 +34,9 @@ class Killed(BaseException):
 
 @dataclass
 class World:
-    """Cluster and gateways in one. `kill_at`: the number of the write after which the operator is killed, once."""
+    """Cluster and gateways in one. `kill_at`: the number of the write after which the operator is killed, once.
+    `roll_seconds`: for how long the other services still have units of the earlier revision. `given`: the user's
+    Secrets."""
 
     body: dict[str, Any]
     clients: int
@@ -43,6 +45,10 @@ class World:
     kills: int = 0
     due: float = 0.0
     others: Plan = field(default_factory=Plan)
+    before: Plan = field(default_factory=Plan)
+    rolled_at: float = 0.0
+    roll_seconds: float = 0.0
+    given: Secrets = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     fleet: Simulation = field(init=False)
     pilot: Autopilot = field(init=False)
@@ -80,6 +86,10 @@ class World:
         fit = [pod for pod in pods if pod.revision == revision and pod.mark is None and pod.rate is None]
         return len(pods) == len(fit) == replicas and list(self.fleet.sets) == [revision]
 
+    @staticmethod
+    def _services(plan: Plan) -> dict[str, str]:
+        return {one.component: one.revision for one in plan.workloads if one.component != "gateway"}
+
     def _revision(self) -> str:
         gateway = self.others.workload("gateway")
         return gateway.revision if gateway is not None else ""
@@ -89,7 +99,7 @@ class World:
     async def observe(self, key: str) -> Observed:
         others = tuple(
             Unit(f"{one.name}-{number}", one.component, one.revision, ready=True)
-            for one in self.others.workloads
+            for one in (self.before if self.fleet.now < self.rolled_at else self.others).workloads
             if one.component != "gateway"
             for number in range(one.replicas)
         )
@@ -104,13 +114,15 @@ class World:
                     pending=self.fleet.now < pod.ready_at, restarts=pod.restarts)  # fmt: skip
 
     async def secrets(self, key: str, plan: Plan) -> Secrets:
-        return {}
+        return self.given
 
     async def unreachable(self, key: str, targets: tuple[Target, ...]) -> str:
         return ""
 
     async def apply(self, key: str, plan: Plan) -> None:
         before, self.others = self.others, plan
+        if before.workloads and self._services(before) != self._services(plan):
+            self.before, self.rolled_at = before, self.fleet.now + self.roll_seconds
         gateway = plan.workload("gateway")
         assert gateway is not None
         if gateway.revision not in self.fleet.sets:

@@ -165,6 +165,7 @@ _HOLDS: Final[Mapping[str, str]] = {
     "MetricsPartial": "some gateway says nothing: it does not shrink",
     "RolloutUnderWay": "a rollout is under way: it does not shrink",
     "BrokerDegraded": "most gateways are in trouble at once, so that it is not theirs: it does not shrink",
+    "Anomaly": "more clients come, go or are refused than usual: it does not shrink",
     "Restarted": "the operator has not looked for a whole window yet: it does not shrink",
 }
 

@@ -16,17 +16,18 @@ from push_operator.fleet.watch import Fault, Watch, Watching, watch
 
 WELL_SECONDS: Final = 30.0  # until one that was quarantined gets new sockets again
 MAX_PERCENT: Final = 10  # of the gateways at once, and one in any case
-PAUSE_SECONDS: Final = 60.0  # after one is quarantined; doubles with each in the hour
+PAUSE_SECONDS: Final = 60.0  # after one is quarantined; doubles with the next
 PAUSE_MAX_SECONDS: Final = 30 * 60.0
-REMEMBERED_SECONDS: Final = 3600.0
+FORGOTTEN_SECONDS: Final = 3600.0  # after so long without one the pause is short again
 
 
 @dataclass(frozen=True, slots=True)
 class HealthMemory:
-    """`quarantines`: the times of the last hour's, the oldest first. One Watch for each gateway that is there."""
+    """`streak`: how many were quarantined with less than FORGOTTEN_SECONDS between them; `last`: when the last was."""
 
     watching: Watching = field(default_factory=Watching)
-    quarantines: tuple[float, ...] = ()
+    streak: int = 0
+    last: float = float("-inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,39 +45,41 @@ def judge(fleet: Fleet, memory: HealthMemory, now: float) -> tuple[Health, Healt
     """To be asked once a tick, with the last samples. Those that leave or are emptied for another reason are not
     judged."""
     judged = tuple(one for one in fleet.gateways if _is_judged(one))
-    begins = not memory.watching.units
-    watching = watch(judged, memory.watching, now)
     isolated = tuple(one for one in judged if one.mark is not None)
-    # A leader before this one left them: when, this one cannot know.
-    past = memory.quarantines or tuple(now for _ in isolated if begins)
-    past = tuple(at for at in past if now - at < REMEMBERED_SECONDS)
-    deaf = {name: fault for name, unit in watching.units.items() if (fault := unit.lasting(now)) is not None}
-    broken = len(judged) >= 2 and 2 * sum(bool(unit.faults) for unit in watching.units.values()) > len(judged)
-    chosen = None if broken or now < _next(past) else _chosen(judged, isolated, watching.units, deaf)
+    streak, last = _past(memory, isolated, now)
+    watching = watch(judged, memory.watching, now)
+    units = watching.units
+    deaf = {name: fault for name, unit in units.items() if (fault := unit.lasting(now)) is not None}
+    chosen = None if now < last + _pause(streak) else _chosen(judged, isolated, units, deaf)
     health = Health(
-        {} if chosen is None else {chosen: str(deaf[chosen])},
-        _back(judged, isolated, watching.units, now),
-        {name: str(fault) for name, fault in deaf.items()},
-        broken,
+        quarantine={} if chosen is None else {chosen: str(deaf[chosen])},
+        back=_back(judged, isolated, units, now),
+        deaf={name: str(fault) for name, fault in deaf.items()},
+        broken_broker=len(judged) >= 2 and 2 * sum(bool(unit.faults) for unit in units.values()) > len(judged),
     )
-    return health, HealthMemory(watching, past if chosen is None else (*past, now))
+    return health, HealthMemory(watching, streak, last) if chosen is None else HealthMemory(watching, streak + 1, now)
 
 
 def _is_judged(one: Gateway) -> bool:
     return not one.pending and not one.leaving and (one.mark is None or one.mark.why is Why.QUARANTINE)
 
 
-def _next(past: Sequence[float]) -> float:
-    """When the next one may be quarantined, after those of the last hour."""
-    if not past:
-        return float("-inf")
-    return past[-1] + min(PAUSE_MAX_SECONDS, PAUSE_SECONDS * 2.0 ** (len(past) - 1))
+def _past(memory: HealthMemory, isolated: Sequence[Gateway], now: float) -> tuple[int, float]:
+    """Those that a leader before this one left count as quarantined now: when they were, this one cannot know."""
+    if isolated and not memory.watching.units:
+        return len(isolated), now
+    return (memory.streak, memory.last) if now - memory.last < FORGOTTEN_SECONDS else (0, float("-inf"))
+
+
+def _pause(streak: int) -> float:
+    """Seconds from the last one to the next."""
+    return min(PAUSE_MAX_SECONDS, PAUSE_SECONDS * 2.0 ** min(streak - 1, 16))
 
 
 def _chosen(
     judged: Sequence[Gateway], isolated: Sequence[Gateway], units: Mapping[str, Watch], deaf: Mapping[str, Fault]
 ) -> str | None:
-    """The one that has been deaf longest, within the budget, if anybody who is well remains."""
+    """The one that has been deaf longest, within the budget, if most are well: else it is not theirs."""
     serving = [one for one in judged if one.mark is None and one.ready]
     well = [one for one in serving if not units[one.name].faults]
     if len(isolated) >= max(1, len(judged) * MAX_PERCENT // 100) or not _most_remain(judged, well):
@@ -86,7 +89,7 @@ def _chosen(
 
 
 def _most_remain(judged: Sequence[Gateway], well: Sequence[Gateway]) -> bool:
-    """One that is not Ready serves nobody either: with those out, at least half must be well."""
+    """At least half must be well and serve; one that is not Ready serves nobody either."""
     return len(well) > 0 and 2 * len(well) >= len(judged)
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from push_operator.fleet.anomaly import AnomalyMemory
+from push_operator.fleet.capacity import CapacityMemory
 from push_operator.fleet.health import HealthMemory
+from push_operator.fleet.rebalance import RebalanceMemory
 from push_operator.fleet.values import Bus, Fleet, Sample
 
 
@@ -39,7 +42,8 @@ class Memory:
     not ready that are not; `blind`: since when most gateways say nothing. `samples`: the last of each gateway, of which
     differences are made, and `busy` what came of it: CPU seconds a second. `rate`: smoothed new connections a second
     that nobody had asked to come back. `raised`, `boosted`: when it last grew, and last for a reason that is no number
-    of gateways. `health`: what ails which gateway, and since when."""
+    of gateways. `health`: what ails which gateway, and since when. `rebalance`, `anomaly`, `capacity`: of the modules
+    of these names."""
 
     began: float
     desired: int | None = None
@@ -55,6 +59,9 @@ class Memory:
     boosted: float | None = None
     bus: Bus | None = None
     health: HealthMemory = field(default_factory=HealthMemory)
+    rebalance: RebalanceMemory = field(default_factory=RebalanceMemory)
+    anomaly: AnomalyMemory = field(default_factory=AnomalyMemory)
+    capacity: CapacityMemory = field(default_factory=CapacityMemory)
 
 
 def unready(fleet: Fleet, memory: Memory, now: float) -> Mapping[str, float]:

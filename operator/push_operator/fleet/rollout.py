@@ -2,6 +2,9 @@
 
 A stop is for a person to end: `resume:<revision>` says to go on whatever was seen, `undo:<revision>` to go back to what
 ran before. Both name the revision they are about, so that a new manifest makes them void.
+
+It begins once the other services are through with theirs: gateways of before understand services of now, and that is
+the one mixture there is then.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ TRIES: Final = 20  # handshakes before their share says something
 REFUSED_SHARE: Final = 0.2  # more of them refused than by the earlier revision
 UNAUTHORIZED_SHARE: Final = 0.5  # the same, of tokens that are not known: clients' own mistakes are many
 RESUME, UNDO = "resume", "undo"
+WAITING: Final = "WaitingForServices"
 
 
 class State(StrEnum):
@@ -37,8 +41,22 @@ class Rollout:
     reason: str = ""
     message: str = ""
 
+    @property
+    def is_waiting(self) -> bool:
+        """It has not begun: what there is goes on, and grows where more are wanted."""
+        return self.reason == WAITING
 
-def follow(fleet: Fleet, before: Rollout | None, ask: str, waits: Mapping[str, float]) -> Rollout:
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The other services by name: `rolling` still have units of an earlier revision, `starting` have none of the wanted
+    one that is ready."""
+
+    rolling: tuple[str, ...] = ()
+    starting: tuple[str, ...] = ()
+
+
+def follow(fleet: Fleet, before: Rollout | None, ask: str, waits: Mapping[str, float], services: Services) -> Rollout:
     """The state of the rollout now. `before`: as it was told last, maybe by an earlier operator. `ask`: what a person
     says. `waits`: for how many seconds those units have not been ready that are not."""
     revision = fleet.wanted
@@ -51,6 +69,9 @@ def follow(fleet: Fleet, before: Rollout | None, ask: str, waits: Mapping[str, f
         return Rollout(revision, State.PROGRESSING, "Resumed", "it goes on, as asked")
     if before is not None and before.revision == revision and before.state is State.STOPPED:
         return before
+    first = _first(fleet, before, services)
+    if first:
+        return Rollout(revision, State.PROGRESSING, WAITING, f"{', '.join(first)} first: then {revision} begins")
     reason, message = _wrong(fleet, waits)
     if reason:
         return Rollout(revision, State.STOPPED, reason, message)
@@ -59,7 +80,7 @@ def follow(fleet: Fleet, before: Rollout | None, ask: str, waits: Mapping[str, f
 
 def target(fleet: Fleet, rollout: Rollout) -> str:
     """The revision that the fleet grows into."""
-    back = rollout.state in (State.STOPPED, State.UNDONE)
+    back = rollout.state in (State.STOPPED, State.UNDONE) or rollout.is_waiting
     return previous(fleet) if back else fleet.wanted
 
 
@@ -72,6 +93,21 @@ def previous(fleet: Fleet) -> str:
 
 def _exists(fleet: Fleet, revision: str) -> bool:
     return fleet.size(revision) > 0 or any(one.revision == revision for one in fleet.gateways)
+
+
+def _first(fleet: Fleet, before: Rollout | None, services: Services) -> list[str]:
+    """The services that go before. Only a service that is replaced begins a wait, and then all must be there: one that
+    merely fares badly holds up nobody. Where no earlier gateway serves there is no mixture, and no time to lose."""
+    began = _exists(fleet, fleet.wanted)
+    if began or not any(helps(one) for one in fleet.gateways if one.revision != fleet.wanted):
+        return []
+    waited = before is not None and before.revision == fleet.wanted and before.is_waiting
+    return sorted({*services.rolling, *services.starting}) if services.rolling or waited else []
+
+
+def helps(gateway: Gateway) -> bool:
+    """It serves; or it cannot now, but has clients that it will go on with."""
+    return gateway.ready or (gateway.sample is not None and gateway.sample.stats.connections > 0)
 
 
 def _wrong(fleet: Fleet, waits: Mapping[str, float]) -> tuple[str, str]:

@@ -17,6 +17,7 @@ from typing import Final
 
 from push_operator.fleet.measure import is_fresh
 from push_operator.fleet.memory import Moment
+from push_operator.fleet.rollout import helps
 from push_operator.fleet.values import Fleet, Gateway, Steps, Why
 from push_operator.scaling import GatewayScaling
 
@@ -123,15 +124,10 @@ def _growth(into: _Set, others: list[_Set], wish: Wish, back: int) -> int:
     if not any(one.kept for one in others):
         return lacking
     room = wish.desired + surge(wish.desired) - into.size - sum(one.size for one in others)
-    helping = sum(_helps(gateway) for one in others for gateway in one.there)
+    helping = sum(helps(gateway) for one in others for gateway in one.there)
     short = wish.desired - into.kept - back - helping  # fewer than wanted, of all revisions
     starting = any(not one.ready for one in into.there) or into.kept > len(into.there)
     return min(lacking, max(0, short, 0 if starting or wish.halted else room))
-
-
-def _helps(gateway: Gateway) -> bool:
-    """It serves; or it cannot now, but has clients that it will go on with."""
-    return gateway.ready or _connections(gateway) > 0
 
 
 def surge(desired: int) -> int:
@@ -156,7 +152,7 @@ def _victims(
 def _chosen(fleet: Fleet, candidates: Sequence[Gateway], why: Why, surplus: int, free: int) -> Mapping[str, Why]:
     """Those without a client need no place among the drains; of an earlier revision they are of no use either."""
     ordered = _ordered(fleet, candidates)
-    idle = [one for one in ordered if not _helps(one)]
+    idle = [one for one in ordered if not helps(one)]
     if why is Why.SCALE_DOWN:
         idle = [one for one in idle if one.pending][: max(0, surplus)]
         surplus -= len(idle)

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from push_operator.fleet.anomaly import Anomaly, notice
 from push_operator.fleet.autoscale import ENOUGH_SHARE, Decision, decide
+from push_operator.fleet.capacity import Capacity, capacity, learn
 from push_operator.fleet.health import Health, judge
 from push_operator.fleet.lag import LagDecision
 from push_operator.fleet.measure import Load, is_fresh, measure
 from push_operator.fleet.memory import Memory, Moment
 from push_operator.fleet.pace import budget, left_of, orders
-from push_operator.fleet.rollout import Rollout, State, follow, target
+from push_operator.fleet.rebalance import rebalance
+from push_operator.fleet.rollout import Rollout, Services, State, follow, target
 from push_operator.fleet.steer import HOLD_SECONDS, HUNG_SECONDS, Wish, steer
 from push_operator.fleet.values import Fleet, Gateway, Steps, Why
 from push_operator.scaling import GatewayScaling
@@ -20,23 +23,27 @@ from push_operator.scaling import GatewayScaling
 @dataclass(frozen=True, slots=True)
 class Told:
     """What outlives an operator: how many gateways were `desired` last, the `rollout` as it was, and what a person asks
-    of it. `least`: what the schedule asks for now."""
+    of it. `least`: what the schedule asks for now. `services`: how far the others are that go first."""
 
     desired: int | None = None
     rollout: Rollout | None = None
     ask: str = ""
     least: int = 0
+    services: Services = field(default_factory=Services)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What was decided, what to do, and what to remember. `budget`: clients a second that may be sent elsewhere."""
+    """What was decided, what to do, and what to remember. `budget`: clients a second that may be sent elsewhere.
+    `learned`: what a gateway could hold, by what it costs; it is told, and nothing follows from it."""
 
     decision: Decision
     rollout: Rollout
     steps: Steps
     budget: float
     health: Health
+    anomalies: tuple[Anomaly, ...]
+    learned: Capacity | None
     memory: Memory
 
 
@@ -55,20 +62,34 @@ def tick(fleet: Fleet, scaling: GatewayScaling, memory: Memory | None, told: Tol
     memory = replace(memory, desired=memory.desired or told.desired or _kept(fleet))
     load, memory = measure(fleet, memory, scaling.autoscaling.target_connections, moment.now)
     waits = {name: moment.now - since for name, since in memory.unready.items()}
-    rollout = follow(fleet, told.rollout, told.ask, waits)
+    rollout = follow(fleet, told.rollout, told.ask, waits, told.services)
     health, watched = judge(fleet, memory.health, moment.now)
     memory = replace(memory, health=watched)
-    frozen = "" if rollout.state is State.DONE else "RolloutUnderWay"
-    frozen = "BrokerDegraded" if health.broken_broker else frozen
+    anomalies, noticed = notice(fleet, memory.anomaly, moment.now)
+    memory = replace(memory, anomaly=noticed, capacity=learn(fleet, memory.capacity))
+    frozen = _frozen(rollout, health, anomalies)
     decision, memory = decide(scaling, load, memory, moment.now, least=told.least, frozen=frozen)
     memory = _blinded(memory, load, moment.now)
-    halted = rollout.state is State.STOPPED or _is_waiting(memory, scaling, moment.now)
+    halted = rollout.state is State.STOPPED or rollout.is_waiting or _is_waiting(memory, scaling, moment.now)
     wish = Wish(decision.desired, target(fleet, rollout), halted=halted)
     steps = _with_care(steer(fleet, wish, scaling, moment), health)
     whole = budget(scaling, load)
     emptied = [one for one in fleet.gateways if _is_emptied(one, steps, moment)]
-    steps = replace(steps, rates=orders(emptied, left_of(fleet, whole, moment.now)))
-    return Outcome(decision, rollout, steps, whole, health, memory)
+    share = left_of(fleet, whole, moment.now)
+    sheds, balanced = rebalance(fleet, memory.rebalance, 0.0 if steps != Steps() else share, moment.now)
+    memory = replace(memory, rebalance=balanced)
+    steps = replace(steps, rates=orders(emptied, share), sheds=sheds)
+    learned = capacity(memory.capacity, None)
+    return Outcome(decision, rollout, steps, whole, health, anomalies, learned, memory)
+
+
+def _frozen(rollout: Rollout, health: Health, anomalies: tuple[Anomaly, ...]) -> str:
+    """Why it does not shrink now, whatever the numbers say."""
+    if health.broken_broker:
+        return "BrokerDegraded"
+    if rollout.state is not State.DONE:
+        return "RolloutUnderWay"
+    return "Anomaly" if anomalies else ""
 
 
 def _blinded(memory: Memory, load: Load, now: float) -> Memory:

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
+from push_operator.fleet.samples import FRESH_SECONDS, is_fresh
 from push_operator.fleet.values import Gateway, Stats
 
-FRESH_SECONDS: Final = 30.0  # two ticks: an older sample says nothing of now
 GAP_SECONDS: Final = 45.0  # nobody looked for so long: what was wrong before says nothing either
 STALL_SECONDS: Final = 5.0  # of loop lag
 HELD: Final = 50  # connections; with fewer a quiet gateway is no wonder
@@ -95,10 +95,6 @@ def watch(gateways: Iterable[Gateway], before: Watching, now: float) -> Watching
         one.name: _looked_at(one, known.get(one.name) or Watch(one.uid, now, now, busy), crowd, now) for one in looked
     }
     return Watching(now, units, busy)
-
-
-def is_fresh(gateway: Gateway, now: float) -> bool:
-    return gateway.sample is not None and now - gateway.sample.at <= FRESH_SECONDS
 
 
 def _busier(busy: Busy, gateways: Iterable[Gateway], known: Mapping[str, Watch]) -> Busy:

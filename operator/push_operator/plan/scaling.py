@@ -7,11 +7,15 @@ from datetime import UTC, datetime
 from math import floor, log10
 from typing import Any, Final
 
+from push_operator.fleet.capacity import Capacity
 from push_operator.fleet.measure import is_fresh, serves
-from push_operator.fleet.rollout import Rollout, State
+from push_operator.fleet.rollout import Rollout, Services, State
 from push_operator.fleet.tick import Told, View
 from push_operator.fleet.values import Fleet, Gateway
+from push_operator.model import SERVICES
+from push_operator.plan.observed import Observed
 from push_operator.plan.steering import ROLLOUT
+from push_operator.plan.workload import Plan
 from push_operator.scaling import GatewayScaling, Mode
 from push_operator.schedule import open_minimum
 
@@ -41,6 +45,14 @@ def desired_of(body: Mapping[str, Any], service: str) -> int | None:
     return None
 
 
+def services_of(plan: Plan, observed: Observed) -> Services:
+    """How far the services are whose rollout goes before that of the gateways."""
+    others = {one.component: one.revision for one in plan.workloads if one.component in SERVICES[1:]}
+    rolling = {one.component for one in observed.units if others.get(one.component, one.revision) != one.revision}
+    there = {one.component for one in observed.units if one.ready and others.get(one.component) == one.revision}
+    return Services(tuple(sorted(rolling)), tuple(sorted(others.keys() - there)))
+
+
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
@@ -65,9 +77,22 @@ def scaling_status(view: View) -> dict[str, Any]:
         "signals": [{"name": one.name, "value": one.value, "wants": one.wants} for one in decision.signals],
         "drains": [_drain(one) for one in fleet.gateways if one.mark is not None and not one.leaving],
         "deaf": [{"name": name, "fault": fault} for name, fault in sorted(view.outcome.health.deaf.items())],
+        "anomalies": [
+            {"kind": str(one.kind), "rate": round(one.rate, 1), "usual": round(one.usual, 1)}
+            for one in view.outcome.anomalies
+        ],
+        **_learned(view.outcome.learned),
         "budget": round(view.outcome.budget, 1),
         **({"nextScaleDownAt": _stamp(moment.wall + at - moment.now)} if at is not None else {}),
     }
+
+
+def _learned(learned: Capacity | None) -> dict[str, Any]:
+    """What a gateway could hold, with what that is read from."""
+    if learned is None:
+        return {}
+    seen = {"samples": learned.samples, "least": learned.least, "most": learned.most, "enough": learned.enough}
+    return {"learned": {"connections": learned.connections, "limitedBy": str(learned.resource), **seen}}
 
 
 def _drain(gateway: Gateway) -> dict[str, Any]:

@@ -29,10 +29,11 @@ def _service(cluster: PushCluster, service: str, origins: tuple[str, ...]) -> Wo
     stop_seconds = _stop_seconds(cluster, service)
     env = service_env(cluster, service, origins, stop_seconds)
     resources = {"requests": dict(spec.resources.requests), "limits": dict(spec.resources.limits)}
+    overlay = [spec.overlay] if spec.overlay else []  # without one the revision is what it was before there were any
     return Workload(
         component=service,
         name=component_name(cluster.name, service),
-        revision=revision(service, cluster.version, asdict(cluster.image), env, resources),
+        revision=revision(service, cluster.version, asdict(cluster.image), env, resources, *overlay),
         replicas=spec.replicas,
         env=env,
         ports=_ports(service),
@@ -40,6 +41,7 @@ def _service(cluster: PushCluster, service: str, origins: tuple[str, ...]) -> Wo
         storage=DATA_STORAGE if service in HAS_DATA and isinstance(cluster.store, Embedded) else None,
         retain=cluster.store.retain if isinstance(cluster.store, Embedded) else True,
         resources=resources,
+        overlay=spec.overlay,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Final
 from push_operator.expose import Expose
 from push_operator.model import ImageSpec
 from push_operator.monitoring import Monitoring
+from push_operator.overlay import Overlay
 
 PUBLIC: Final = "public"  # the port that each service has for clients
 SSE: Final = "sse"  # one more of the gateway's: Server-Sent Events, as plain HTTP
@@ -73,7 +74,8 @@ class Workload:
     user's Secrets, their values once `with_secrets` was told of them.
 
     `stop_seconds` is how long a unit may take to stop in good order. `config` is the text of the server's
-    configuration file, for those that read one. `retain`: its storage outlives the cluster it belongs to.
+    configuration file, for those that read one. `retain`: its storage outlives the cluster it belongs to. `overlay`:
+    what the manifest lays over its pods, where there are any.
     """
 
     component: str
@@ -87,6 +89,7 @@ class Workload:
     retain: bool = True
     config: str | None = None
     resources: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    overlay: Overlay = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from push_operator.render.objects import (
     pods_of,
     set_name,
 )
+from push_operator.render.overlay import laid_over
 
 USER = 10001
 STOP_MARGIN_SECONDS = 5  # between the end of the program's own patience and the kubelet's
@@ -27,7 +28,8 @@ KEPT_REVISIONS = 3
 def workload_objects(owner: Owner, plan: Plan, images: Images) -> list[Object]:
     found: list[Object] = []
     for workload in plan.workloads:
-        template = _pod_template(owner, plan, workload, images)
+        rendered = _pod_template(owner, plan, workload, images)
+        template = laid_over(rendered, workload.overlay, pods_of(owner, workload.component), images.located)
         if workload.component not in SERVICES:
             found.append(_stateful_set(owner, workload, template))
             continue

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from tests.support.kube import ApiServer
 from tests.support.namespace import Namespace
+from tests.support.overlays import full_overlay
 from tests.support.verdicts import manifest
 from tests.support.waiting import eventually
 
@@ -23,7 +24,7 @@ from push_operator.cluster.kubernetes.units import Node
 from push_operator.config import DEFAULT_IMAGES
 from push_operator.errors import ClusterError, Conflict, NotFound, NotLeading, Rejected
 from push_operator.fleet.values import Mark, Why
-from push_operator.model import parse
+from push_operator.model import SERVICES, parse
 from push_operator.plan.build import build, with_secrets
 from push_operator.plan.observed import Observed, Unit
 from push_operator.plan.workload import Plan
@@ -125,6 +126,45 @@ async def test_a_second_apply_writes_nothing(bench: Bench) -> None:
     assert len(await bench.apply()) > 30
     await bench.settled()
     assert await bench.apply() == []
+
+
+async def test_all_that_may_be_laid_over_pods_is_taken_and_stays_as_it_was_said(bench: Bench) -> None:
+    """Otherwise every reconcile would write it anew."""
+    spec: dict[str, Any] = {one: {"podTemplate": full_overlay(one)} for one in SERVICES}
+    bench.place.create(manifest(**spec | {"gateway": {"replicas": 2, **spec["gateway"]}}))
+    await bench.apply()
+    await bench.settled()
+    assert await bench.apply() == []
+    pod = bench.place.server.get(bench.place.apps("deployments", "chat-auth"))["spec"]["template"]["spec"]
+    assert [one["name"] for one in pod["containers"]] == ["auth", "logs"]
+
+
+async def test_what_is_laid_over_pods_passes_the_strictest_standard(bench: Bench) -> None:
+    place = bench.place
+    label = "pod-security.kubernetes.io/enforce"
+    place.server.merge(f"/api/v1/namespaces/{place.name}", {"metadata": {"labels": {label: "restricted"}}})
+    place.create(manifest(auth={"podTemplate": full_overlay("auth")}))
+    await bench.apply()
+    template = place.server.get(place.apps("deployments", "chat-auth"))["spec"]["template"]
+    # Classes that this cluster lacks are another matter.
+    others = ("priorityClassName", "runtimeClassName")
+    pod = {name: value for name, value in template["spec"].items() if name not in others}
+    body = {"metadata": {"name": "tried", "labels": template["metadata"]["labels"]}, "spec": pod}
+    status, answer = place.server.ask("POST", place.path("pods") + "?dryRun=All", body)
+    assert status == 201, answer
+    pod["containers"][1]["securityContext"].pop("capabilities")
+    assert place.server.ask("POST", place.path("pods") + "?dryRun=All", body)[0] == 403
+
+
+async def test_an_edit_of_what_is_laid_over_is_taken_back_and_rolls_that_service_alone(bench: Bench) -> None:
+    bench.place.create(manifest(push={"podTemplate": {"spec": {"nodeSelector": {"disk": "ssd"}}}}))
+    await bench.settled()
+    before = _templates(bench.place)
+    bench.change({"push": None})
+    assert Counter(await bench.apply()) == _rolled(1)
+    after = _templates(bench.place)
+    assert {one for one, template in after.items() if before[one] != template} == {"chat-push"}
+    assert "disk" not in after["chat-push"]
 
 
 async def test_only_what_differs_is_written(bench: Bench) -> None:

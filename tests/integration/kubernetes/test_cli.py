@@ -63,11 +63,11 @@ def test_a_whole_life(namespace: Namespace, operator: OperatorProcess, push: Pus
     table = push("get").splitlines()
     assert table[:2] == ["chat: ready", ""]
     assert table[2].split() == ["COMPONENT", "READY", "CONNECTIONS", "ENDPOINT", "RESTARTS", "NOTE"]
-    assert ["gateway", "2/2", "-", f"ws://chat-gateway.{namespace.name}.svc:8080/ws", "0"] in [
+    assert ["gateway", "2/2", "0", f"ws://chat-gateway.{namespace.name}.svc:8080/ws", "0"] in [
         one.split() for one in table
     ]
     wide = push("get", "chat", "-o", "wide")
-    heads = wide.split("\n\n")[2].splitlines()[0].split()
+    heads = wide.split("\n\n")[3].splitlines()[0].split()
     assert heads == ["POD", "READY", "NODE", "IP", "AGE", "RESTARTS", "LEFT", "MARK", "NOTE"]
     assert wide.count("\nchat-gateway-") == 2
     whole = json.loads(push("get", "-o", "json"))

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 
 import pytest
+from tests.support import overlays, verdicts
 from tests.support.kube import ApiServer
 from tests.support.namespace import Namespace
-from tests.support.verdicts import ACCEPTED, REFUSED, Manifest, manifest
+from tests.support.overlays import STALLED
+from tests.support.verdicts import Manifest, manifest
 
 from push_operator.model import parse
 
+ACCEPTED, REFUSED = verdicts.ACCEPTED | overlays.ACCEPTED, verdicts.REFUSED | overlays.REFUSED
 STRICT = "?fieldValidation=Strict&dryRun=All"
 
 
@@ -34,6 +37,11 @@ def test_what_the_model_refuses_is_refused_by_name(place: Namespace, body: Manif
     status, answer = place.server.ask("POST", place.push("") + STRICT, body)
     assert status in (400, 422), answer
     assert named in answer["message"]
+
+
+@pytest.mark.parametrize("body", [body for body, _ in STALLED.values()], ids=STALLED.keys())
+def test_what_stands_in_a_pod_template_is_the_operators_to_refuse(place: Namespace, body: Manifest) -> None:
+    assert place.server.ask("POST", place.push("") + STRICT, body)[0] == 201
 
 
 def test_kubectl_refuses_an_unknown_field(place: Namespace) -> None:

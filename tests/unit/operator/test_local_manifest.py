@@ -65,14 +65,16 @@ def test_what_one_machine_does_without_is_told_only_when_asked_for() -> None:
     assert ignored_fields({"spec": "anything"}) == ()
     asked = manifest(
         version="9.9",
-        gateway={"replicas": 1, "resources": {"limits": {"cpu": 1}}},
+        gateway={"replicas": 1, "resources": {"limits": {"cpu": 1}}, "podTemplate": {"spec": {}}},
+        push={"podTemplate": {"metadata": {"labels": {"a": "b"}}}},
         redis={"managed": {"storage": "1Gi"}},
         expose={"ingress": {"host": "chat.example.com"}},
         monitoring={"rules": True},
     )
     assert ignored_fields(manifest(monitoring={"rules": False})) == ()
     assert [text.split(":")[0] for text in ignored_fields(asked)] == [
-        "spec.gateway.resources", "spec.redis.managed.storage", "spec.expose", "spec.monitoring", "spec.version",
+        "spec.gateway.resources", "spec.gateway.podTemplate", "spec.push.podTemplate", "spec.redis.managed.storage",
+        "spec.expose", "spec.monitoring", "spec.version",
     ]  # fmt: skip
 
 

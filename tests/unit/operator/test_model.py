@@ -137,7 +137,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
      "spec.gateway.resources.limits.cpu: must be a quantity such as 500m, 2 or 256Mi"),
     ({"gateway": {"replica": 2, "replicas": 2}},
      "spec.gateway.replica: unknown field: did you mean replicas? allowed here: scaling, replicas, autoscaling, drain, "
-     "resources"),
+     "resources, podTemplate"),
     ({"gateway": {"replicas": 2, "scaling": {"mode": "Operator"}}},
      "spec.gateway.replicas: must not be given when scaling.mode is Operator: autoscaling.minReplicas and maxReplicas "
      "are its bounds"),
@@ -160,7 +160,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
      "spec.message.autoscaling: must not be given with the embedded store, where there is one; "
      "more need cassandra.managed or cassandra.contactPoints"),
     ({"presence": {"autoscaling": {"maxReplicas": 2}}},
-     "spec.presence.autoscaling: unknown field: allowed here: replicas, resources"),
+     "spec.presence.autoscaling: unknown field: allowed here: replicas, resources, podTemplate"),
     ({"nats": {"url": "nats://a:1", "monitoringUrl": "http://u:p@a:1"}},
      "spec.nats.monitoringUrl: must be an address such as http://HOST:PORT, without a password"),
     ({"nats": {"monitoringUrl": "http://a:1"}},

@@ -70,6 +70,23 @@ async def test_a_bad_manifest_is_told_and_what_runs_stays() -> None:
     )
 
 
+async def test_a_pod_template_that_may_not_be_is_told_with_its_place_and_what_runs_stays() -> None:
+    """The API server has stored it: what stands in there it does not look at."""
+    cluster = MemoryCluster()
+    cluster.put(KEY, manifest())
+    await reconcile(KEY, cluster, Hands().pilot, _now)
+    running = cluster.plans[KEY]
+    cluster.put(KEY, manifest(auth={"podTemplate": {"spec": {"hostNetwork": True}}}))
+    assert await reconcile(KEY, cluster, Hands().pilot, _now) == RESYNC_SECONDS
+    assert cluster.plans[KEY] is running
+    stalled = condition(cluster.objects[KEY]["status"], "Stalled")
+    assert stalled is not None
+    assert (stalled["reason"], stalled["message"]) == (
+        "InvalidSpec",
+        "spec.auth.podTemplate.spec.hostNetwork: must not be given: a pod shares nothing with its node",
+    )
+
+
 async def test_a_paused_object_is_only_reported() -> None:
     cluster = MemoryCluster()
     cluster.put(KEY, manifest(paused=True))

@@ -79,6 +79,22 @@ def test_a_paused_cluster_is_not_reconciling() -> None:
     assert _holds(_status((), paused=True), "Reconciling") == ("False", "Paused")
 
 
+def test_what_a_newer_operator_would_make_otherwise_is_told_with_what_brings_it() -> None:
+    body, made = {**manifest(), "metadata": {"name": "chat", "generation": 3}}, cluster()
+
+    def told(*outdated: str) -> dict[str, Any]:
+        return running_status(made, build(made), Observed(body, _units(), outdated=outdated), _view(made), NOW)
+
+    assert _holds(told(), "RolloutPending") == ("False", "UpToDate")
+    status = told("nats", "gateway")
+    assert _holds(status, "RolloutPending") == ("True", "NewerRendering")
+    assert _holds(status, "Ready") == ("True", "AllReady")  # nothing is wrong with what runs
+    pending = condition(status, "RolloutPending")
+    assert pending is not None
+    assert pending["message"].startswith("nats, gateway: ")
+    assert "spec.version" in pending["message"]
+
+
 def test_a_transition_time_changes_only_with_its_status() -> None:
     first = _status(_units(ready=False))
     same = _status(_units(ready=False, note="starting"), before=first, now=LATER)

@@ -17,6 +17,11 @@ def ignored_fields(body: Mapping[str, Any]) -> tuple[str, ...]:
         for service in SERVICES
         if _mapping(spec.get(service)).get("resources")
     ]
+    told += [
+        f"spec.{service}.podTemplate: there are no pods on one machine"
+        for service in SERVICES
+        if _mapping(spec.get(service)).get("podTemplate")
+    ]
     # That of NATS has its effect: it is the limit of the log.
     if _mapping(_mapping(spec.get("redis")).get("managed")).get("storage"):
         told.append("spec.redis.managed.storage: the machine's disk is the limit")
