@@ -47,6 +47,11 @@ class Gateways:
         return frozenset(name for name, pod in self.pods.items() if not _leaves(pod))
 
     @property
+    def oldest(self) -> str:
+        """It has had the most time to fill."""
+        return min(self.staying, key=lambda name: (self.pods[name]["metadata"]["creationTimestamp"], name))
+
+    @property
     def serving(self) -> frozenset[str]:
         return frozenset(name for name, pod in self.pods.items() if _serves(pod))
 

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import pytest
 
+from push_operator.model import DEFAULT_VERSION
 from tests.e2e.kubernetes.gateways import Gateways, Seen, watched_gateways
 from tests.e2e.kubernetes.place import SYSTEM, Object, Operator, Place, small
 from tests.support.cluster.images import NEXT_VERSION
@@ -67,6 +68,11 @@ class Stage:
         self.crowd.do("come", number=CROWD)
         self.until(lambda: self.gateways.rests_at(FULL))
         self.begin()
+
+    def another_version(self) -> None:
+        """Of all services, with the same content."""
+        running = self.gateways.platform["spec"]["version"]
+        self.place.change({"version": NEXT_VERSION if running == DEFAULT_VERSION else DEFAULT_VERSION})
 
     def begin(self) -> None:
         self.crowd.do("begin")
@@ -154,51 +160,12 @@ def test_gateways_come_with_the_crowd(stage: Stage) -> None:
 def test_a_new_version_comes_one_gateway_after_the_other(stage: Stage) -> None:
     stage.full()
     before = stage.gateways.staying
-    stage.place.change({"version": NEXT_VERSION})
+    stage.another_version()
     stage.until(lambda: not before & stage.gateways.pods.keys() and stage.gateways.rests_at(FULL))
     figures, seen = stage.judged("a new version")
     _paced(figures)
     assert figures["reconnects"] >= CROWD
     assert seen.fewest >= FULL
-
-
-def test_an_evicted_gateway_says_goodbye_first(stage: Stage) -> None:
-    stage.full()
-    victim = min(stage.gateways.staying)
-    eviction = {"apiVersion": "policy/v1", "kind": "Eviction"}
-    eviction["metadata"] = {"name": victim, "namespace": stage.place.name}  # type: ignore[assignment]
-    path = f"/api/v1/namespaces/{stage.place.name}/pods/{victim}/eviction"
-    stage.place.cluster.kubectl("create", "--raw", path, "-f", "-", text=json.dumps(eviction))
-    stage.until(lambda: victim not in stage.gateways.pods and stage.gateways.rests_at(FULL))
-    figures, seen = stage.judged("a gateway is evicted")
-    _paced(figures)
-    assert seen.fewest >= FULL - 1
-    assert len(seen.gone) == 1
-
-
-def test_a_drain_goes_on_when_the_leader_dies(stage: Stage, operator: Operator) -> None:
-    stage.full()
-    within(60, lambda: operator.leader() in operator.pods())
-    leader = operator.leader()
-    stage.place.change({"gateway": {"autoscaling": {"maxReplicas": HALF}}})
-    try:
-        stage.until(lambda: stage.gateways.drains)
-        stage.place.cluster.kubectl("-n", SYSTEM, "delete", "pod", leader, "--grace-period=0", "--force")
-        stage.until(lambda: stage.gateways.rests_at(HALF))
-        figures, seen = stage.judged("the leader dies in a drain: 3 → 2")
-        assert operator.leader() not in ("", leader)
-    finally:
-        stage.place.change({"gateway": {"autoscaling": {"maxReplicas": FULL + 1}}})
-    _paced(figures)
-    assert len(seen.gone) == 1
-
-
-def test_a_broker_that_begins_anew_costs_no_gateway(stage: Stage) -> None:
-    stage.full()
-    stage.place.kubectl("delete", "pod", "chat-nats-0", "--wait=true")
-    stage.until(lambda: stage.place.pods("nats") and stage.gateways.rests_at(FULL))
-    _, seen = stage.judged("the broker begins anew")
-    assert not seen.gone
 
 
 def test_gateways_go_when_half_of_the_crowd_has_left(stage: Stage) -> None:
@@ -208,3 +175,41 @@ def test_gateways_go_when_half_of_the_crowd_has_left(stage: Stage) -> None:
     figures, seen = stage.judged("half of them leave: 3 → 2")
     _paced(figures)
     assert len(seen.gone) == 1
+
+
+def test_an_evicted_gateway_says_goodbye_first(stage: Stage) -> None:
+    stage.full()
+    victim = stage.gateways.oldest
+    meta = {"name": victim, "namespace": stage.place.name}
+    eviction = json.dumps({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": meta})
+    path = f"/api/v1/namespaces/{stage.place.name}/pods/{victim}/eviction"
+    stage.place.cluster.kubectl("create", "--raw", path, "-f", "-", text=eviction)
+    stage.until(lambda: victim not in stage.gateways.pods and stage.gateways.rests_at(FULL))
+    figures, seen = stage.judged("a gateway is evicted")
+    _paced(figures)
+    assert seen.fewest >= FULL - 1
+    assert len(seen.gone) == 1
+
+
+def test_a_drain_goes_on_when_the_leader_dies(stage: Stage, operator: Operator) -> None:
+    stage.full()
+    before = stage.gateways.staying
+    within(60, lambda: operator.leader() in operator.pods())
+    leader = operator.leader()
+    stage.another_version()
+    stage.until(lambda: stage.gateways.drains)
+    stage.place.cluster.kubectl("-n", SYSTEM, "delete", "pod", leader, "--grace-period=0", "--force")
+    stage.until(lambda: not before & stage.gateways.pods.keys() and stage.gateways.rests_at(FULL))
+    figures, seen = stage.judged("the leader dies in a rollout's drain")
+    assert operator.leader() not in ("", leader)
+    _paced(figures)
+    assert seen.fewest >= FULL
+
+
+def test_a_broker_that_begins_anew_costs_no_gateway(stage: Stage) -> None:
+    stage.full()
+    (before,) = stage.place.pods("nats").values()
+    stage.place.kubectl("delete", "pod", before["metadata"]["name"], "--wait=true")
+    stage.until(lambda: stage.place.get("pod", before["metadata"]["name"]) and stage.gateways.rests_at(FULL))
+    _, seen = stage.judged("the broker begins anew")
+    assert not seen.gone
