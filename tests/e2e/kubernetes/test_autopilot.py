@@ -27,14 +27,15 @@ from tests.support.waiting import within
 CROWD: Final = 3000
 FULL: Final = 3  # gateways for them: 1,500 each, less a fifth of headroom
 HALF: Final = 2
-BUDGET: Final = 50  # reconnects a second, of the manifest
-STRETCH: Final = 1.2  # of ten seconds' rate over the budget: whoever was late does not wait any longer
+BUDGET: Final = 60  # reconnects a second, of the manifest
+STRETCH: Final = 1.2  # of ten seconds' rate over the budget; and what was held up in these comes on top of them
+RATE_SECONDS: Final = 10.0
 SCENE_SECONDS: Final = 300.0
 _COLUMNS: Final = (
     ("clients", "clients"), ("reconnects", "came back"), ("p50", "p50 s"), ("p95", "p95 s"), ("longest", "max s"),
-    ("away_p95", "away p95"), ("asked_rate", "asked/s"), ("rate", "back/s"), ("highest", "in 1 s"),
-    ("budget", "budget/s"), ("fewest", "serving"), ("acked", "acked"), ("lost", "lost"), ("twice", "twice"),
-    ("disorder", "disorder"), ("untold", "untold"), ("stranded", "stranded"),
+    ("asked", "asked/s"), ("back", "back/s"), ("highest", "in 1 s"), ("budget", "budget/s"), ("late", "late s"),
+    ("fewest", "serving"), ("acked", "acked"), ("lost", "lost"), ("twice", "twice"), ("disorder", "disorder"),
+    ("untold", "untold"), ("stranded", "stranded"),
 )  # fmt: skip
 Figures = dict[str, Any]
 
@@ -146,7 +147,7 @@ def _paced(figures: Figures) -> None:
     """Everybody who went was asked to, and no faster than may be."""
     assert figures["reconnects"] > 0, figures
     assert figures["untold"] == 0, figures
-    assert max(figures["asked_rate"], figures["rate"]) <= STRETCH * BUDGET, figures
+    assert max(figures["asked"], figures["back"]) <= BUDGET * (STRETCH + figures["late"] / RATE_SECONDS), figures
 
 
 def test_gateways_come_with_the_crowd(stage: Stage) -> None:
@@ -208,8 +209,10 @@ def test_a_drain_goes_on_when_the_leader_dies(stage: Stage, operator: Operator) 
 
 def test_a_broker_that_begins_anew_costs_no_gateway(stage: Stage) -> None:
     stage.full()
-    (before,) = stage.place.pods("nats").values()
-    stage.place.kubectl("delete", "pod", before["metadata"]["name"], "--wait=true")
-    stage.until(lambda: stage.place.get("pod", before["metadata"]["name"]) and stage.gateways.rests_at(FULL))
+    stage.place.kubectl("delete", "pod", "chat-nats-0", "--wait=false")
+    stage.until(lambda: not stage.gateways.is_ready())
+    stage.until(lambda: stage.gateways.rests_at(FULL))
+    acked = stage.crowd.do("figures")["acked"]
+    stage.until(lambda: stage.crowd.do("figures")["acked"] > acked + 100)
     _, seen = stage.judged("the broker begins anew")
     assert not seen.gone
