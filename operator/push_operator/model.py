@@ -119,6 +119,12 @@ def parse(body: Any) -> PushCluster:
     return parsed
 
 
+def unconfigured(name: str, namespace: str) -> PushCluster:
+    """What this operator makes of a manifest that asks for nothing."""
+    metadata, spec = {"name": name, "namespace": namespace}, {"gateway": {"replicas": 1}}
+    return parse({"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": spec})
+
+
 def _kind_and_version(root: Node) -> None:
     for name, wanted in (("apiVersion", API_VERSION), ("kind", KIND)):
         if root.raw(name) != wanted:

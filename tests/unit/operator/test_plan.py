@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from tests.unit.operator.manifests import cluster
 
 from push_operator.model import SERVICES
+from push_operator.plan import services
 from push_operator.plan.build import build, with_secrets
+from push_operator.plan.env import service_env
 from push_operator.plan.names import REVISION_KEY
 from push_operator.plan.secrets import Secrets, SecretValue, known, lacking
 from push_operator.plan.workload import Address, DataPath, EnvValue, Plan, SecretKey, Workload
@@ -319,6 +321,30 @@ def test_what_a_unit_is_started_from_is_its_revision() -> None:
         after = build(cluster(**spec), ORIGINS)
         changed = [w.component for w in after.workloads if w.revision != _workload(before, w.component).revision]
         assert changed == [component]
+
+
+def test_a_newer_operator_alone_is_no_new_revision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It hands over another variable, and has another default; whoever asked for something else has that."""
+
+    def revisions(**spec: Any) -> dict[str, str]:
+        return {one.component: one.revision for one in build(cluster(**spec), ("https://a.example",)).workloads}
+
+    asked = {
+        "tokens": {"accessTokenTtlSeconds": 600},
+        "gateway": {"replicas": 2, "resources": {"limits": {"cpu": "2"}}},
+    }
+    before, before_asked = revisions(), revisions(**asked)
+
+    def newer(*about: Any) -> dict[str, EnvValue]:
+        env = service_env(*about)
+        given = env["ACCESS_TOKEN_TTL_SECONDS"]
+        return {**env, "NEW": "1", "ACCESS_TOKEN_TTL_SECONDS": "3600" if given == "86400" else given}
+
+    monkeypatch.setattr(services, "service_env", newer)
+    monkeypatch.setattr(services, "STOP_SECONDS", dict.fromkeys(services.STOP_SECONDS, 30))
+    assert revisions() == before
+    assert revisions(**asked) == before_asked
+    assert all(before[name] != before_asked[name] for name in SERVICES)
 
 
 def test_another_value_of_a_secret_is_a_new_revision_of_those_that_use_it() -> None:
