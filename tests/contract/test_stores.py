@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 from tests.support.cassandra import CassandraServer
 
-from push_workloads.auth.accounts import Account, RefreshToken
+from push_workloads.auth.accounts import Account
 from push_workloads.auth.cassandra import cassandra_accounts
+from push_workloads.auth.logins import Login
 from push_workloads.auth.sqlite import sqlite_accounts
 from push_workloads.auth.store import AccountStore, MemoryAccounts
 from push_workloads.common.errors import Conflict
+from push_workloads.common.revocations import Revocation
 from push_workloads.push.cassandra import cassandra_devices
 from push_workloads.push.devices import MAX_DEVICES, Device
 from push_workloads.push.sqlite import sqlite_devices
@@ -91,19 +93,42 @@ async def test_a_hash_is_replaced_only_while_it_stands(accounts: AccountStore) -
     assert await accounts.by_email(ADA.email) == replace(ADA, password_hash="hash-9")
 
 
-async def test_refresh_tokens_and_the_end_of_old_ones(accounts: AccountStore) -> None:
-    await accounts.add(ADA)
-    await accounts.add(EVE)
-    old = RefreshToken(b"1" * 32, "f1", "u1", None, 1000, 2000)
-    eves = RefreshToken(b"2" * 32, "f2", "u2", "phone", 1000, 2000)
-    for one in (old, eves):
-        await accounts.add_refresh_token(one)
-        assert await accounts.refresh_token(one.hash) == one
-    new = RefreshToken(b"3" * 32, "f3", "u1", None, 2000, 9000)
-    await accounts.add_refresh_token(new)
-    assert await accounts.refresh_token(old.hash) is None
-    assert await accounts.refresh_token(eves.hash) == eves
-    assert await accounts.refresh_token(new.hash) == new
+LOGIN = Login("u1", "l1", "phone", "::1", 1000, 1000, 9000, 1, b"salt")
+
+
+async def test_logins_are_listed_and_end(accounts: AccountStore) -> None:
+    laptop, eves = replace(LOGIN, id="l2", device="laptop", expires_at=5000), replace(LOGIN, user_id="u2")
+    for one in (LOGIN, laptop, eves):
+        await accounts.add_login(one)
+    assert await accounts.login("u1", "l1") == LOGIN
+    assert await accounts.login("u2", "l2") is None
+    assert sorted(one.id for one in await accounts.logins("u1", 4999)) == ["l1", "l2"]
+    assert await accounts.logins("u1", 5000) == [LOGIN]
+    await accounts.end_login("u1", "l1")
+    await accounts.end_login("u1", "l1")
+    assert await accounts.login("u1", "l1") is None
+    assert await accounts.logins("u2", 0) == [eves]
+
+
+async def test_of_many_that_renew_a_login_one_does(accounts: AccountStore) -> None:
+    await accounts.add_login(LOGIN)
+    wanted = [replace(LOGIN, address=f"::{number}", generation=2, seen_at=2000) for number in range(20)]
+    answers = await asyncio.gather(*(accounts.renew(one, 1) for one in wanted))
+    assert answers.count(True) == 1
+    assert await accounts.login("u1", "l1") == wanted[answers.index(True)]
+    assert not await accounts.renew(replace(LOGIN, id="l9", generation=2), 1)
+    await accounts.end_login("u1", "l1")
+    assert not await accounts.renew(replace(LOGIN, generation=3), 2)
+    assert await accounts.login("u1", "l1") is None
+
+
+async def test_revocations_are_kept_as_long_as_they_count(accounts: AccountStore) -> None:
+    now = 1_700_000_000
+    one, other = Revocation("u1", "l1", now + 10), Revocation("u1", None, now + 86_400 * 300, before=now)
+    for revocation in (one, one, other):
+        await accounts.revoke(revocation)
+    assert set(await accounts.revocations(now)) == {one, other}
+    assert await accounts.revocations(now + 10) == [other]
 
 
 async def test_a_device_is_registered_listed_and_removed(devices: DeviceStore) -> None:

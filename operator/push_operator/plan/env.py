@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from push_operator.channels import policies_text
-from push_operator.model import External, PushCluster
+from push_operator.model import SERVICES, External, PushCluster
 from push_operator.plan.cassandra import cassandra_env
 from push_operator.plan.names import ADMIN_KEY, credentials_name, password_key
 from push_operator.plan.workload import Address, DataPath, EnvValue, SecretKey
@@ -13,7 +13,7 @@ from push_operator.stores import Embedded, Managed
 LOG_SHARDS = 1  # fixed for the life of a cluster
 LOG_MAX_AGE_HOURS = 72
 KEY_BYTES = 32  # what the services ask for, of JWT_SECRET (HS256: RFC 7518 §3.2) and of the other two
-USES_REDIS = frozenset({"gateway", "auth", "presence"})
+USES_REDIS = frozenset(SERVICES)  # all hear from there which tokens are revoked
 USES_NATS = frozenset({"gateway", "message", "push"})
 TRACES = frozenset({"gateway", "message"})
 

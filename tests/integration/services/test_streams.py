@@ -16,7 +16,7 @@ from push_workloads.message.streams import ensure_log
 
 
 async def test_replicas_agree_on_the_epoch_of_a_log_that_lost_its_end(operators_nats_server: Nats) -> None:
-    environ = environ_for(SQLITE_PATH="unused", **operators_nats_server.environ_of("message"))
+    environ = environ_for(SQLITE_PATH="unused", REDIS_URL=NO_REDIS, **operators_nats_server.environ_of("message"))
     config = MessageConfig.parse(environ | {"LOG_MAX_BYTES": str(64 * 1024**2)})
     store = MemoryStore()
     async with connected(config.nats, "message") as one, connected(config.nats, "message") as other:
@@ -50,7 +50,7 @@ class BusyStore(MemoryStore):
 
 
 async def test_a_log_that_grows_while_it_is_looked_at_keeps_its_epoch(operators_nats_server: Nats) -> None:
-    environ = environ_for(SQLITE_PATH="unused", **operators_nats_server.environ_of("message"))
+    environ = environ_for(SQLITE_PATH="unused", REDIS_URL=NO_REDIS, **operators_nats_server.environ_of("message"))
     config = MessageConfig.parse(environ | {"LOG_MAX_BYTES": str(64 * 1024**2)})
     login = operators_nats_server.environ_of("gateway")
     async with connected(config.nats, "message") as bus:

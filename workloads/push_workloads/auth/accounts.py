@@ -11,7 +11,6 @@ from push_workloads.common.errors import BadRequest, PushError
 MAX_EMAIL_BYTES = 254  # RFC 5321 §4.5.3.1.3, without the angle brackets
 MIN_PASSWORD_BYTES, MAX_PASSWORD_BYTES = 8, 1024
 MAX_NAME = 100
-REFRESH_TOKEN_DAYS = 30
 # Loose on purpose: only sending to an address proves it. What must not pass is what two readers could read differently.
 _EMAIL = re.compile(r"[^\s@\"(),:;<>\[\\\]]{1,64}@(?:[^\s@.\"(),:;<>\[\\\]]{1,63}\.)+[^\s@.\"(),:;<>\[\\\]]{2,63}")
 
@@ -32,18 +31,6 @@ class Account:
     name: str | None
     password_hash: str
     created_at: int
-
-
-@dataclass(frozen=True, slots=True)
-class RefreshToken:
-    """Kept as a hash: whoever reads the store cannot use it. `family` is the login that it descends from."""
-
-    hash: bytes
-    family: str
-    user_id: str
-    device_id: str | None
-    created_at: int
-    expires_at: int
 
 
 def email_of(text: str) -> str:

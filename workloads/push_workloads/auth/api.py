@@ -1,4 +1,4 @@
-"""Accounts over HTTP."""
+"""Accounts and sessions over HTTP."""
 
 from __future__ import annotations
 
@@ -8,20 +8,32 @@ from msgspec import Struct
 from prometheus_client import CollectorRegistry, Counter
 
 from push_workloads.auth.accounts import Account
+from push_workloads.auth.entrance import Entrance
+from push_workloads.auth.logins import Login, device_of
 from push_workloads.auth.sessions import Sessions, Signed
 from push_workloads.common.errors import PushError
 from push_workloads.common.http import Call, Route
 
 
 class Registration(Struct):
+    """`device`: what its user calls it; shown in the list of sessions, instead of the User-Agent."""
+
     email: str
     password: str
     name: str | None = None
+    device: str | None = None
 
 
 class Credentials(Struct):
+    """`device` as in a Registration."""
+
     email: str
     password: str
+    device: str | None = None
+
+
+class Refresh(Struct):
+    refresh_token: str
 
 
 class User(Struct):
@@ -45,21 +57,44 @@ class SignedIn(Struct):
     expires_in: int
 
 
-def routes(sessions: Sessions, expires_in: int, registry: CollectorRegistry) -> list[Route]:
+class Session(Struct):
+    """One login. Times are Unix milliseconds; `seen_at`: when it last took new tokens. `current`: the caller's own."""
+
+    id: str
+    device: str
+    address: str
+    created_at: int
+    seen_at: int
+    current: bool
+
+
+class SessionList(Struct):
+    """The one seen last first."""
+
+    sessions: list[Session]
+
+
+def routes(entrance: Entrance, sessions: Sessions, expires_in: int, registry: CollectorRegistry) -> list[Route]:
+    return [*_account_routes(entrance, expires_in, registry), *_session_routes(sessions, expires_in, registry)]
+
+
+def _account_routes(entrance: Entrance, expires_in: int, registry: CollectorRegistry) -> list[Route]:
     registrations = _outcomes("registrations", registry)
     logins = _outcomes("logins", registry)
 
     async def register(call: Call) -> SignedIn:
         asked: Registration = call.body
-        work = sessions.register(asked.email, asked.password, asked.name, call.address)
+        device = device_of(asked.device, call.agent)
+        work = entrance.register(asked.email, asked.password, asked.name, device, call.address)
         return _signed_in(await _counted(registrations, work), expires_in)
 
     async def login(call: Call) -> SignedIn:
         asked: Credentials = call.body
-        return _signed_in(await _counted(logins, sessions.login(asked.email, asked.password)), expires_in)
+        work = entrance.login(asked.email, asked.password, device_of(asked.device, call.agent), call.address)
+        return _signed_in(await _counted(logins, work), expires_in)
 
     async def me(call: Call) -> Me:
-        return Me(_user(await sessions.account(call.user_id)))
+        return Me(_user(await entrance.account(call.user_id)))
 
     return [
         Route(
@@ -87,6 +122,46 @@ def routes(sessions: Sessions, expires_in: int, registry: CollectorRegistry) -> 
     ]
 
 
+def _session_routes(sessions: Sessions, expires_in: int, registry: CollectorRegistry) -> list[Route]:
+    refreshes = _outcomes("refreshes", registry)
+
+    async def refresh(call: Call) -> SignedIn:
+        asked: Refresh = call.body
+        return _signed_in(await _counted(refreshes, sessions.refresh(asked.refresh_token, call.address)), expires_in)
+
+    async def logout(call: Call) -> None:
+        asked: Refresh = call.body
+        await sessions.logout(asked.refresh_token)
+
+    async def listed(call: Call) -> SessionList:
+        found = await sessions.open(call.user_id)
+        return SessionList([_session(one, call.bearer.session_id) for one in found])
+
+    async def end(call: Call) -> None:
+        await sessions.end(call.user_id, call.path["session_id"])
+
+    async def end_others(call: Call) -> None:
+        await sessions.end_others(call.user_id, call.bearer.session_id)
+
+    one = "/auth/sessions/{session_id}"
+    return [
+        Route(
+            "POST",
+            "/auth/refresh",
+            refresh,
+            "New tokens of a session; the refresh token is used up",
+            SignedIn,
+            body=Refresh,
+            auth=False,
+            errors=(401,),
+        ),
+        Route("POST", "/auth/logout", logout, "Ends the token's session", None, body=Refresh, auth=False),
+        Route("GET", "/auth/sessions", listed, "Where you are logged in", SessionList),
+        Route("DELETE", "/auth/sessions", end_others, "Ends all your sessions but this one", None),
+        Route("DELETE", one, end, "Ends one of your sessions", None, errors=(404,)),
+    ]
+
+
 def _outcomes(what: str, registry: CollectorRegistry) -> Counter:
     return Counter(f"push_auth_{what}", f"{what.capitalize()} by outcome", ["outcome"], registry=registry)
 
@@ -103,6 +178,10 @@ async def _counted(counter: Counter, work: Awaitable[Signed]) -> Signed:
 
 def _signed_in(signed: Signed, expires_in: int) -> SignedIn:
     return SignedIn(_user(signed.account), signed.access_token, signed.refresh_token, "Bearer", expires_in)
+
+
+def _session(one: Login, current: str | None) -> Session:
+    return Session(one.id, one.device, one.address, one.created_at, one.seen_at, one.id == current)
 
 
 def _user(account: Account) -> User:

@@ -9,18 +9,20 @@ Columns of `accounts` are only ever written conditionally: mixed with plain writ
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import astuple
 from typing import Final
 
-from push_workloads.auth.accounts import Account, RefreshToken
+from push_workloads.auth.accounts import Account
+from push_workloads.auth.logins import Login
 from push_workloads.auth.store import TAKEN
 from push_workloads.common.cassandra import Cassandra, Row, Statement, Undecided
 from push_workloads.common.cassandra_schema import Checks, opened
 from push_workloads.common.config import CassandraConfig
 from push_workloads.common.errors import Conflict
-from push_workloads.common.tasks import together
+from push_workloads.common.revocations import Revocation
 
 MIGRATIONS: Final = (
     """
@@ -39,8 +41,22 @@ MIGRATIONS: Final = (
       user_id text, expires_at bigint, hash blob, PRIMARY KEY (user_id, expires_at, hash)
     )
     """,
+    """
+    CREATE TABLE IF NOT EXISTS {ks}.logins (
+      user_id text, id text, device text, address text, created_at bigint, seen_at bigint, expires_at bigint,
+      generation int, salt blob, PRIMARY KEY (user_id, id)
+    )
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS {ks}.revocations (
+      month int, until bigint, user_id text, session_id text, before bigint,
+      PRIMARY KEY (month, until, user_id, session_id)
+    )
+    """,
 )
 KEPT_LONGER_SECONDS: Final = 86_400  # than a token is good for: clocks differ, and the store's is not the judge
+MONTH_SECONDS: Final = 30 * 86_400
+MONTHS: Final = 13  # no access token is good for longer
 _STATEMENTS: Final = {
     "email": "INSERT INTO {ks}.account_emails (id, email) VALUES (?, ?)",
     "forget_email": "DELETE FROM {ks}.account_emails WHERE id = ?",
@@ -49,15 +65,25 @@ _STATEMENTS: Final = {
     "by_email": "SELECT id, email, name, password_hash, created_at FROM {ks}.accounts WHERE email = ?",
     "by_id": "SELECT email FROM {ks}.account_emails WHERE id = ?",
     "rehash": "UPDATE {ks}.accounts SET password_hash = ? WHERE email = ? IF id = ? AND password_hash = ?",
-    "token": """
-        INSERT INTO {ks}.refresh_tokens (hash, family, user_id, device_id, created_at, expires_at)
-        VALUES (?, ?, ?, ?, ?, ?) USING TTL ?""",
-    "token_of_user": "INSERT INTO {ks}.refresh_tokens_of_user (user_id, expires_at, hash) VALUES (?, ?, ?) USING TTL ?",
-    "expired": "SELECT hash FROM {ks}.refresh_tokens_of_user WHERE user_id = ? AND expires_at <= ? LIMIT 1000",
-    "forget_token": "DELETE FROM {ks}.refresh_tokens WHERE hash = ?",
-    "forget_expired": "DELETE FROM {ks}.refresh_tokens_of_user WHERE user_id = ? AND expires_at <= ?",
-    "by_hash": """
-        SELECT hash, family, user_id, device_id, created_at, expires_at FROM {ks}.refresh_tokens WHERE hash = ?""",
+    "login": """
+        INSERT INTO {ks}.logins (user_id, id, device, address, created_at, seen_at, expires_at, generation, salt)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) IF NOT EXISTS USING TTL ?""",
+    "renew": """
+        UPDATE {ks}.logins USING TTL ? SET device = ?, address = ?, created_at = ?, seen_at = ?, expires_at = ?,
+        generation = ?, salt = ? WHERE user_id = ? AND id = ? IF generation = ?""",
+    "one_login": """
+        SELECT user_id, id, device, address, created_at, seen_at, expires_at, generation, salt
+        FROM {ks}.logins WHERE user_id = ? AND id = ?""",
+    "logins": """
+        SELECT user_id, id, device, address, created_at, seen_at, expires_at, generation, salt
+        FROM {ks}.logins WHERE user_id = ? LIMIT 1000""",
+    "end_login": "DELETE FROM {ks}.logins WHERE user_id = ? AND id = ? IF EXISTS",
+    "revoke": """
+        INSERT INTO {ks}.revocations (month, until, user_id, session_id, before) VALUES (?, ?, ?, ?, ?)
+        USING TTL ?""",
+    "revocations": """
+        SELECT user_id, session_id, until, before FROM {ks}.revocations
+        WHERE month = ? AND (until, user_id, session_id) > (?, ?, ?) LIMIT 1000""",
 }
 _SETTLED = "SELECT id FROM {ks}.accounts WHERE email = ?"
 
@@ -91,17 +117,44 @@ class CassandraAccounts:
         if account is not None:
             await self._cassandra.write_if(self._statements["rehash"], new, account.email, user_id, old)
 
-    async def add_refresh_token(self, token: RefreshToken) -> None:
-        """Listed under its user first: a token that is not could not be forgotten."""
-        kept = max(0, token.expires_at - token.created_at) // 1000 + KEPT_LONGER_SECONDS
-        listed = (token.user_id, token.expires_at, token.hash)
-        await self._cassandra.write(self._statements["token_of_user"], *listed, kept)
-        await self._cassandra.write(self._statements["token"], *astuple(token), kept)
-        await self._forget_expired(token.user_id, token.created_at)
+    async def add_login(self, login: Login) -> None:
+        await self._cassandra.write_if(self._statements["login"], *astuple(login), _kept_seconds(login))
 
-    async def refresh_token(self, token_hash: bytes) -> RefreshToken | None:
-        row = await self._cassandra.row(self._statements["by_hash"], token_hash)
-        return RefreshToken(**row) if row else None
+    async def login(self, user_id: str, login_id: str) -> Login | None:
+        row = await self._cassandra.row(self._statements["one_login"], user_id, login_id)
+        return Login(**row) if row else None
+
+    async def logins(self, user_id: str, now_ms: int) -> list[Login]:
+        found = [Login(**row) for row in await self._cassandra.rows(self._statements["logins"], user_id)]
+        return [one for one in found if one.expires_at > now_ms]
+
+    async def renew(self, login: Login, generation: int) -> bool:
+        user_id, login_id, *others = astuple(login)
+        values = (_kept_seconds(login), *others, user_id, login_id, generation)
+        return await self._cassandra.write_if(self._statements["renew"], *values) is None
+
+    async def end_login(self, user_id: str, login_id: str) -> None:
+        await self._cassandra.write_if(self._statements["end_login"], user_id, login_id)
+
+    async def revoke(self, revocation: Revocation) -> None:
+        one = revocation
+        key = (_month(one.until), one.until, one.user_id, one.session_id or "")
+        kept = max(0, one.until - int(time.time())) + KEPT_LONGER_SECONDS
+        await self._cassandra.write(self._statements["revoke"], *key, one.before, kept)
+
+    async def revocations(self, now: int) -> list[Revocation]:
+        months = range(_month(now), _month(now) + MONTHS + 1)
+        found = [row for month in months for row in await self._revocations_of(month, now)]
+        return [Revocation(row["user_id"], row["session_id"] or None, row["until"], row["before"]) for row in found]
+
+    async def _revocations_of(self, month: int, now: int) -> list[Row]:
+        """A page after the other."""
+        found: list[Row] = []
+        after: tuple[object, ...] = (now + 1, "", "")
+        while page := await self._cassandra.rows(self._statements["revocations"], month, *after):
+            found += page
+            after = (page[-1]["until"], page[-1]["user_id"], page[-1]["session_id"])
+        return found
 
     async def _take(self, account: Account) -> str:
         """Who has the e-mail now. When the answer is lost, the store is asked what became of it."""
@@ -114,11 +167,13 @@ class CassandraAccounts:
                 raise  # nobody has it: not added, and to be asked for again
             return _id(row)
 
-    async def _forget_expired(self, user_id: str, now_ms: int) -> None:
-        expired = await self._cassandra.rows(self._statements["expired"], user_id, now_ms)
-        if expired:
-            await together(self._cassandra.write(self._statements["forget_token"], row["hash"]) for row in expired)
-            await self._cassandra.write(self._statements["forget_expired"], user_id, now_ms)
+
+def _kept_seconds(login: Login) -> int:
+    return max(0, login.expires_at - login.seen_at) // 1000 + KEPT_LONGER_SECONDS
+
+
+def _month(seconds: int) -> int:
+    return seconds // MONTH_SECONDS
 
 
 def _id(row: Row) -> str:

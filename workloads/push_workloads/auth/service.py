@@ -8,15 +8,21 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from push_workloads.auth.api import routes
 from push_workloads.auth.config import AuthConfig
+from push_workloads.auth.entrance import Entrance
 from push_workloads.auth.limiter import Limiter
+from push_workloads.auth.logins import key_of
 from push_workloads.auth.passwords import Passwords
+from push_workloads.auth.revoker import Revoker
 from push_workloads.auth.sessions import Sessions
 from push_workloads.auth.sqlite import sqlite_accounts
 from push_workloads.auth.store import AccountStore
 from push_workloads.common.cache import cache
 from push_workloads.common.config import SqliteConfig, StoreConfig
 from push_workloads.common.http import application, serving
+from push_workloads.common.revocations import Unrevoked
+from push_workloads.common.revoking import Revoked
 from push_workloads.common.service import Process
+from push_workloads.common.tasks import beside
 from push_workloads.common.tokens import Tokens
 
 parse = AuthConfig.parse
@@ -24,17 +30,25 @@ parse = AuthConfig.parse
 
 @asynccontextmanager
 async def serve(config: AuthConfig, process: Process) -> AsyncIterator[None]:
-    """Ready without Redis: logins do not need it, and registrations say themselves that they do."""
+    """Ready once it knows which tokens are revoked, and then also without Redis: logins do not need it, registrations
+    say themselves that they do."""
     tokens = Tokens(config.tokens)
     passwords = Passwords(process.registry)
     await passwords.prepare()
     async with _store(config.store, process) as store, cache(config.redis) as redis:
-        limiter = Limiter(redis, config.registrations_per_hour)
-        sessions = Sessions(store, passwords, tokens, limiter, lambda: int(time.time() * 1000))
-        api = routes(sessions, tokens.ttl_seconds, process.registry)
-        app = application("auth", api, tokens, config.common.origins, process.registry)
-        async with serving(app, config.common.public):
+        revoked, revoker = Revoked(redis), Revoker(store, redis, tokens.ttl_seconds, lambda: int(time.time()))
+        process.checks["revocations"] = revoked.waiting
+        sessions = Sessions(store, tokens, revoker, key_of(config.tokens.secret), _now_ms)
+        entrance = Entrance(store, passwords, sessions, Limiter(redis, config.registrations_per_hour), _now_ms)
+        api = routes(entrance, sessions, tokens.ttl_seconds, process.registry)
+        verifier = Unrevoked(tokens, revoked.known)
+        app = application("auth", api, verifier, config.common.origins, process.registry)
+        async with beside(revoked.run(), revoker.run()), serving(app, config.common.public):
             yield
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
 
 
 def _store(config: StoreConfig, process: Process) -> AbstractAsyncContextManager[AccountStore]:

@@ -9,10 +9,13 @@ from dataclasses import astuple
 from typing import Final
 
 import aiosqlite
+import msgspec
 
-from push_workloads.auth.accounts import Account, RefreshToken
+from push_workloads.auth.accounts import Account
+from push_workloads.auth.logins import Login
 from push_workloads.auth.store import TAKEN
 from push_workloads.common.errors import Conflict, Unavailable
+from push_workloads.common.revocations import Revocation
 from push_workloads.common.sqlite import opened
 
 MIGRATIONS: Final = (
@@ -35,9 +38,36 @@ MIGRATIONS: Final = (
     CREATE INDEX refresh_tokens_of_user ON refresh_tokens (user_id, expires_at);
     CREATE INDEX refresh_tokens_of_family ON refresh_tokens (family);
     """,
+    """
+    DROP TABLE refresh_tokens;
+    CREATE TABLE logins (
+      user_id TEXT NOT NULL,
+      id TEXT NOT NULL,
+      device TEXT NOT NULL,
+      address TEXT NOT NULL,
+      created_at INTEGER NOT NULL,
+      seen_at INTEGER NOT NULL,
+      expires_at INTEGER NOT NULL,
+      generation INTEGER NOT NULL,
+      salt BLOB NOT NULL,
+      PRIMARY KEY (user_id, id)
+    ) WITHOUT ROWID;
+    CREATE INDEX logins_by_end ON logins (expires_at);
+    CREATE TABLE revocations (
+      user_id TEXT NOT NULL,
+      session_id TEXT,
+      until INTEGER NOT NULL,
+      before INTEGER NOT NULL
+    );
+    CREATE INDEX revocations_by_end ON revocations (until);
+    """,
 )
 _ACCOUNT = "SELECT id, email, name, password_hash, created_at FROM accounts WHERE"
-_TOKEN = "SELECT hash, family, user_id, device_id, created_at, expires_at FROM refresh_tokens WHERE hash = ?"  # noqa: S105 - a statement
+_LOGIN = "SELECT user_id, id, device, address, created_at, seen_at, expires_at, generation, salt FROM logins WHERE"
+_RENEW = """
+    UPDATE logins SET device = ?, address = ?, created_at = ?, seen_at = ?, expires_at = ?, generation = ?, salt = ?
+    WHERE user_id = ? AND id = ? AND generation = ? RETURNING id
+"""
 
 
 class SqliteAccounts:
@@ -61,15 +91,32 @@ class SqliteAccounts:
     async def replace_password_hash(self, user_id: str, old: str, new: str) -> None:
         await self._run("UPDATE accounts SET password_hash = ? WHERE id = ? AND password_hash = ?", new, user_id, old)
 
-    async def add_refresh_token(self, token: RefreshToken) -> None:
-        await self._run("INSERT INTO refresh_tokens VALUES (?, ?, ?, ?, ?, ?)", *astuple(token))
-        await self._run(
-            "DELETE FROM refresh_tokens WHERE user_id = ? AND expires_at <= ?", token.user_id, token.created_at
-        )
+    async def add_login(self, login: Login) -> None:
+        await self._run("INSERT INTO logins VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", *astuple(login))
+        await self._run("DELETE FROM logins WHERE expires_at <= ?", login.created_at)
 
-    async def refresh_token(self, token_hash: bytes) -> RefreshToken | None:
-        rows = await self._run(_TOKEN, token_hash)
-        return RefreshToken(*rows[0]) if rows else None
+    async def login(self, user_id: str, login_id: str) -> Login | None:
+        rows = await self._run(f"{_LOGIN} user_id = ? AND id = ?", user_id, login_id)
+        return Login(*rows[0]) if rows else None
+
+    async def logins(self, user_id: str, now_ms: int) -> list[Login]:
+        rows = await self._run(f"{_LOGIN} user_id = ? AND expires_at > ?", user_id, now_ms)
+        return [Login(*row) for row in rows]
+
+    async def renew(self, login: Login, generation: int) -> bool:
+        user_id, login_id, *others = astuple(login)
+        return bool(await self._run(_RENEW, *others, user_id, login_id, generation))
+
+    async def end_login(self, user_id: str, login_id: str) -> None:
+        await self._run("DELETE FROM logins WHERE user_id = ? AND id = ?", user_id, login_id)
+
+    async def revoke(self, revocation: Revocation) -> None:
+        await self._run("INSERT INTO revocations VALUES (?, ?, ?, ?)", *msgspec.structs.astuple(revocation))
+
+    async def revocations(self, now: int) -> list[Revocation]:
+        await self._run("DELETE FROM revocations WHERE until <= ?", now)
+        rows = await self._run("SELECT user_id, session_id, until, before FROM revocations")
+        return [Revocation(*row) for row in rows]
 
     async def _account(self, query: str, value: str) -> Account | None:
         rows = await self._run(query, value)

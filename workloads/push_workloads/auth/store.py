@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Protocol
 
-from push_workloads.auth.accounts import Account, RefreshToken
+from push_workloads.auth.accounts import Account
+from push_workloads.auth.logins import Login
 from push_workloads.common.errors import Conflict
+from push_workloads.common.revocations import Revocation
 
 TAKEN = "there is an account with this e-mail already"
 
@@ -24,10 +26,23 @@ class AccountStore(Protocol):
     async def replace_password_hash(self, user_id: str, old: str, new: str) -> None:
         """Only while `old` still stands: a password that was changed meanwhile stays changed."""
 
-    async def add_refresh_token(self, token: RefreshToken) -> None:
-        """Also forgets those of the same user that had expired when this one was made."""
+    async def add_login(self, login: Login) -> None: ...
 
-    async def refresh_token(self, token_hash: bytes) -> RefreshToken | None: ...
+    async def login(self, user_id: str, login_id: str) -> Login | None: ...
+
+    async def logins(self, user_id: str, now_ms: int) -> list[Login]:
+        """Those that have not expired."""
+
+    async def renew(self, login: Login, generation: int) -> bool:
+        """Puts it in place of the one with that `generation`; of several at once, one does. False: it is another by
+        now, or gone."""
+
+    async def end_login(self, user_id: str, login_id: str) -> None: ...
+
+    async def revoke(self, revocation: Revocation) -> None: ...
+
+    async def revocations(self, now: int) -> list[Revocation]:
+        """Those that still count; `now` in Unix seconds."""
 
 
 class MemoryAccounts:
@@ -35,7 +50,8 @@ class MemoryAccounts:
 
     def __init__(self) -> None:
         self._by_email: dict[str, Account] = {}
-        self._tokens: dict[bytes, RefreshToken] = {}
+        self._logins: dict[tuple[str, str], Login] = {}
+        self._revocations: list[Revocation] = []
 
     async def add(self, account: Account) -> None:
         if self._by_email.setdefault(account.email, account) is not account:
@@ -52,13 +68,27 @@ class MemoryAccounts:
         if account is not None and account.password_hash == old:
             self._by_email[account.email] = replace(account, password_hash=new)
 
-    async def add_refresh_token(self, token: RefreshToken) -> None:
-        self._tokens = {
-            key: held
-            for key, held in self._tokens.items()
-            if held.user_id != token.user_id or held.expires_at > token.created_at
-        }
-        self._tokens[token.hash] = token
+    async def add_login(self, login: Login) -> None:
+        self._logins[login.user_id, login.id] = login
 
-    async def refresh_token(self, token_hash: bytes) -> RefreshToken | None:
-        return self._tokens.get(token_hash)
+    async def login(self, user_id: str, login_id: str) -> Login | None:
+        return self._logins.get((user_id, login_id))
+
+    async def logins(self, user_id: str, now_ms: int) -> list[Login]:
+        return [one for one in self._logins.values() if one.user_id == user_id and one.expires_at > now_ms]
+
+    async def renew(self, login: Login, generation: int) -> bool:
+        held = self._logins.get((login.user_id, login.id))
+        if held is None or held.generation != generation:
+            return False
+        self._logins[login.user_id, login.id] = login
+        return True
+
+    async def end_login(self, user_id: str, login_id: str) -> None:
+        self._logins.pop((user_id, login_id), None)
+
+    async def revoke(self, revocation: Revocation) -> None:
+        self._revocations.append(revocation)
+
+    async def revocations(self, now: int) -> list[Revocation]:
+        return [one for one in self._revocations if one.until > now]

@@ -23,7 +23,8 @@ from push_workloads.common.config import Listen
 from push_workloads.common.errors import BadRequest, PushError, RateLimited, TooLarge, Unavailable
 from push_workloads.common.listening import Listener, Stop, listening
 from push_workloads.common.measures import Requests
-from push_workloads.common.tokens import Identity, Tokens, bearer
+from push_workloads.common.revocations import Verifier
+from push_workloads.common.tokens import Identity, bearer
 
 MAX_BODY_BYTES = 256 * 1024
 _log = logging.getLogger(__name__)
@@ -38,13 +39,18 @@ class Call:
     body: Any
     identity: Identity | None
     address: str
+    agent: str = ""
 
     @property
-    def user_id(self) -> str:
+    def bearer(self) -> Identity:
         """The caller. Only routes with `auth=True` may ask, and those never run without one."""
         if self.identity is None:
             raise AssertionError("the route does not ask for a token")
-        return self.identity.user_id
+        return self.identity
+
+    @property
+    def user_id(self) -> str:
+        return self.bearer.user_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,7 @@ class Route:
 
 
 def application(
-    service: str, routes: Sequence[Route], tokens: Tokens, origins: Sequence[str], registry: CollectorRegistry
+    service: str, routes: Sequence[Route], tokens: Verifier, origins: Sequence[str], registry: CollectorRegistry
 ) -> web.Application:
     """The app of one service: its routes, `/openapi.json`, JSON errors everywhere, CORS for the allowed origins; each
     request is counted in `registry`.
@@ -133,13 +139,14 @@ async def serving(
         await runner.cleanup()
 
 
-def _handle(route: Route, tokens: Tokens) -> Callable[[web.Request], Awaitable[web.Response]]:
+def _handle(route: Route, tokens: Verifier) -> Callable[[web.Request], Awaitable[web.Response]]:
     decoder = msgspec.json.Decoder(route.body) if route.body is not None else None
 
     async def handle(request: web.Request) -> web.Response:
         identity = tokens.verify(bearer(request.headers.get("Authorization"))) if route.auth else None
         body = _decode(decoder, await _read(request, route.max_bytes)) if decoder is not None else None
-        call = Call(dict(request.match_info), dict(request.query), body, identity, request.remote or "")
+        agent = request.headers.get("User-Agent", "")
+        call = Call(dict(request.match_info), dict(request.query), body, identity, request.remote or "", agent)
         answer = await route.handler(call)
         if answer is None:
             return web.Response(status=204)

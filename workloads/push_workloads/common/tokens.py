@@ -22,10 +22,13 @@ NEVER = 2**53
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a valid token speaks for, and until when (Unix seconds)."""
+    """Who a valid token speaks for, and until when (Unix seconds). `session_id`: of the login that it descends from,
+    None for a token that was made elsewhere."""
 
     user_id: str
     expires_at: int
+    session_id: str | None = None
+    issued_at: int = NEVER
 
 
 class Tokens:
@@ -39,8 +42,8 @@ class Tokens:
     def ttl_seconds(self) -> int:
         return self._config.ttl_seconds
 
-    def issue(self, user_id: str, now: int, token_id: str) -> str:
-        """A token for this user from `now` (Unix seconds) on; `token_id` becomes its `jti`."""
+    def issue(self, user_id: str, now: int, token_id: str, session_id: str | None = None) -> str:
+        """A token for this user from `now` (Unix seconds) on; `token_id` becomes its `jti`, `session_id` its `sid`."""
         claims = {
             "iss": self._config.issuer,
             "aud": self._config.issuer,
@@ -48,6 +51,7 @@ class Tokens:
             "iat": now,
             "exp": now + self._config.ttl_seconds,
             "jti": token_id,
+            **({"sid": session_id} if session_id is not None else {}),
         }
         return jwt.encode(claims, self._config.secret, algorithm=ALGORITHM)
 
@@ -71,7 +75,10 @@ class Tokens:
             token(claims["sub"])
             if claims["sub"].startswith(RESERVED):
                 raise ValueError("not the id of a user")
-            return Identity(user_id=claims["sub"], expires_at=int(claims["exp"]))
+            session_id = claims.get("sid")
+            if not isinstance(session_id, str | None):
+                raise TypeError("sid is text")
+            return Identity(claims["sub"], int(claims["exp"]), session_id, int(claims["iat"]))
         except (jwt.PyJWTError, BadId, ValueError, TypeError, RecursionError) as error:
             raise Unauthorized("the access token is missing or not valid") from error
 

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from push_workloads.common.questions import Report
 from push_workloads.common.sending import Find, Publish
+from push_workloads.common.tokens import NEVER
 from push_workloads.gateway.frames import Place
 from push_workloads.gateway.reading import Reading
 from push_workloads.gateway.recovery import Behind
@@ -30,7 +31,8 @@ class Limits:
 
 class Who(Struct, gc=False):
     """Whose session it is. `ends_at` is on the monotonic clock: when the token expires. `resumes`: it goes on from the
-    device's cursors without asking; `places_itself`: the client says where, in a `resume` of its own."""
+    device's cursors without asking; `places_itself`: the client says where, in a `resume` of its own. `login_id`: which
+    login the token descends from, if one is known; `issued_at` in Unix seconds."""
 
     user_id: str
     device_id: str
@@ -38,6 +40,15 @@ class Who(Struct, gc=False):
     ends_at: float
     resumes: bool = False
     places_itself: bool = False
+    login_id: str | None = None
+    issued_at: int = NEVER
+
+
+class ShowToken(Struct, gc=False):
+    """The client shows a newer token. Answered by `Session.refreshed`, or `Session.not_refreshed`."""
+
+    token: str
+    id: str | None
 
 
 class Close(Struct, gc=False):
@@ -110,7 +121,7 @@ class Tell(Struct, gc=False):
 
 ASK_GROUPS: Final = AskGroups()
 Action = (
-    bytes | Publish | Find | Recover | Leave | Cursor | Report | Tell | Ping | Close
+    bytes | Publish | Find | Recover | Leave | Cursor | Report | Tell | Ping | Close | ShowToken
     | AskGroups | AskTopic | AskBlocks | AskKnown
 )  # fmt: skip
 Start = Place | str | None

@@ -11,6 +11,7 @@ CONFLICT: Final = "conflict"  # the dedup_id was used for other content: take a 
 TOO_LARGE: Final = "too_large"  # over max_frame_bytes: send less
 NOT_FOUND: Final = "not_found"  # no such channel on this socket
 FORBIDDEN: Final = "forbidden"  # the channel is somebody else's: tell the user
+UNAUTHORIZED: Final = "unauthorized"  # the token of a `refresh` is not valid: get another one
 RATE_LIMITED: Final = "rate_limited"  # send again after retry_after_ms
 UNAVAILABLE: Final = "unavailable"  # send again, with the same dedup_id, after retry_after_ms
 

@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from push_workloads.common.changes import PREFIX
 from push_workloads.common.outgoing import Channel, Id, Outgoing, UserId
 from push_workloads.common.sending import SEND_SECONDS, Send
+from push_workloads.common.tokens import MAX_TOKEN_BYTES
 from push_workloads.gateway.codes import BAD_FRAME, UNKNOWN_TYPE
 
 MAX_CHANNELS: Final = 512  # of one `resume`
@@ -65,11 +66,18 @@ class Typing(Struct, tag_field="type", tag="typing"):
     id: Id | None = None
 
 
+class Refresh(Struct, tag_field="type", tag="refresh"):
+    """A newer access token of the same user: the socket lives as long as that."""
+
+    token: Annotated[str, Meta(max_length=MAX_TOKEN_BYTES)]
+    id: Id | None = None
+
+
 class Ping(Struct, tag_field="type", tag="ping"):
     id: Id | None = None
 
 
-Frame = SendMessage | Received | Read | Typing | Subscribe | Unsubscribe | Resume | Ping
+Frame = SendMessage | Received | Read | Typing | Subscribe | Unsubscribe | Resume | Refresh | Ping
 
 
 class Refused(Struct):
@@ -87,7 +95,9 @@ class _Loose(Struct):
 
 _decode: Final[Callable[[str], Frame]] = msgspec.json.Decoder(Frame).decode
 _decode_loose = msgspec.json.Decoder(_Loose).decode
-_KNOWN: Final = frozenset({"send_message", "received", "read", "typing", "subscribe", "unsubscribe", "resume", "ping"})
+_KNOWN: Final = frozenset(
+    {"send_message", "received", "read", "typing", "subscribe", "unsubscribe", "resume", "refresh", "ping"}
+)
 
 
 def decode(text: str) -> Frame | Refused:
@@ -159,6 +169,12 @@ def pong_frame(identifier: str | None, server_time: int) -> bytes:
     if identifier is None:
         return b'{"type":"pong","server_time":%d}' % server_time
     return encode({"type": "pong", "id": identifier, "server_time": server_time})
+
+
+def refreshed_frame(identifier: str | None, expires_at: int) -> bytes:
+    """`expires_at` in Unix milliseconds."""
+    frame = {"type": "refreshed", "expires_at": expires_at}
+    return encode(frame if identifier is None else frame | {"id": identifier})
 
 
 def reconnect_frame(after_ms: int, reason: str) -> bytes:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable
 from typing import Final, Protocol, cast
 
+from push_workloads.common.revocations import Revocation, Unrevoked
 from push_workloads.common.subjects import inbox_subject
 from push_workloads.common.tasks import Spawner
 from push_workloads.gateway import codes
@@ -63,6 +64,10 @@ class Client(Member, Protocol):
 
     def topics_changed(self) -> None: ...
 
+    def check_login(self) -> None:
+        """Closes it if its token is revoked."""
+        ...
+
     def abort(self) -> None: ...
 
 
@@ -80,6 +85,7 @@ class Gateway:
         rights: Rights,
         receipts: ReceiptWriter,
         spawner: Spawner,
+        unrevoked: Unrevoked,
         traces: Traces | None = None,
     ) -> None:
         self.config = config
@@ -94,6 +100,7 @@ class Gateway:
         self.catchup = CatchUp(hub, log)
         self.ingress = Ingress(config.max_lag_ms / 1000, config.max_in_flight, lambda: log.unanswered)
         self.spawner = spawner
+        self.unrevoked = unrevoked
         self.traces = traces  # None: nothing is traced
         self.measures = Measures(hub.deliveries)
         self.clients: set[Client] = set()
@@ -114,6 +121,11 @@ class Gateway:
             one = cast(Client, member)
             if one.who.session_id == session_id:
                 one.close(codes.ENDED, "ended by the user")
+
+    def revoked(self, one: Revocation) -> None:
+        """Closes the sockets of those whose token is not good any more."""
+        for member in tuple(self.hub.members(inbox_subject(one.user_id))):
+            cast(Client, member).check_login()
 
     def connections(self) -> Iterable[tuple[Who, int]]:
         return [(one.who, one.number) for one in self.clients]

@@ -17,22 +17,23 @@ from push_workloads.common.errors import (
     PushError,
     Unavailable,
 )
-from push_workloads.common.tokens import Identity, Tokens, bearer
+from push_workloads.common.revocations import Verifier
+from push_workloads.common.tokens import Identity, bearer
 from push_workloads.gateway.actions import Who
 
 PATH: Final = "/ws"
 SUBPROTOCOL: Final = "push.v1"
 RETRY_AFTER_MS: Final = 2000
 _DEVICE = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
-NewWho = Callable[[str, str | None, int, bool, bool], Who]
-"""user id, device id or None, token expiry in Unix seconds, whether the device resumes, whether it places itself"""
+NewWho = Callable[[Identity, str | None, bool, bool], Who]
+"""identity, device id or None, whether the device resumes, whether it places itself"""
 
 
 class Door:
     """Admits or refuses upgrade requests. `full` says why nobody can come in now, None when they can."""
 
     def __init__(
-        self, tokens: Tokens, origins: tuple[str, ...], full: Callable[[], str | None], new_who: NewWho
+        self, tokens: Verifier, origins: tuple[str, ...], full: Callable[[], str | None], new_who: NewWho
     ) -> None:
         self._tokens = tokens
         self._origins = frozenset(origins)
@@ -80,7 +81,7 @@ class Door:
             raise Unavailable(reason, retry_after_ms=RETRY_AFTER_MS)
         places_itself = resume is not None
         resumes = device is not None and not places_itself
-        return self._new_who(identity.user_id, device, identity.expires_at, resumes, places_itself)
+        return self._new_who(identity, device, resumes, places_itself)
 
     def _identity(self, in_query: str | None, header: str | None) -> Identity:
         return self._tokens.verify(in_query if in_query is not None else bearer(header))

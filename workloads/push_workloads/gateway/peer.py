@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, ClassVar, Final, Protocol, TypeVar
 
-from push_workloads.common.errors import Unavailable
+from push_workloads.common.errors import PushError, Unavailable
 from push_workloads.common.ids import ms_of
 from push_workloads.common.presence_keys import Opened
 from push_workloads.common.questions import KnownMessage, Membership, Report, TopicRights
@@ -31,6 +31,7 @@ from push_workloads.gateway.actions import (
     Leave,
     Ping,
     Recover,
+    ShowToken,
     Start,
     Tell,
     Who,
@@ -114,6 +115,7 @@ class Peer:
             self._welcome(channel, head, None)
         else:
             gateway.spawner.spawn(self._join(channel, entered))
+        self.check_login()  # it may have been revoked since it was let in, when nobody could find its socket yet
 
     def open(self) -> Open:
         kind = self._wire.kind if self._wire is not None else None
@@ -211,6 +213,23 @@ class Peer:
 
     def _close(self, close: Close) -> None:
         self.close(close.code, close.reason)
+
+    def _show_token(self, asked: ShowToken) -> None:
+        session = self.state
+        if not isinstance(session, Session):
+            return
+        now = time.monotonic()
+        try:
+            identity = self._gateway.unrevoked.verify(asked.token)
+        except PushError as refusal:
+            self.perform(session.not_refreshed(asked, refusal, now))
+        else:
+            self.perform(session.refreshed(asked, identity, now + identity.expires_at - time.time(), now))
+
+    def check_login(self) -> None:
+        who = self.who
+        if self._gateway.unrevoked.revocations.hold(who.user_id, who.login_id, who.issued_at):
+            self.close(codes.TOKEN_EXPIRED, "the access token was revoked")
 
     def _published(self, publication: Publish, answer: Answer) -> None:
         if self._gateway.traces is not None:
@@ -455,6 +474,7 @@ _DO: Final[dict[type, Callable[[Peer, Any], None]]] = {
     Tell: Peer._tell,
     Ping: Peer._ping,
     Close: Peer._close,
+    ShowToken: Peer._show_token,
 }
 
 

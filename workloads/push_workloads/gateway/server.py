@@ -15,6 +15,7 @@ from picows import ws_create_server
 from push_workloads.common.config import Listen
 from push_workloads.common.ids import uuid7
 from push_workloads.common.listening import Listener, Stop, listening
+from push_workloads.common.tokens import Identity
 from push_workloads.gateway.actions import Who
 from push_workloads.gateway.gateway import Gateway
 from push_workloads.gateway.handshake import Door
@@ -56,9 +57,12 @@ async def accepting(gateway: Gateway, door: Door, listen: Listen) -> AsyncIterat
         yield listener
 
 
-def new_who(user_id: str, device_id: str | None, expires_at: int, resumes: bool, places_itself: bool) -> Who:
-    """A session of its own, on a device that is named or new. `expires_at` is Unix seconds."""
+def new_who(identity: Identity, device_id: str | None, resumes: bool, places_itself: bool) -> Who:
+    """A session of its own, on a device that is named or new."""
     wall_ms = time.time_ns() // 1_000_000
-    ends_at = time.monotonic() + expires_at - wall_ms / 1000
+    ends_at = time.monotonic() + identity.expires_at - wall_ms / 1000
     session_id = uuid7(wall_ms, os.urandom(10))
-    return Who(user_id, device_id or uuid7(wall_ms, os.urandom(10)), session_id, ends_at, resumes, places_itself)
+    return Who(
+        identity.user_id, device_id or uuid7(wall_ms, os.urandom(10)), session_id, ends_at, resumes, places_itself,
+        identity.session_id, identity.issued_at,
+    )  # fmt: skip

@@ -13,6 +13,8 @@ from push_workloads.common.bus import Bus, DirectClient, connected
 from push_workloads.common.cache import cache
 from push_workloads.common.collector import tracing
 from push_workloads.common.errors import Unavailable
+from push_workloads.common.revocations import Unrevoked
+from push_workloads.common.revoking import Revoked
 from push_workloads.common.service import Process
 from push_workloads.common.tasks import Spawner, beside, wait
 from push_workloads.common.tokens import Tokens
@@ -53,11 +55,13 @@ async def serve(config: GatewayConfig, process: Process) -> AsyncIterator[None]:
         devices = Devices(redis, cursors, client, spawner, instance)
         rights, receipts = Rights(client, spawner), ReceiptWriter(client)
         traces = Traces(tracer, config.tracing) if tracer is not None else None
-        gateway = Gateway(config, hub, log, presence, cursors, devices, rights, receipts, spawner, traces)
-        door = Door(Tokens(config.tokens), config.common.origins, _full(gateway, process), new_who)
+        revoked = Revoked(redis, lambda one: gateway.revoked(one))
+        unrevoked = Unrevoked(Tokens(config.tokens), revoked.known)
+        gateway = Gateway(config, hub, log, presence, cursors, devices, rights, receipts, spawner, unrevoked, traces)
+        door = Door(unrevoked, config.common.origins, _full(gateway, process), new_who)
         process.registry.register(GatewayCollector(gateway, door))
         process.checks |= {"nats": lambda: None if client.is_connected else "not connected to NATS"}
-        process.checks |= {"log": log.waiting, "presence": presence.waiting}
+        process.checks |= {"log": log.waiting, "presence": presence.waiting, "revocations": revoked.waiting}
         process.checks |= {"drain": lambda: "draining" if gateway.draining else None}
         departures = Departures(gateway)
         stats = Stats(gateway, door, departures, lambda: client.is_connected)
@@ -69,7 +73,7 @@ async def serve(config: GatewayConfig, process: Process) -> AsyncIterator[None]:
             await rights.listen(gateway.topics_changed)
             writers = (presence.run(gateway.sessions, gateway.end), cursors.run(), devices.run(), receipts.run())
             try:
-                followers = (gateway.groups.run(), gateway.tick(), hub.patrol(), _follow(bus, gateway))
+                followers = (gateway.groups.run(), gateway.tick(), hub.patrol(), _follow(bus, gateway), revoked.run())
                 pace = (gateway.ingress.run(), departures.run())
                 streams = streaming(gateway, door, config.sse, config.common.origins)
                 sockets = accepting(gateway, door, config.common.public)

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, Literal, NamedTuple
 
+from push_workloads.common.errors import PushError
 from push_workloads.common.outgoing import unusable
 from push_workloads.common.questions import KnownMessage, Membership, Report, TopicRights
 from push_workloads.common.sending import RETRY_AFTER_MS, SEND_SECONDS, Stored, begin
 from push_workloads.common.subjects import BadId, channel_subject, ephemeral_subject, inbox
+from push_workloads.common.tokens import Identity
 from push_workloads.gateway import codes, frames
 from push_workloads.gateway.actions import (
     Action,
@@ -22,6 +24,7 @@ from push_workloads.gateway.actions import (
     Limits,
     Ping,
     Recover,
+    ShowToken,
     Start,
     Tell,
     Who,
@@ -40,6 +43,7 @@ from push_workloads.gateway.frames import (
     Frame,
     Read,
     Received,
+    Refresh,
     Refused,
     Resume,
     SendMessage,
@@ -62,6 +66,7 @@ MAX_SENDERS: Final = 64  # whose messages wait for a `received`
 MAX_TYPING_MEMBERS: Final = 256
 Kind = Literal["delivered", "read"]
 FOREIGN: Final = "channel: another user's inbox"
+NOT_THEIRS: Final = "token: another user's; open a socket of its own for that"
 
 
 class At(NamedTuple):
@@ -132,6 +137,8 @@ class Session:
                 return self._unsubscribe(frame, at.now)
             case Resume():
                 return self._resume(frame, at)
+            case Refresh():
+                return (ShowToken(frame.token, frame.id),)
             case Refused():
                 return self._blame(error_frame(frame.code, frame.message, frame.id), at.now)
         return (frames.pong_frame(frame.id, at.wall_ms),)
@@ -151,6 +158,20 @@ class Session:
         """Answers a bad frame; a client that goes on sending them is closed."""
         closes = self._manners.blame(now, weight)
         return [error, Close(codes.ABUSE, "too many bad frames")] if closes else [error]
+
+    # Its token
+
+    def refreshed(self, asked: ShowToken, identity: Identity, ends_at: float, now: float) -> Iterable[Action]:
+        """The token that it has shown is good, until `ends_at` on the monotonic clock."""
+        if identity.user_id != self.who.user_id:
+            return self._blame(error_frame(codes.FORBIDDEN, NOT_THEIRS, asked.id), now)
+        self.who.ends_at, self.who.login_id, self.who.issued_at = ends_at, identity.session_id, identity.issued_at
+        return (frames.refreshed_frame(asked.id, identity.expires_at * 1000),)
+
+    def not_refreshed(self, asked: ShowToken, refusal: PushError, now: float) -> Iterable[Action]:
+        """It is not good; the socket lives as long as the one before."""
+        code = codes.UNAVAILABLE if refusal.retry_after_ms is not None else codes.UNAUTHORIZED
+        return self._blame(error_frame(code, refusal.message, asked.id, refusal.retry_after_ms), now)
 
     # Messages of the client
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from push_workloads.common.config import Common, Env, NatsConfig, StoreConfig, TokenConfig, read_store
+from push_workloads.common.config import Common, Env, NatsConfig, RedisConfig, StoreConfig, TokenConfig, read_store
 from push_workloads.common.http import MAX_BODY_BYTES
 from push_workloads.common.tracing import TracingConfig
 from push_workloads.message.groups.policies import BadPolicies, Policy, read_policies
@@ -21,6 +21,7 @@ class MessageConfig:
 
     common: Common
     nats: NatsConfig
+    redis: RedisConfig
     tokens: TokenConfig
     store: StoreConfig
     log_max_bytes: int
@@ -40,6 +41,7 @@ class MessageConfig:
         made = cls(
             common=Common.read(env, 8082),
             nats=NatsConfig.read(env),
+            redis=RedisConfig.read(env),
             tokens=TokenConfig.read(env),
             store=read_store(env),
             log_max_bytes=env.integer("LOG_MAX_BYTES", 8 * 1024**3, 1024**2, 1024**5),

@@ -11,12 +11,15 @@ from pathlib import Path
 
 from push_workloads.common import questions
 from push_workloads.common.bus import Bus, DirectClient, connected
+from push_workloads.common.cache import cache
 from push_workloads.common.collector import tracing
 from push_workloads.common.config import CassandraConfig, SqliteConfig
 from push_workloads.common.consumer import Consumer, Source
 from push_workloads.common.errors import Unavailable
 from push_workloads.common.http import application, serving
 from push_workloads.common.measures import Consumed, Questions
+from push_workloads.common.revocations import Unrevoked
+from push_workloads.common.revoking import Revoked
 from push_workloads.common.service import Process
 from push_workloads.common.subjects import stream_name
 from push_workloads.common.tasks import beside
@@ -57,7 +60,10 @@ async def serve(config: MessageConfig, process: Process) -> AsyncIterator[None]:
     """Serves history and groups at once; writes history, and takes messages and changes, as soon as the bus is
     there."""
     traced = tracing(config.tracing, "message", config.common.instance)
-    async with traced as tracer, _store(config, process) as store, _groups(config.store, process) as groups:
+    stores = _store(config, process), _groups(config.store, process)
+    async with traced as tracer, stores[0] as store, stores[1] as groups, cache(config.redis) as redis:
+        revoked = Revoked(redis)
+        process.checks["revocations"] = revoked.waiting
         permits, office = Permits(groups, config.topics), Office(groups)
         callers = Callers(config.messages_per_second, config.messages_burst)
         known = KnownMessages(store, config.nats.shards)
@@ -70,10 +76,12 @@ async def serve(config: MessageConfig, process: Process) -> AsyncIterator[None]:
             *block_routes(groups, teller.tell),
             *topic_routes(groups, permits, teller.tell),
         ]
-        app = application("message", api, Tokens(config.tokens), config.common.origins, process.registry)
+        verifier = Unrevoked(Tokens(config.tokens), revoked.known)
+        app = application("message", api, verifier, config.common.origins, process.registry)
         client = DirectClient()  # for `drop_unsent` alone
         process.checks["nats"] = lambda: "not connected to NATS"
-        async with serving(app, config.common.public), connected(config.nats, "message", client) as bus:
+        public = serving(app, config.common.public)
+        async with beside(revoked.run()), public, connected(config.nats, "message", client) as bus:
             bus.on_lost(client.drop_unsent)
             process.checks["nats"] = bus.waiting
             metrics = HistoryMetrics(process.registry)
@@ -96,7 +104,8 @@ async def serve(config: MessageConfig, process: Process) -> AsyncIterator[None]:
             for consumer in consumers:
                 process.checks[consumer.stream] = consumer.waiting
             history = _keep_history(bus, store, config, writers, consumers, completer)
-            async with answering(client, *asked, measures=Questions(process.registry)), beside(history, office.sweep()):
+            answers = answering(client, *asked, measures=Questions(process.registry))
+            async with answers, beside(history, office.sweep()):
                 yield
 
 

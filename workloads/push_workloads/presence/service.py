@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 
 from push_workloads.common.cache import cache
 from push_workloads.common.http import application, serving
+from push_workloads.common.revocations import Unrevoked
+from push_workloads.common.revoking import Revoked
 from push_workloads.common.service import Process
 from push_workloads.common.tasks import beside
 from push_workloads.common.tokens import Tokens
@@ -28,7 +30,10 @@ async def serve(config: PresenceConfig, process: Process) -> AsyncIterator[None]
         process.checks["redis"] = sweeper.waiting
         reader = PresenceReader(redis, time.monotonic)
         api = routes(reader, SessionList(redis, reader))
-        app = application("presence", api, Tokens(config.tokens), config.common.origins, process.registry)
-        async with beside(sweeper.run()), serving(app, config.common.public):
+        revoked = Revoked(redis)
+        process.checks["revocations"] = revoked.waiting
+        verifier = Unrevoked(Tokens(config.tokens), revoked.known)
+        app = application("presence", api, verifier, config.common.origins, process.registry)
+        async with beside(sweeper.run(), revoked.run()), serving(app, config.common.public):
             yield
         await sweeper.close()

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from push_workloads.common.config import Common, Env, NatsConfig, StoreConfig, TokenConfig, read_store
+from push_workloads.common.config import Common, Env, NatsConfig, RedisConfig, StoreConfig, TokenConfig, read_store
 
 
 @dataclass(frozen=True, slots=True)
 class PushConfig:
     common: Common
     nats: NatsConfig
+    redis: RedisConfig
     tokens: TokenConfig
     store: StoreConfig
 
@@ -22,6 +23,7 @@ class PushConfig:
         made = cls(
             common=Common.read(env, 8084),
             nats=NatsConfig.read(env),
+            redis=RedisConfig.read(env),
             tokens=TokenConfig.read(env),
             store=read_store(env),
         )

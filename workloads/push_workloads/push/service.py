@@ -7,10 +7,13 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from push_workloads.common.bus import connected
+from push_workloads.common.cache import cache
 from push_workloads.common.config import SqliteConfig, StoreConfig
 from push_workloads.common.consumer import Consumer
 from push_workloads.common.http import application, serving
 from push_workloads.common.measures import Consumed
+from push_workloads.common.revocations import Unrevoked
+from push_workloads.common.revoking import Revoked
 from push_workloads.common.service import Process
 from push_workloads.common.tasks import beside
 from push_workloads.common.tokens import Tokens
@@ -26,12 +29,14 @@ parse = PushConfig.parse
 @asynccontextmanager
 async def serve(config: PushConfig, process: Process) -> AsyncIterator[None]:
     """Takes registrations at once, and jobs as soon as the queue is there."""
-    async with _store(config.store, process) as store:
-        app = application(
-            "push", routes(store, _now_ms), Tokens(config.tokens), config.common.origins, process.registry
-        )
+    async with _store(config.store, process) as store, cache(config.redis) as redis:
+        revoked = Revoked(redis)
+        process.checks["revocations"] = revoked.waiting
+        verifier = Unrevoked(Tokens(config.tokens), revoked.known)
+        app = application("push", routes(store, _now_ms), verifier, config.common.origins, process.registry)
         process.checks["nats"] = lambda: "not connected to NATS"
-        async with serving(app, config.common.public), connected(config.nats, "push") as bus:
+        public = serving(app, config.common.public)
+        async with beside(revoked.run()), public, connected(config.nats, "push") as bus:
             worker = Worker(store, PushMetrics(process.registry), _now_ms)
             consumer = Consumer(bus.client, SOURCE, worker.handle, Consumed(process.registry))
             process.checks |= {"nats": bus.waiting, "queue": consumer.waiting}
