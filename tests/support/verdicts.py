@@ -83,6 +83,7 @@ def _users(count: int, letters: int) -> list[str]:
 
 
 _TOPICS = "spec.topics"
+_MAIL = {"url": "smtp://mail:25", "from": "a@b", "resetUrl": "http://a"}
 
 
 ACCEPTED: dict[str, Manifest] = {
@@ -179,6 +180,10 @@ ACCEPTED: dict[str, Manifest] = {
     "history for a while": manifest(history={"directDays": 7300, "groupDays": 1, "topicDays": 0}),
     "history as it is": manifest(history={}),
     "a service credential of one's own": manifest(serviceKeySecret="backend"),
+    "mails": manifest(mail={"url": "smtp://mail:25", "from": "a@b", "resetUrl": "https://a.example/reset"}),
+    "mails with a login": manifest(mail={"url": "smtps://[fd00::1]", "from": "no-reply+push@chat.example.com",
+                                         "resetUrl": "http://localhost:3000", "credentialsSecret": "mail"}),
+    "mails into the log": manifest(mail={"url": "log:", "from": "a@b", "resetUrl": "http://localhost:3000"}),
     "a null is not given": manifest(auth=None, version=None, nats={"url": None}),
     "empty parts": manifest(image={}, auth={}, nats={}, redis={"managed": {}}, cassandra={}, tokens={}),
     "a url without a port": manifest(redis={"url": "rediss://cache/0?timeout=1"}),
@@ -440,6 +445,13 @@ REFUSED: dict[str, tuple[Manifest, str]] = {
     "history too long": (manifest(history={"groupDays": 7301}), "spec.history.groupDays"),
     "history in words": (manifest(history={"topicDays": "30d"}), "spec.history.topicDays"),
     "history of nothing": (manifest(history={"inboxDays": 1}), "spec.history.inboxDays"),
+    "mails from nowhere": (manifest(mail={"url": "smtp://m", "resetUrl": "http://a"}), "spec.mail"),
+    "mails of nobody": (manifest(mail={}), "spec.mail"),
+    "mails by another way": (manifest(mail=_MAIL | {"url": "http://m"}), "spec.mail.url"),
+    "mails with a password": (manifest(mail=_MAIL | {"url": "smtp://u:p@m"}), "spec.mail.url"),
+    "mails from a name": (manifest(mail=_MAIL | {"from": "Push <a@b>"}), "spec.mail.from"),
+    "mails from two lines": (manifest(mail=_MAIL | {"from": "a@b\nBcc: c@d"}), "spec.mail.from"),
+    "a page with a fragment": (manifest(mail=_MAIL | {"resetUrl": "http://a/#b"}), "spec.mail.resetUrl"),
     "a service credential that is no name": (manifest(serviceKeySecret="a_b"), "spec.serviceKeySecret"),
     "a secret that is no name": (manifest(tokens={"signingKeysSecret": "a_b"}), "spec.tokens.signingKeysSecret"),
 }  # fmt: skip
