@@ -81,18 +81,23 @@ class SmtpMailer:
             raise MailError(_cause(error)) from error
 
     def _send(self, message: EmailMessage) -> None:
-        with self._connected() as server:
-            if not self._tls and server.has_extn("starttls"):
-                server.starttls(context=self._context)
-                server.ehlo()
-                secure = True
-            else:
-                secure = self._tls
-            if self._config.user and self._config.password:
-                if not secure:
-                    raise MailError("it offers no TLS: a password is not sent without")
-                server.login(self._config.user, self._config.password)
+        server = self._connected()
+        try:
+            self._log_in(server)
             server.send_message(message)
+        finally:
+            server.close()  # no QUIT: what comes of that must not make a mail that was taken go out again
+
+    def _log_in(self, server: smtplib.SMTP) -> None:
+        secure = self._tls
+        if not secure and server.has_extn("starttls"):
+            server.starttls(context=self._context)
+            server.ehlo()
+            secure = True
+        if self._config.user and self._config.password:
+            if not secure:
+                raise MailError("it offers no TLS: a password is not sent without")
+            server.login(self._config.user, self._config.password)
 
     def _connected(self) -> smtplib.SMTP:
         if self._tls:
