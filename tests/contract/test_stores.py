@@ -15,6 +15,7 @@ from push_workloads.auth.cassandra import cassandra_accounts
 from push_workloads.auth.logins import Login
 from push_workloads.auth.sqlite import sqlite_accounts
 from push_workloads.auth.store import AccountStore, MemoryAccounts
+from push_workloads.common.credentials import Credential
 from push_workloads.common.errors import Conflict
 from push_workloads.common.revocations import Revocation
 from push_workloads.push.cassandra import cassandra_devices
@@ -152,6 +153,18 @@ async def test_revocations_are_kept_as_long_as_they_count(accounts: AccountStore
         await accounts.revoke(revocation)
     assert set(await accounts.revocations(now)) == {one, other}
     assert await accounts.revocations(now + 10) == [other]
+
+
+async def test_credentials_are_kept_until_they_are_removed(accounts: AccountStore) -> None:
+    shop = Credential("c1", "the shop", ("groups", "publish"), b"d" * 32, 1000)
+    other = Credential("c2", "a café", ("presence",), b"e" * 32, 2000)
+    assert await accounts.credentials() == []
+    await accounts.add_credential(shop)
+    await accounts.add_credential(other)
+    assert sorted(await accounts.credentials(), key=lambda one: one.id) == [shop, other]
+    told = await asyncio.gather(*(accounts.remove_credential("c1") for _ in range(5)))
+    assert told.count(True) == 1
+    assert await accounts.credentials() == [other]
 
 
 async def test_a_device_is_registered_listed_and_removed(devices: DeviceStore) -> None:

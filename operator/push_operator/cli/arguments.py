@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from push_operator import __version__
 from push_operator.cli.choice import KUBE, LOCAL
+from push_operator.cli.credentials import CREATE, LIST, REVOKE, SCOPES
 from push_operator.cli.output import FORMATS
 from push_operator.migrate.kinds import KINDS
 from push_operator.migrate.swarm import DEFAULT_NAME
@@ -25,6 +26,7 @@ on this machine:
   push rollout status                   the gateways by revision; resume or undo a rollout
   push apply examples/quickstart.yaml   change what runs to what the file says now
   push logs message -f                  follow the log of one component
+  push credentials create shop --scope publish   what your own server shows to send messages
   push down                             stop it from here
 
 `push up` keeps its data, passwords and logs in a state folder, ./.push unless --state or $PUSH_STATE says otherwise;
@@ -86,6 +88,7 @@ def parser(program: str) -> argparse.ArgumentParser:
     _scale(commands, anywhere)
     _rollout(commands, anywhere)
     _logs(commands, anywhere)
+    _credentials(commands, anywhere)
     _migrate(commands, program)
     return made
 
@@ -156,6 +159,21 @@ def _logs(commands: Any, anywhere: _Command) -> None:
     logs.add_argument("--tail", type=_count, default=100, metavar="N", help="lines to begin with (default: 100)")
     logs.add_argument("--raw", action="store_true", help="the lines as they were written (JSON)")
     _add_name(logs)
+
+
+def _credentials(commands: Any, anywhere: _Command) -> None:
+    made = commands.add_parser("credentials", help="what your own servers show: make one, list them, revoke one")
+    actions = made.add_subparsers(metavar="ACTION", required=True, dest="action", parser_class=_Command)
+    create = actions.add_parser(CREATE, parents=[anywhere], help="make one; it is shown this once")
+    create.add_argument("title", metavar="TITLE", help="what it is for, as the list will show it")
+    create.add_argument("--scope", action="append", required=True, choices=SCOPES, metavar="SCOPE",
+                        help=f"what it may do, once for each: {', '.join(SCOPES)}")  # fmt: skip
+    revoke = actions.add_parser(REVOKE, parents=[anywhere], help="make one useless, within a second")
+    revoke.add_argument("id", metavar="ID", help="as the list has it")
+    listing = actions.add_parser(LIST, parents=[anywhere], help="which there are")
+    for one in (create, revoke, listing):
+        one.add_argument("-o", "--output", choices=("table", "json"), default="table", help="default: %(default)s")
+        _add_name(one)
 
 
 def _migrate(commands: Any, program: str) -> None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from typing import Any, Final
 
 from push_operator.cli.files import documents_in, read
 from push_operator.cli.kubectl import Failed, Kubectl, items
 from push_operator.cli.podlogs import PodLogs
-from push_operator.cli.target import Platform, as_mapping
+from push_operator.cli.target import AdminPort, Platform, as_mapping
 from push_operator.cluster.kubernetes.kinds import PODS, PUSH_CLUSTERS
 from push_operator.cluster.kubernetes.units import units_of
 from push_operator.errors import ClusterError, Fault, SpecError
 from push_operator.model import KIND, SERVICES, parse
+from push_operator.plan.names import ADMIN_KEY, credentials_name
+from push_operator.plan.services import ADMIN_PORT
 from push_operator.plan.steering import ROLLOUT, refuse_number, rollout_order
 from push_operator.render.objects import COMPONENT, INSTANCE, MANAGED_BY, OPERATOR, text_of
 
@@ -62,6 +65,27 @@ class KubeTarget:
         name, revision = body["metadata"]["name"], order.partition(":")[2]
         self._patch(name, {"metadata": {"annotations": {ROLLOUT: order}}})
         return f"{action} of the rollout of {revision} of {name} is asked for {self._where()}"
+
+    @contextmanager
+    def admin(self, component: str) -> Iterator[AdminPort]:
+        """Through the API server: nobody else reaches an admin port."""
+        name = self._one()
+        token = self._kept(credentials_name(name), ADMIN_KEY)
+        selector = text_of({MANAGED_BY: OPERATOR, INSTANCE: name, COMPONENT: component})
+        pods = items(self._kubectl.ask("get", PODS.plural, f"--selector={selector}"))
+        ready = [unit.name for unit in units_of(pods) if unit.ready]
+        if not ready:
+            raise ClusterError(f"no {component} of {name} is ready: `push get {name} -o wide` says what lacks")
+        with self._kubectl.forwarded(f"pod/{ready[0]}", ADMIN_PORT) as port:
+            yield AdminPort("127.0.0.1", port, token)
+
+    def _kept(self, secret: str, key: str) -> str:
+        """A value of a Secret. Raises ClusterError when there is none."""
+        data = self._kubectl.ask("get", "secrets", secret).get("data") or {}
+        try:
+            return base64.b64decode(data[key], validate=True).decode()
+        except (KeyError, ValueError) as error:
+            raise ClusterError(f"Secret {secret} has no key {key}: does the operator run?") from error
 
     def logs(self, component: str, tail: int, *, follow: bool) -> Generator[str, None, None]:
         name = self._one()

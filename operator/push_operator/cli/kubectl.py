@@ -27,6 +27,7 @@ STOP_SECONDS = 2.0
 WORDS_CHARACTERS = 600
 _READ_BYTES = 64 * 1024
 _OWN_LOG = re.compile(r"[EWIF]\d{4} \d\d:\d\d:")  # klog: the same once more, five times over
+_FORWARDED = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+) ->")
 _WARNING = "Warning: "
 _DUMP = re.compile(r'"(?=(?:map\[|\{|(?:[^"\\]|\\.){80}))(?:[^"\\]|\\.)*"')  # a whole object, or nearly
 _INSTALL: Final = "install crds/pushcluster.yaml and the operator there (docs/operator.md)"
@@ -117,6 +118,16 @@ class Kubectl:
                 yield Stream(process.stdout.fileno() if process.stdout is not None else -1)
             finally:
                 _end(process)
+
+    @contextmanager
+    def forwarded(self, what: str, port: int) -> Iterator[int]:
+        """The local port that leads to one of a pod, for as long as the context is open."""
+        with self.streaming("port-forward", "--address=127.0.0.1", what, f":{port}") as stream:
+            for line in stream.lines(RUN_SECONDS):
+                if found := _FORWARDED.match(line):
+                    yield int(found[1])
+                    return
+        raise ClusterError(f"{PROGRAM} does not forward a port to {what}: may you do that there (pods/portforward)?")
 
     def _command(self, *arguments: str) -> tuple[str, ...]:
         return (PROGRAM, *arguments, *self._place.options())

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 from push_operator.cli.client import PlatformClient
 from push_operator.cli.files import documents_in, read
 from push_operator.cli.logs import follow as following
 from push_operator.cli.logs import last_lines
-from push_operator.cli.target import Platform
+from push_operator.cli.target import AdminPort, Platform
+from push_operator.cluster.local.secrets import SecretStore
 from push_operator.cluster.local.state import StateFolder
 from push_operator.errors import ClusterError
+from push_operator.plan.names import ADMIN_KEY, credentials_name
+from push_operator.plan.workload import SecretKey
 
 
 class LocalTarget:
@@ -37,6 +42,17 @@ class LocalTarget:
     def steer(self, action: str) -> str:
         self._check_name()
         return f"{action} of the rollout of {self._client.steer(action)} is asked for"
+
+    @contextmanager
+    def admin(self, component: str) -> Iterator[AdminPort]:
+        (platform,) = self.platforms()
+        name = platform.body["metadata"]["name"]
+        roots = [(unit["details"] or {}).get("admin") for unit in platform.units if unit["component"] == component]
+        where = next((urlsplit(root) for root in roots if root), None)
+        token = SecretStore(self._state.secrets).value(SecretKey(credentials_name(name), ADMIN_KEY))
+        if where is None or where.port is None or token is None:
+            raise ClusterError(f"no {component} runs yet: `push get` says what lacks")
+        yield AdminPort(where.hostname or "", where.port, token)
 
     def logs(self, component: str, tail: int, *, follow: bool) -> Generator[str, None, None]:
         """Those of a platform that has ended are still there."""

@@ -13,6 +13,7 @@ from typing import Final
 from push_operator.cli.arguments import PLUGIN, PUSH, STATUS, parser
 from push_operator.cli.choice import state_of, target_of
 from push_operator.cli.client import PlatformClient
+from push_operator.cli.credentials import credentials
 from push_operator.cli.files import documents_in, read
 from push_operator.cli.gateways import rollout_status
 from push_operator.cli.logs import show
@@ -104,6 +105,11 @@ def _rollout(options: Namespace) -> int:
     return 0
 
 
+def _credentials(options: Namespace) -> int:
+    print(credentials(target_of(options), options))
+    return 0
+
+
 def _migrate(options: Namespace) -> int:
     return migrate(options, os.environ)
 
@@ -117,7 +123,7 @@ def _logs(options: Namespace) -> int:
 
 _COMMANDS: Final[Mapping[str, Callable[[Namespace], int]]] = {
     "up": _up, "down": _down, "get": _get, "apply": _apply, "scale": _scale, "rollout": _rollout, "logs": _logs,
-    "migrate": _migrate,
+    "credentials": _credentials, "migrate": _migrate,
 }  # fmt: skip
 
 

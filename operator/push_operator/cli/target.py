@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from push_operator.plan.observed import Unit
@@ -19,6 +20,15 @@ class Platform:
     page: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class AdminPort:
+    """Where it is from here, and the token that makes orders good."""
+
+    host: str
+    port: int
+    token: str = field(repr=False)
+
+
 def as_mapping(unit: Unit) -> dict[str, Any]:
     """Of what JSON and YAML know alone."""
     mark = {"why": unit.mark.why.value, "since": unit.mark.since} if unit.mark is not None else None
@@ -26,7 +36,7 @@ def as_mapping(unit: Unit) -> dict[str, Any]:
 
 
 class Target(Protocol):
-    """The five things that can be done in both places. Each may raise OperatorError; none waits without an end."""
+    """The six things that can be done in both places. Each may raise OperatorError; none waits without an end."""
 
     def platforms(self) -> Sequence[Platform]:
         """What is there, at least one. Changes nothing."""
@@ -40,6 +50,9 @@ class Target(Protocol):
 
     def steer(self, action: str) -> str:
         """Resumes or undoes the rollout of the gateways, and tells of which. Raises ClusterError when there is none."""
+
+    def admin(self, component: str) -> AbstractContextManager[AdminPort]:
+        """An admin port of a component, to be reached as long as the context is open."""
 
     def logs(self, component: str, tail: int, *, follow: bool) -> Generator[str, None, None]:
         """The newest `tail` lines of a component, oldest first, then without end what is written from now on."""

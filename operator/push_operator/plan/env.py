@@ -49,6 +49,10 @@ def _service_key(cluster: PushCluster) -> SecretKey:
     return SecretKey(secret, "SERVICE_KEY", min_bytes=KEY_BYTES)
 
 
+def _admin_token(cluster: PushCluster) -> SecretKey:
+    return SecretKey(credentials_name(cluster.name), ADMIN_KEY, min_bytes=KEY_BYTES)
+
+
 def _nats(cluster: PushCluster, service: str) -> dict[str, EnvValue]:
     shards: dict[str, EnvValue] = {"LOG_SHARDS": str(LOG_SHARDS)}
     if isinstance(cluster.nats, Managed):
@@ -100,7 +104,7 @@ def _tracing(cluster: PushCluster) -> dict[str, EnvValue]:
 def _gateway(cluster: PushCluster) -> dict[str, EnvValue]:
     drain = cluster.scaling.drain
     return {
-        "ADMIN_TOKEN": SecretKey(credentials_name(cluster.name), ADMIN_KEY, min_bytes=KEY_BYTES),
+        "ADMIN_TOKEN": _admin_token(cluster),
         "DRAIN_SECONDS": str(drain.timeout_seconds),
         "DRAIN_RATE": str(drain.reconnects_per_second),
     }
@@ -108,7 +112,7 @@ def _gateway(cluster: PushCluster) -> dict[str, EnvValue]:
 
 def _auth(cluster: PushCluster) -> dict[str, EnvValue]:
     limit = {"REGISTRATIONS_PER_HOUR": str(cluster.registrations_per_hour)}
-    return {**_store(cluster, "accounts.db"), **limit, **_mail(cluster.mail)}
+    return {**_store(cluster, "accounts.db"), "ADMIN_TOKEN": _admin_token(cluster), **limit, **_mail(cluster.mail)}
 
 
 def _mail(mail: Mail | None) -> dict[str, EnvValue]:
@@ -140,4 +144,8 @@ def _push(cluster: PushCluster) -> dict[str, EnvValue]:
     return _store(cluster, "devices.db")
 
 
-_OWN = {"gateway": _gateway, "auth": _auth, "message": _message, "push": _push}
+def _presence(cluster: PushCluster) -> dict[str, EnvValue]:
+    return {"SERVICE_KEY": _service_key(cluster)}
+
+
+_OWN = {"gateway": _gateway, "auth": _auth, "message": _message, "presence": _presence, "push": _push}

@@ -21,6 +21,7 @@ from push_workloads.auth.store import TAKEN
 from push_workloads.common.cassandra import Cassandra, Row, Statement, Undecided
 from push_workloads.common.cassandra_schema import Checks, opened
 from push_workloads.common.config import CassandraConfig
+from push_workloads.common.credentials import Credential
 from push_workloads.common.errors import Conflict
 from push_workloads.common.revocations import Revocation
 
@@ -51,6 +52,11 @@ MIGRATIONS: Final = (
     CREATE TABLE IF NOT EXISTS {ks}.revocations (
       month int, until bigint, user_id text, session_id text, before bigint,
       PRIMARY KEY (month, until, user_id, session_id)
+    )
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS {ks}.service_credentials (
+      part int, id text, name text, scopes text, digest blob, created_at bigint, PRIMARY KEY (part, id)
     )
     """,
 )
@@ -85,6 +91,12 @@ _STATEMENTS: Final = {
     "revocations": """
         SELECT user_id, session_id, until, before FROM {ks}.revocations
         WHERE month = ? AND (until, user_id, session_id) > (?, ?, ?) LIMIT 1000""",
+    # One partition: there are a hundred at most.
+    "credential": """
+        INSERT INTO {ks}.service_credentials (part, id, name, scopes, digest, created_at) VALUES (0, ?, ?, ?, ?, ?)
+        IF NOT EXISTS""",
+    "credentials": "SELECT id, name, scopes, digest, created_at FROM {ks}.service_credentials WHERE part = 0",
+    "forget_credential": "DELETE FROM {ks}.service_credentials WHERE part = 0 AND id = ? IF EXISTS",
 }
 _SETTLED = "SELECT id FROM {ks}.accounts WHERE email = ?"
 
@@ -161,6 +173,18 @@ class CassandraAccounts:
             found += page
             after = (page[-1]["until"], page[-1]["user_id"], page[-1]["session_id"])
         return found
+
+    async def add_credential(self, credential: Credential) -> None:
+        one = credential
+        values = (one.id, one.name, ",".join(one.scopes), one.digest, one.created_at)
+        await self._cassandra.write_if(self._statements["credential"], *values)
+
+    async def credentials(self) -> list[Credential]:
+        rows = await self._cassandra.rows(self._statements["credentials"])
+        return [Credential(**{**row, "scopes": tuple(row["scopes"].split(","))}) for row in rows]
+
+    async def remove_credential(self, credential_id: str) -> bool:
+        return await self._cassandra.write_if(self._statements["forget_credential"], credential_id) is None
 
     async def _take(self, account: Account) -> str:
         """Who has the e-mail now. When the answer is lost, the store is asked what became of it."""

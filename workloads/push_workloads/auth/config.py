@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from push_workloads.auth.mail import LOG, MailConfig
-from push_workloads.common.config import Common, Env, RedisConfig, StoreConfig, TokenConfig, read_store
+from push_workloads.common.config import Common, Env, RedisConfig, StoreConfig, TokenConfig, admin_token, read_store
 
 _SENDER: Final = re.compile(r"[!-;=?A-~]{1,64}@[A-Za-z0-9.-]{1,253}")
 
 
 @dataclass(frozen=True, slots=True)
 class AuthConfig:
-    """`registrations_per_hour`: for each client address, 0 for no limit. `mail` None: none are sent."""
+    """`registrations_per_hour`: for each client address, 0 for no limit. `mail` None: none are sent.
+    `admin_token`: whoever shows it makes service credentials."""
 
     common: Common
     redis: RedisConfig
@@ -23,6 +24,7 @@ class AuthConfig:
     store: StoreConfig
     registrations_per_hour: int
     mail: MailConfig | None
+    admin_token: bytes | None = field(repr=False)
 
     @classmethod
     def parse(cls, environ: Mapping[str, str]) -> AuthConfig:
@@ -35,6 +37,7 @@ class AuthConfig:
             store=read_store(env),
             registrations_per_hour=env.integer("REGISTRATIONS_PER_HOUR", 60, 0, 1_000_000),
             mail=_mail(env) if env.optional("MAIL_URL") else None,
+            admin_token=admin_token(env),
         )
         env.check()
         return made

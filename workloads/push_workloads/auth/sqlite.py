@@ -14,6 +14,7 @@ import msgspec
 from push_workloads.auth.accounts import Account
 from push_workloads.auth.logins import Login
 from push_workloads.auth.store import TAKEN
+from push_workloads.common.credentials import Credential
 from push_workloads.common.errors import Conflict, Unavailable
 from push_workloads.common.revocations import Revocation
 from push_workloads.common.sqlite import opened
@@ -60,6 +61,15 @@ MIGRATIONS: Final = (
       before INTEGER NOT NULL
     );
     CREATE INDEX revocations_by_end ON revocations (until);
+    """,
+    """
+    CREATE TABLE service_credentials (
+      id TEXT PRIMARY KEY,
+      name TEXT NOT NULL,
+      scopes TEXT NOT NULL,
+      digest BLOB NOT NULL,
+      created_at INTEGER NOT NULL
+    ) WITHOUT ROWID;
     """,
 )
 _ACCOUNT = "SELECT id, email, name, password_hash, created_at FROM accounts WHERE"
@@ -121,6 +131,18 @@ class SqliteAccounts:
         await self._run("DELETE FROM revocations WHERE until <= ?", now)
         rows = await self._run("SELECT user_id, session_id, until, before FROM revocations")
         return [Revocation(*row) for row in rows]
+
+    async def add_credential(self, credential: Credential) -> None:
+        one = credential
+        values = (one.id, one.name, ",".join(one.scopes), one.digest, one.created_at)
+        await self._run("INSERT INTO service_credentials VALUES (?, ?, ?, ?, ?)", *values)
+
+    async def credentials(self) -> list[Credential]:
+        rows = await self._run("SELECT id, name, scopes, digest, created_at FROM service_credentials")
+        return [Credential(key, name, tuple(scopes.split(",")), *rest) for key, name, scopes, *rest in rows]
+
+    async def remove_credential(self, credential_id: str) -> bool:
+        return bool(await self._run("DELETE FROM service_credentials WHERE id = ? RETURNING id", credential_id))
 
     async def _account(self, query: str, value: str) -> Account | None:
         rows = await self._run(query, value)

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from push_workloads.auth.accounts import Account
 from push_workloads.auth.logins import Login
+from push_workloads.common.credentials import Credential
 from push_workloads.common.errors import Conflict
 from push_workloads.common.revocations import Revocation
 
@@ -48,12 +49,21 @@ class AccountStore(Protocol):
     async def revocations(self, now: int) -> list[Revocation]:
         """Those that still count; `now` in Unix seconds."""
 
+    async def add_credential(self, credential: Credential) -> None: ...
+
+    async def credentials(self) -> list[Credential]:
+        """Of services, all of them."""
+
+    async def remove_credential(self, credential_id: str) -> bool:
+        """Whether there was one."""
+
 
 class MemoryAccounts:
     """For tests."""
 
     def __init__(self) -> None:
         self._by_email: dict[str, Account] = {}
+        self._credentials: dict[str, Credential] = {}
         self._logins: dict[tuple[str, str], Login] = {}
         self._revocations: list[Revocation] = []
 
@@ -102,3 +112,12 @@ class MemoryAccounts:
 
     async def revocations(self, now: int) -> list[Revocation]:
         return [one for one in self._revocations if one.until > now]
+
+    async def add_credential(self, credential: Credential) -> None:
+        self._credentials[credential.id] = credential
+
+    async def credentials(self) -> list[Credential]:
+        return list(self._credentials.values())
+
+    async def remove_credential(self, credential_id: str) -> bool:
+        return self._credentials.pop(credential_id, None) is not None

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 JWT_SECRET_MIN_BYTES = 32  # HS256 wants a key at least as long as its hash (RFC 7518 §3.2)
 SERVICE_KEY_MIN_BYTES = 32
+ADMIN_TOKEN_MIN_BYTES = 32
 CASSANDRA_PORT = 9042
 _DATACENTER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _KEYSPACE = re.compile(r"[a-z][a-z0-9_]{0,47}")  # unquoted, and 48 is what Cassandra takes
@@ -143,6 +144,11 @@ class Common:
             stop_seconds=env.integer("STOP_SECONDS", 30, 1, 3660),
             origins=env.words("ALLOWED_ORIGINS"),
         )
+
+
+def admin_token(env: Env) -> bytes | None:
+    """What makes orders on the admin port good; None: there are none."""
+    return env.secret("ADMIN_TOKEN", ADMIN_TOKEN_MIN_BYTES) if env.optional("ADMIN_TOKEN") else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from push_workloads.common.config import Listen
-from push_workloads.common.errors import BadRequest, PushError, RateLimited, TooLarge, Unavailable
+from push_workloads.common.errors import BadRequest, Forbidden, PushError, RateLimited, TooLarge, Unavailable
 from push_workloads.common.listening import Listener, Stop, listening
 from push_workloads.common.measures import Requests
 from push_workloads.common.revocations import Verifier
@@ -66,7 +66,7 @@ class Query:
 @dataclass(frozen=True, slots=True)
 class Route:
     """One line of the API. `body` and `answer` are msgspec types; `answer` None is an empty 204. `max_bytes`: of the
-    body, at most MAX_BODY_BYTES."""
+    body, at most MAX_BODY_BYTES. `scope`: with which a service credential may ask; None: no such one may."""
 
     method: str
     path: str
@@ -79,6 +79,7 @@ class Route:
     query: tuple[Query, ...] = ()
     errors: tuple[int, ...] = field(default=())
     max_bytes: int = MAX_BODY_BYTES
+    scope: str | None = None
 
 
 def application(
@@ -144,6 +145,8 @@ def _handle(route: Route, tokens: Verifier) -> Callable[[web.Request], Awaitable
 
     async def handle(request: web.Request) -> web.Response:
         identity = tokens.verify(bearer(request.headers.get("Authorization"))) if route.auth else None
+        if identity is not None:
+            _admit(identity, route)
         body = _decode(decoder, await _read(request, route.max_bytes)) if decoder is not None else None
         agent = request.headers.get("User-Agent", "")
         call = Call(dict(request.match_info), dict(request.query), body, identity, request.remote or "", agent)
@@ -153,6 +156,13 @@ def _handle(route: Route, tokens: Verifier) -> Callable[[web.Request], Awaitable
         return web.Response(body=msgspec.json.encode(answer), status=route.status, content_type="application/json")
 
     return handle
+
+
+def _admit(identity: Identity, route: Route) -> None:
+    """Raises Forbidden for a service credential that is for something else."""
+    if identity.scopes is not None and route.scope not in identity.scopes:
+        needs = f"the scope {route.scope}" if route.scope is not None else "a user's token"
+        raise Forbidden(f"this takes {needs}")
 
 
 async def _read(request: web.Request, max_bytes: int) -> bytes:
@@ -304,7 +314,7 @@ def _operation(route: Route) -> dict[str, Any]:
         }
         for q in route.query
     ]
-    failures = {503, *route.errors} | ({400, 413} if route.body else set()) | ({401} if route.auth else set())
+    failures = {503, *route.errors} | ({400, 413} if route.body else set()) | ({401, 403} if route.auth else set())
     operation: dict[str, Any] = {
         "summary": route.summary,
         "operationId": re.sub(r"\W+", "_", f"{route.method.lower()} {route.path}").strip("_"),
@@ -316,6 +326,8 @@ def _operation(route: Route) -> dict[str, Any]:
         operation["requestBody"] = {"required": True, "content": _json(route.body.__name__)}
     if route.auth:
         operation["security"] = [{"bearer": []}]
+    if route.scope is not None:
+        operation["description"] = f"A service credential needs the scope `{route.scope}`."
     return operation
 
 

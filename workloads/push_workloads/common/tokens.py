@@ -23,12 +23,13 @@ NEVER = 2**53
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Who a valid token speaks for, and until when (Unix seconds). `session_id`: of the login that it descends from,
-    None for a token that was made elsewhere."""
+    None for a token that was made elsewhere. `scopes`: of a service credential; None: whatever the user may."""
 
     user_id: str
     expires_at: int
     session_id: str | None = None
     issued_at: int = NEVER
+    scopes: frozenset[str] | None = None
 
 
 class Tokens:

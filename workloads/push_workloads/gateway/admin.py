@@ -6,7 +6,6 @@ leads: each says with which epoch it was elected, and who was before another is 
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Annotated, Any, Final, Protocol
@@ -15,15 +14,13 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta, Struct
 
-from push_workloads.common.errors import BadRequest, Conflict, Forbidden, PushError, Unauthorized
-from push_workloads.common.service import MAX_ADMIN_BODY_BYTES, AdminRoutes
-from push_workloads.common.tokens import bearer
+from push_workloads.common.errors import Conflict, PushError
+from push_workloads.common.orders import answer, authorize, decoded
+from push_workloads.common.service import AdminRoutes
 from push_workloads.gateway.departures import Departures
 from push_workloads.gateway.stats import Stats
 
 SHEDDING: Final = 202
-NO_ORDERS: Final = "this gateway takes no orders: set ADMIN_TOKEN, to the same as the operator's"
-NOT_SHOWN: Final = "send `Authorization: Bearer TOKEN`, with the ADMIN_TOKEN of this gateway"
 
 Rate = Annotated[float, Meta(ge=0.1, le=100_000)]  # clients a second
 Epoch = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -76,28 +73,21 @@ class Admin:
         }
 
     async def _told(self, _: web.Request) -> web.Response:
-        return _json(200, self._stats.read(self._epoch))
+        return answer(200, self._stats.read(self._epoch))
 
     async def _ordered(
         self, decoder: msgspec.json.Decoder[Any], carry_out: Carry, request: web.Request
     ) -> web.Response:
         try:
-            self._authorize(request.headers.get("Authorization"))
-            order = await _decode(decoder, request)
+            authorize(request, self._token)
+            order: Order = await decoded(decoder, request)
             self._fence(order.epoch)
             status, body = await carry_out(order)
         except Fenced as error:
-            return _json(error.status, {"error": error.message, "epoch": error.epoch})
+            return answer(error.status, {"error": error.message, "epoch": error.epoch})
         except PushError as error:
-            return _json(error.status, {"error": error.message})
-        return _json(status, body)
-
-    def _authorize(self, header: str | None) -> None:
-        if self._token is None:
-            raise Forbidden(NO_ORDERS)
-        shown = (bearer(header) or "").encode("utf-8", "replace")
-        if not hmac.compare_digest(shown, self._token):
-            raise Unauthorized(NOT_SHOWN)
+            return answer(error.status, {"error": error.message})
+        return answer(status, body)
 
     def _fence(self, epoch: int) -> None:
         if epoch < self._epoch:
@@ -114,18 +104,3 @@ class Admin:
 
     async def _shed(self, order: ShedOrder) -> tuple[int, object]:
         return SHEDDING, {"shedding": self._departures.shed(order.connections, order.rate)}
-
-
-async def _decode(decoder: msgspec.json.Decoder[Any], request: web.Request) -> Order:
-    try:
-        order: Order = decoder.decode(await request.read())
-    except web.HTTPRequestEntityTooLarge as error:
-        raise BadRequest(f"the body is over {MAX_ADMIN_BODY_BYTES} bytes: send one small JSON object") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        fields = ", ".join(field.name for field in msgspec.structs.fields(decoder.type))
-        raise BadRequest(f"send a JSON object with {fields}: {error}") from error
-    return order
-
-
-def _json(status: int, body: object) -> web.Response:
-    return web.Response(body=msgspec.json.encode(body), status=status, content_type="application/json")

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from push_workloads.common.config import Common, Env, Listen, NatsConfig, RedisConfig, TokenConfig
+from push_workloads.common.config import Common, Env, Listen, NatsConfig, RedisConfig, TokenConfig, admin_token
 from push_workloads.common.tracing import TracingConfig
 from push_workloads.gateway.actions import Limits
 
 SSE_PORT: Final = 8085
-ADMIN_TOKEN_MIN_BYTES: Final = 32
 LAST_SECONDS: Final = 5  # of a stop: for goodbyes that nobody answers, and for what is still to be written
 
 
@@ -60,7 +59,7 @@ class GatewayConfig:
             max_in_flight=env.integer("MAX_IN_FLIGHT", 1000, 1, 1_000_000),
             drain_seconds=_drain_seconds(env, common.stop_seconds),
             drain_rate=env.integer("DRAIN_RATE", 200, 1, 100_000),
-            admin_token=env.secret("ADMIN_TOKEN", ADMIN_TOKEN_MIN_BYTES) if env.optional("ADMIN_TOKEN") else None,
+            admin_token=admin_token(env),
             sse=Listen.read(env, "SSE_", SSE_PORT),
             tracing=TracingConfig.read(env),
         )

@@ -74,6 +74,7 @@ def send_route(sender: Sender, max_bytes: int) -> Route:
         body=NewMessage,
         max_bytes=max_bytes,
         errors=(403, 404, 409, 429),
+        scope="publish",
     )
 
 

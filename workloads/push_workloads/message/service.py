@@ -15,7 +15,9 @@ from push_workloads.common.cache import cache
 from push_workloads.common.collector import tracing
 from push_workloads.common.config import CassandraConfig, SqliteConfig
 from push_workloads.common.consumer import Consumer, Source
+from push_workloads.common.credentials import Credentialed
 from push_workloads.common.errors import Unavailable
+from push_workloads.common.following import Following
 from push_workloads.common.http import application, serving
 from push_workloads.common.measures import Consumed, Questions
 from push_workloads.common.revocations import Unrevoked
@@ -76,12 +78,13 @@ async def serve(config: MessageConfig, process: Process) -> AsyncIterator[None]:
             *block_routes(groups, teller.tell),
             *topic_routes(groups, permits, teller.tell),
         ]
-        verifier = Unrevoked(Tokens(config.tokens), revoked.known)
+        credentials = Following(redis)
+        verifier = Credentialed(Unrevoked(Tokens(config.tokens), revoked.known), credentials.known)
         app = application("message", api, verifier, config.common.origins, process.registry)
         client = DirectClient()  # for `drop_unsent` alone
         process.checks["nats"] = lambda: "not connected to NATS"
         public = serving(app, config.common.public)
-        async with beside(revoked.run()), public, connected(config.nats, "message", client) as bus:
+        async with beside(revoked.run(), credentials.run()), public, connected(config.nats, "message", client) as bus:
             bus.on_lost(client.drop_unsent)
             process.checks["nats"] = bus.waiting
             metrics = HistoryMetrics(process.registry)

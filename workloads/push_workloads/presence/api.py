@@ -75,6 +75,7 @@ def routes(reader: PresenceReader, sessions: SessionList) -> list[Route]:
             PresenceList,
             query=(Query("user_ids", f"comma-separated, 1 to {MAX_USERS}", required=True),),
             errors=(400,),
+            scope="presence",
         ),
     ]
 

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from push_workloads.common.cache import cache
+from push_workloads.common.credentials import Credentialed
+from push_workloads.common.following import Following
 from push_workloads.common.http import application, serving
 from push_workloads.common.revocations import Unrevoked
 from push_workloads.common.revoking import Revoked
@@ -32,8 +34,9 @@ async def serve(config: PresenceConfig, process: Process) -> AsyncIterator[None]
         api = routes(reader, SessionList(redis, reader))
         revoked = Revoked(redis)
         process.checks["revocations"] = revoked.waiting
-        verifier = Unrevoked(Tokens(config.tokens), revoked.known)
+        credentials = Following(redis)
+        verifier = Credentialed(Unrevoked(Tokens(config.tokens), revoked.known), credentials.known)
         app = application("presence", api, verifier, config.common.origins, process.registry)
-        async with beside(sweeper.run(), revoked.run()), serving(app, config.common.public):
+        async with beside(sweeper.run(), revoked.run(), credentials.run()), serving(app, config.common.public):
             yield
         await sweeper.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -156,7 +157,7 @@ def group_routes(store: GroupStore, office: Office, callers: Callers) -> list[Ro
     member = f"{members}/{{user_id}}"
     page = (Query("after", "a `next` of an earlier answer: those who follow"), LIMIT)
     changing = (403, 404, 409, 429)
-    return [
+    routes = [
         Route("POST", "/groups", api.create, "Makes a group", GroupView, NewGroup, 201, errors=(403, 409, 429)),
         Route("GET", "/groups", api.mine, "The caller's groups", GroupList),
         Route("GET", group, api.one, "One of the caller's groups", GroupView, errors=(404,)),
@@ -167,6 +168,7 @@ def group_routes(store: GroupStore, office: Office, callers: Callers) -> list[Ro
         Route("PUT", member, api.put_member, "Adds a member, or gives a role", MemberView, NewRole, errors=changing),
         Route("DELETE", member, api.remove, "Removes a member; oneself: leaves", None, errors=(400, *changing)),
     ]
+    return [replace(one, scope="groups") for one in routes]
 
 
 def _shown(group: Group, role: Role | None) -> GroupView:

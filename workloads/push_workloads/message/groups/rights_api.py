@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from msgspec import Struct
 
@@ -87,11 +88,12 @@ def topic_routes(store: GroupStore, permits: Permits, tell: Tell) -> list[Route]
         await tell(questions.TOPICS_CHANGED)
 
     path = "/topics/{prefix}"
-    return [
+    routes = [
         Route("GET", "/topics", listed, "The policies of topics", PolicyList, errors=(403,)),
         Route("PUT", path, put, "Sets the policy of topics with a prefix", None, Policy, errors=(403, 409)),
         Route("DELETE", path, remove, "Removes it; the manifest's, if any, is back", None, errors=(400, 403)),
     ]
+    return [replace(one, scope="topics") for one in routes]
 
 
 def _service_only(call: Call) -> None:
