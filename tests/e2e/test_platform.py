@@ -56,6 +56,26 @@ def _ready(platform: Platform, component: str) -> str:
     return f"{found['ready']}/{found['desired']} of {found['total']}"
 
 
+def _credentials(platform: Platform) -> None:
+    """One is made, opens what it is for, and opens nothing any more when it is revoked."""
+    made = json.loads(platform.push("credentials", "create", "the shop", "--scope", "topics", "-o", "json"))
+    eventually_now(lambda: _topics(platform, made["credential"]) == 200, what="the credential to be known")
+    assert made["id"] in platform.push("credentials", "list")
+    platform.push("credentials", "revoke", made["id"])
+    eventually_now(lambda: _topics(platform, made["credential"]) == 401, what="the credential to be gone")
+
+
+def _topics(platform: Platform, credential: str) -> int:
+    url = f"http://localhost:{8082 + platform.offset}/topics"
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {credential}"})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+
+
 def test_a_whole_life(platform: Platform, tmp_path: Path) -> None:
     """Up, used, scaled, changed, read about, down, and up again with its data."""
     platform.up(QUICKSTART)
@@ -69,6 +89,8 @@ def test_a_whole_life(platform: Platform, tmp_path: Path) -> None:
     assert f"ws://localhost:{8080 + platform.offset}/ws" in table
     assert platform.push("get", "-o", "wide").count("chat-gateway-") == 2
     assert yaml.safe_load(platform.push("get", "-o", "yaml"))["status"]["gateways"] == 2
+
+    _credentials(platform)
 
     platform.push("scale", "gateway", "3")
     eventually_now(lambda: _ready(platform, "gateway") == "3/3 of 3", what="three gateways")
