@@ -49,7 +49,7 @@ class Figures:
     `asked`, `back`: clients that were asked to come back, and that came, a second, over the ten seconds with the most;
     `highest`: that came within one second. `late`: by how many seconds this process itself was late at its worst, with
     which such numbers grow. `untold`: connections that ended without a `reconnect` frame. `unsent`: messages that their
-    senders know were not acknowledged. `lost`, `twice` and `disorder` are of all scenes until now."""
+    senders know were not acknowledged. `lost` and `twice` are of all scenes until now."""
 
     clients: int = 0
     connected: int = 0
@@ -98,12 +98,13 @@ class Letters:
 
 @dataclass
 class Scene:
-    """What happened since it began. Times are monotonic seconds."""
+    """What happened since it began. Times are monotonic seconds. `disorder`: what there was of it before."""
 
     acked: int = 0
     unsent: int = 0
     untold: int = 0
     late: float = 0.0
+    disorder: int = 0
     took: list[float] = field(default_factory=list)
     asked: list[float] = field(default_factory=list)
     returned: list[float] = field(default_factory=list)
@@ -200,7 +201,7 @@ class Crowd:
             self._scene.late = max(self._scene.late, time.monotonic() - due)
 
     def begin(self) -> None:
-        self._scene = Scene()
+        self._scene = Scene(disorder=self._letters.disorder)
 
     async def figures(self) -> Figures:
         lost = await self._until_arrived()
@@ -211,7 +212,7 @@ class Crowd:
             longest=share_of(scene.took, 1.0), asked=most_within(RATE_SECONDS, scene.asked) / RATE_SECONDS,
             back=most_within(RATE_SECONDS, scene.returned) / RATE_SECONDS, highest=most_within(1, scene.returned),
             late=round(scene.late, 2), untold=scene.untold, acked=scene.acked, unsent=scene.unsent, lost=len(lost),
-            twice=letters.twice, disorder=letters.disorder, reasons=dict(scene.reasons),
+            twice=letters.twice, disorder=letters.disorder - scene.disorder, reasons=dict(scene.reasons),
         )  # fmt: skip
 
     async def close(self) -> None:
