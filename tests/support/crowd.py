@@ -155,6 +155,7 @@ class Crowd:
         self._readers: dict[str, asyncio.Task[None]] = {}
         self._sending: set[asyncio.Task[None]] = set()
         self._gone: dict[str, float] = {}  # since when: since it was asked to, if it was
+        self._welcome: dict[str, None] = {}  # in their order; what was sent before one's first welcome is history's
         self._number = 0
         self._random = random.Random(1)  # noqa: S311 - a crowd that can be had again
         self._letters = Letters()
@@ -175,6 +176,8 @@ class Crowd:
         """Those who go have read all that was acknowledged."""
         going = self._random.sample(list(self._clients), number)  # of each gateway some
         leavers = {user: self._clients.pop(user) for user in going}
+        for user in going:
+            del self._welcome[user]
         await asyncio.gather(*self._sending)
         await self._until_arrived()
         for user, client in leavers.items():
@@ -185,7 +188,7 @@ class Crowd:
         """Until cancelled. Nobody waits for an ack before the next one."""
         while True:
             await asyncio.sleep(1 / MESSAGES_PER_SECOND)
-            users = list(self._clients)[: TALKERS if self._number % 2 else None]
+            users = list(self._welcome)[: TALKERS if self._number % 2 else None]
             if len(users) > 1:
                 self._number += 1
                 sender, reader = self._random.sample(users, 2)
@@ -244,6 +247,8 @@ class Crowd:
     async def _read(self, user: str, client: Watched) -> None:
         async for event in client.events():
             now = time.monotonic()
+            if isinstance(event, Connected) and user in self._clients:
+                self._welcome.setdefault(user)
             match event:
                 case Message() if not event.mine:
                     self._letters.arrived(user, event)
