@@ -5,8 +5,10 @@ Only fields whose behaviour exists are known; anything else is refused with its 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from typing import Any, Final
 
 from push_operator.channels import HistoryDays, TopicPolicy, history_of, topics_of
@@ -26,6 +28,7 @@ KIND: Final = "PushCluster"
 SERVICES: Final = ("gateway", "auth", "message", "presence", "push")
 MAX_NAME = 40  # leaves room for "-gateway-<revision>-<pod>" in 63 characters
 ORIGIN: Final = r"(?=.{1,200}$)https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?"  # as browsers send it (RFC 6454 §6.2)
+NETWORK: Final = r"[0-9A-Fa-f:.]{2,45}/[0-9]{1,3}"
 DEFAULT_VERSION: Final = "0.1.0"
 
 SINGLE_WITH_SQLITE: Final = ("auth", "message", "push")  # each owns a database file, which no second one can share
@@ -91,6 +94,7 @@ class PushCluster:
     services: Mapping[str, ServiceSpec]
     scaling: GatewayScaling
     registrations_per_hour: int
+    trusted_proxies: tuple[str, ...]
     allowed_origins: tuple[str, ...]
     nats: Managed | External
     redis: Managed | External
@@ -147,6 +151,7 @@ def _spec(name: str, namespace: str, spec: Node) -> PushCluster:
     services = {"gateway": gateway}
     auth = spec.child("auth")
     registrations = auth.integer("registrationsPerHour", 60, 0, 1_000_000)
+    proxies = _networks(auth, "trustedProxies")
     services["auth"] = _service(auth, "auth", SIZES[size]["auth"])
     for other in SERVICES[2:]:
         services[other] = _service(spec.child(other), other, SIZES[size][other], TARGET_LAG.get(other))
@@ -162,6 +167,7 @@ def _spec(name: str, namespace: str, spec: Node) -> PushCluster:
         services=services,
         scaling=scaling,
         registrations_per_hour=registrations,
+        trusted_proxies=proxies,
         allowed_origins=spec.texts(
             "allowedOrigins", ORIGIN, "an origin such as https://chat.example.com, no path", most=50
         ),
@@ -190,6 +196,18 @@ def _only_one_each(spec: Node, parsed: PushCluster) -> None:
             spec.fault(f"{one}.autoscaling", f"must not be given with the embedded store, where there is one; {more}")
         elif service.replicas > 1:
             spec.fault(f"{one}.replicas", f"must be 1 with the embedded store, not {service.replicas}; {more}")
+
+
+def _networks(node: Node, name: str) -> tuple[str, ...]:
+    means = "a network such as 10.0.0.0/8"
+    found = node.texts(name, NETWORK, means, most=32)
+    for at, one in enumerate(found):
+        try:
+            ip_network(one, strict=False)
+        except ValueError:
+            if re.fullmatch(NETWORK, one):  # else it is told already
+                node.fault(f"{name}[{at}]", f"must be {means}")
+    return found
 
 
 def _image(node: Node) -> ImageSpec:

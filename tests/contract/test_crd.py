@@ -86,6 +86,7 @@ SPECIAL: dict[str, Callable[[tuple[str, ...]], Any]] = {
     "resetUrl": lambda _: "https://a.example/reset",
     "storage": lambda _: "1Gi",
     "replication": lambda _: 2,
+    "trustedProxies": lambda _: ["10.0.0.0/8"],
     "allowedOrigins": lambda _: ["https://a.example"],
     "topics": lambda _: [{"prefix": "a", "read": "everyone", "write": "service"}],
     "annotations": lambda _: {"name": "value"},

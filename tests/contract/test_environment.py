@@ -23,7 +23,7 @@ MANIFESTS: dict[str, dict[str, Any]] = {
     "least": {"gateway": {"replicas": 1}},
     "everything managed": {
         "gateway": {"replicas": 3},
-        "auth": {"registrationsPerHour": 0},
+        "auth": {"registrationsPerHour": 0, "trustedProxies": ["10.1.2.3/8", "fd00::/8"]},
         "nats": {"managed": {"storage": "20Gi"}},
         "redis": {"managed": {}},
         "tokens": {"accessTokenTtlSeconds": 60},
@@ -74,6 +74,7 @@ MANIFESTS: dict[str, dict[str, Any]] = {
             "credentialsSecret": "mail",
         },
     },
+    "exposed": {"gateway": {"replicas": 1}, "expose": {"ingress": {"host": "chat.example.com"}}},
     "mails into the log": {
         "gateway": {"replicas": 1},
         "mail": {"url": "log:", "from": "push@example.com", "resetUrl": "http://localhost:8090"},

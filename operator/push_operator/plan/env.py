@@ -14,6 +14,7 @@ from push_operator.stores import Embedded, Managed
 LOG_SHARDS = 1  # fixed for the life of a cluster
 LOG_MAX_AGE_HOURS = 72
 KEY_BYTES = 32  # what the services ask for, of JWT_SECRET (HS256: RFC 7518 §3.2) and of the other two
+PRIVATE_NETWORKS = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
 USES_REDIS = frozenset(SERVICES)  # all hear from there which tokens are revoked
 USES_NATS = frozenset({"gateway", "message", "push"})
 TRACES = frozenset({"gateway", "message"})
@@ -111,8 +112,15 @@ def _gateway(cluster: PushCluster) -> dict[str, EnvValue]:
 
 
 def _auth(cluster: PushCluster) -> dict[str, EnvValue]:
-    limit = {"REGISTRATIONS_PER_HOUR": str(cluster.registrations_per_hour)}
-    return {**_store(cluster, "accounts.db"), "ADMIN_TOKEN": _admin_token(cluster), **limit, **_mail(cluster.mail)}
+    own: dict[str, EnvValue] = {
+        "ADMIN_TOKEN": _admin_token(cluster),
+        "REGISTRATIONS_PER_HOUR": str(cluster.registrations_per_hour),
+    }
+    # What an Ingress or a Gateway has is an address of the cluster's own.
+    proxies = cluster.trusted_proxies or (PRIVATE_NETWORKS if cluster.expose is not None else ())
+    if proxies:
+        own["TRUSTED_PROXIES"] = ",".join(proxies)
+    return {**_store(cluster, "accounts.db"), **own, **_mail(cluster.mail)}
 
 
 def _mail(mail: Mail | None) -> dict[str, EnvValue]:

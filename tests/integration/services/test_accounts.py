@@ -98,6 +98,21 @@ async def test_guesses_wait_and_are_told_how_long(auth: InProcess, http: ClientS
     assert {body["error"]["message"] for _, body, _ in again} == {body["error"]["message"] for _, body, _ in told}
 
 
+async def test_behind_a_proxy_each_client_counts_for_itself(
+    valkey_server: Valkey, tmp_path: Path, http: ClientSession, mails: MailServer
+) -> None:
+    proxied = {"TRUSTED_PROXIES": "127.0.0.0/8", "REGISTRATIONS_PER_HOUR": "1"}
+    async with in_process("auth", _environ(valkey_server, tmp_path, mails, **proxied)) as service:
+        await service.ready()
+        told = []
+        for number, said in enumerate(["192.0.2.1", "198.51.100.7, 192.0.2.1", "192.0.2.2", "192.0.2.2, 127.0.0.9"]):
+            body = ADA | {"email": f"user{number}@example.com"}
+            headers = {"X-Forwarded-For": said}
+            async with http.post(f"{service.url}/auth/register", json=body, headers=headers) as answer:
+                told.append(answer.status)
+    assert told == [201, 429, 201, 429]
+
+
 @pytest.mark.parametrize("how", ["killed", "frozen"])
 async def test_guesses_wait_without_redis_too(
     auth: InProcess, http: ClientSession, valkey_server: Valkey, how: str

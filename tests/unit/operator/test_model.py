@@ -44,7 +44,7 @@ def test_every_field_is_read() -> None:
     made = cluster(
         size="small", version="1.2", paused=True,
         gateway={"replicas": 7, "scaling": {"mode": "Fixed"}, "resources": {"requests": {"cpu": "500m", "memory": 1}}},
-        auth={"replicas": 1, "registrationsPerHour": 5},
+        auth={"replicas": 1, "registrationsPerHour": 5, "trustedProxies": ["10.0.0.0/8"]},
         presence={"replicas": 3},
         nats={"url": "tls://nats.example:4222", "credentialsSecret": "nats-login",
               "monitoringUrl": "http://nats.example:8222"},
@@ -196,6 +196,9 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
      "spec.mail.from: must be an address such as push@example.com"),
     ({"mail": {**MAIL, "resetUrl": "https://a.example/#reset"}},
      "spec.mail.resetUrl: must be an address such as http://HOST:PORT, without a password"),
+    ({"auth": {"trustedProxies": ["10.0.0.0"]}}, "spec.auth.trustedProxies[0]: must be a network such as 10.0.0.0/8"),
+    ({"auth": {"trustedProxies": ["::/0", "10.0.0.0/64"]}},
+     "spec.auth.trustedProxies[1]: must be a network such as 10.0.0.0/8"),
     ({"oauth": {}},
      "spec.oauth: unknown field: did you mean auth? allowed here: size, gateway, auth, message, presence, push, "
      "version, image, paused, allowedOrigins, nats, redis, cassandra, tokens, "

@@ -123,12 +123,26 @@ def test_external_servers_are_not_run_and_their_logins_come_from_the_users_secre
     assert _env(plan, "message")["SERVICE_KEY"] == SecretKey("backend", "SERVICE_KEY", min_bytes=32)
 
 
-def test_the_service_credential_is_the_message_services_alone() -> None:
+def test_the_service_credential_is_known_to_those_that_take_it() -> None:
     plan = build(cluster())
     keyed = {
         service: _env(plan, service)["SERVICE_KEY"] for service in SERVICES if "SERVICE_KEY" in _env(plan, service)
     }
-    assert keyed == {"message": SecretKey("chat-credentials", "SERVICE_KEY", min_bytes=32)}
+    assert keyed == dict.fromkeys(("message", "presence"), SecretKey("chat-credentials", "SERVICE_KEY", min_bytes=32))
+
+
+def test_orders_are_taken_by_gateways_and_by_auth() -> None:
+    plan = build(cluster())
+    ordered = {service for service in SERVICES if "ADMIN_TOKEN" in _env(plan, service)}
+    assert ordered == {"gateway", "auth"}
+
+
+def test_who_is_believed_about_addresses() -> None:
+    exposed = {"ingress": {"host": "chat.example.com"}}
+    assert "TRUSTED_PROXIES" not in _env(build(cluster()), "auth")
+    assert str(_env(build(cluster(expose=exposed)), "auth")["TRUSTED_PROXIES"]).startswith("10.0.0.0/8,172.16.0.0/12,")
+    own = build(cluster(expose=exposed, auth={"trustedProxies": ["192.0.2.0/24"]}))
+    assert _env(own, "auth")["TRUSTED_PROXIES"] == "192.0.2.0/24"
 
 
 def test_topics_are_told_in_one_order_whatever_the_manifests() -> None:
@@ -370,7 +384,7 @@ def test_another_value_of_a_secret_is_a_new_revision_of_those_that_use_it() -> N
     assert rolled({"bus/password": "1", "keys/JWT_SECRET": "1", "keys/OTHER": "1", "other/password": "1"}) == set()
     assert rolled({"keys/JWT_SECRET": "1", "bus/password": "2"}) == {"gateway", "message", "push"}
     assert rolled({"keys/JWT_SECRET": "2", "bus/password": "1"}) == set(SERVICES)
-    assert rolled({"keys/JWT_SECRET": "1", "bus/password": "1", "backend/SERVICE_KEY": "2"}) == {"message"}
+    assert rolled({"keys/JWT_SECRET": "1", "bus/password": "1", "backend/SERVICE_KEY": "2"}) == {"message", "presence"}
     bus = {"keys/JWT_SECRET": "1", "bus/password": "1", "bus/username": "optional, and now there"}
     assert rolled(bus) == {"gateway", "message", "push"}
     # Nobody can try values against a revision without the key.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from push_workloads.auth.mail import LOG, MailConfig
+from push_workloads.common.addresses import Network, networks
 from push_workloads.common.config import Common, Env, RedisConfig, StoreConfig, TokenConfig, admin_token, read_store
 
 _SENDER: Final = re.compile(r"[!-;=?A-~]{1,64}@[A-Za-z0-9.-]{1,253}")
@@ -16,7 +17,8 @@ _SENDER: Final = re.compile(r"[!-;=?A-~]{1,64}@[A-Za-z0-9.-]{1,253}")
 @dataclass(frozen=True, slots=True)
 class AuthConfig:
     """`registrations_per_hour`: for each client address, 0 for no limit. `mail` None: none are sent.
-    `admin_token`: whoever shows it makes service credentials."""
+    `admin_token`: whoever shows it makes service credentials. `proxies`: who stands before this service and tells in
+    X-Forwarded-For from whom a request comes."""
 
     common: Common
     redis: RedisConfig
@@ -25,6 +27,7 @@ class AuthConfig:
     registrations_per_hour: int
     mail: MailConfig | None
     admin_token: bytes | None = field(repr=False)
+    proxies: tuple[Network, ...]
 
     @classmethod
     def parse(cls, environ: Mapping[str, str]) -> AuthConfig:
@@ -38,9 +41,18 @@ class AuthConfig:
             registrations_per_hour=env.integer("REGISTRATIONS_PER_HOUR", 60, 0, 1_000_000),
             mail=_mail(env) if env.optional("MAIL_URL") else None,
             admin_token=admin_token(env),
+            proxies=_proxies(env),
         )
         env.check()
         return made
+
+
+def _proxies(env: Env) -> tuple[Network, ...]:
+    try:
+        return networks(env.words("TRUSTED_PROXIES"))
+    except ValueError as error:
+        env.fault(f"TRUSTED_PROXIES must be networks such as 10.0.0.0/8, separated by commas: {error}")
+        return ()
 
 
 def _mail(env: Env) -> MailConfig:

@@ -58,7 +58,7 @@ async def serve(config: AuthConfig, process: Process) -> AsyncIterator[None]:
         keyring = Keyring(store, redis, config.admin_token, _now_ms)
         process.admin_routes = keyring.routes()
         verifier = Unrevoked(tokens, revoked.known)
-        app = application("auth", api, verifier, config.common.origins, process.registry)
+        app = application("auth", api, verifier, config.common.origins, process.registry, config.proxies)
         async with beside(revoked.run(), revoker.run(), keyring.run()), serving(app, config.common.public):
             yield
 

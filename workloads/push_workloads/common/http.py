@@ -19,6 +19,7 @@ import msgspec
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from push_workloads.common.addresses import Network, client_address
 from push_workloads.common.config import Listen
 from push_workloads.common.errors import BadRequest, Forbidden, PushError, RateLimited, TooLarge, Unavailable
 from push_workloads.common.listening import Listener, Stop, listening
@@ -83,17 +84,22 @@ class Route:
 
 
 def application(
-    service: str, routes: Sequence[Route], tokens: Verifier, origins: Sequence[str], registry: CollectorRegistry
+    service: str,
+    routes: Sequence[Route],
+    tokens: Verifier,
+    origins: Sequence[str],
+    registry: CollectorRegistry,
+    proxies: Sequence[Network] = (),
 ) -> web.Application:
     """The app of one service: its routes, `/openapi.json`, JSON errors everywhere, CORS for the allowed origins; each
-    request is counted in `registry`.
+    request is counted in `registry`. `proxies` are believed as to whom they have a request from.
 
     Its document is at `/openapi/SERVICE.json` too: where all services share one host, each needs a path of its own.
     """
     layers = [_measured(Requests(registry)), edge(frozenset(origins))]
     app = web.Application(middlewares=layers, client_max_size=MAX_BODY_BYTES)
     for route in routes:
-        app.router.add_route(route.method, route.path, _handle(route, tokens))
+        app.router.add_route(route.method, route.path, _handle(route, tokens, proxies))
     document = msgspec.json.encode(openapi(f"PushCluster {service}", routes))
 
     async def serve_document(_: web.Request) -> web.Response:
@@ -140,7 +146,9 @@ async def serving(
         await runner.cleanup()
 
 
-def _handle(route: Route, tokens: Verifier) -> Callable[[web.Request], Awaitable[web.Response]]:
+def _handle(
+    route: Route, tokens: Verifier, proxies: Sequence[Network]
+) -> Callable[[web.Request], Awaitable[web.Response]]:
     decoder = msgspec.json.Decoder(route.body) if route.body is not None else None
 
     async def handle(request: web.Request) -> web.Response:
@@ -149,7 +157,8 @@ def _handle(route: Route, tokens: Verifier) -> Callable[[web.Request], Awaitable
             _admit(identity, route)
         body = _decode(decoder, await _read(request, route.max_bytes)) if decoder is not None else None
         agent = request.headers.get("User-Agent", "")
-        call = Call(dict(request.match_info), dict(request.query), body, identity, request.remote or "", agent)
+        address = client_address(request.remote or "", request.headers.getall("X-Forwarded-For", []), proxies)
+        call = Call(dict(request.match_info), dict(request.query), body, identity, address, agent)
         answer = await route.handler(call)
         if answer is None:
             return web.Response(status=204)
