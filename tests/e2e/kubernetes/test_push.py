@@ -34,6 +34,11 @@ def test_kubectl_push_gets_scales_applies_and_reads_logs(place: Place) -> None:
     raw = _push(place, "logs", "gateway", "--raw", "--tail", "3").stdout.splitlines()
     assert 1 <= len(raw) <= 3
     assert all("ts" in json.loads(line) for line in raw)
+    created = json.loads(_push(place, "credentials", "create", "shop", "--scope", "topics", "-o", "json").stdout)
+    assert created["id"] in _push(place, "credentials", "list").stdout
+    assert _push(place, "credentials", "revoke", created["id"]).returncode == 0
+    assert created["id"] not in _push(place, "credentials", "list").stdout
+
     refused = _push(place, "scale", "message", "2")
     assert refused.returncode == 1
     assert "must be 1 with the embedded store" in refused.stderr
