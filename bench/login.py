@@ -21,7 +21,7 @@ from tests.support.services import InProcess, environ_for, in_process
 from bench.around import servers
 
 LOOK_SECONDS = 0.001
-PASSWORD = "a long enough password"  # noqa: S105 - nobody's
+PASSWORD = "a long enough password"
 
 
 @dataclass
@@ -50,9 +50,7 @@ async def watched() -> AsyncIterator[Stalls]:
 
 async def measure(users: int, rounds: int) -> None:
     async with servers() as (folder, _, valkey):
-        environ = environ_for(
-            REDIS_URL=valkey.url, SQLITE_PATH=str(folder / "accounts.db"), REGISTRATIONS_PER_HOUR="0"
-        )
+        environ = environ_for(REDIS_URL=valkey.url, SQLITE_PATH=str(folder / "accounts.db"), REGISTRATIONS_PER_HOUR="0")
         async with in_process("auth", environ) as auth:
             await auth.ready()
             await _child("register", auth, users, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -153,6 +154,15 @@ async def test_revocations_are_kept_as_long_as_they_count(accounts: AccountStore
         await accounts.revoke(revocation)
     assert set(await accounts.revocations(now)) == {one, other}
     assert await accounts.revocations(now + 10) == [other]
+
+
+async def test_whose_data_has_to_go_is_kept(accounts: AccountStore) -> None:
+    now = int(time.time())
+    long_ago = now - 29 * 86_400
+    for user_id, at in (("u1", long_ago), ("u2", now), ("u3", now), ("u4", now - 31 * 86_400)):
+        await accounts.erase(user_id, at)
+    assert await accounts.erased(long_ago) == {"u1": long_ago, "u2": now, "u3": now}
+    assert await accounts.erased(now) == {"u2": now, "u3": now}
 
 
 async def test_credentials_are_kept_until_they_are_removed(accounts: AccountStore) -> None:

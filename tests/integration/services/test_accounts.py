@@ -11,13 +11,18 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientSession
+from redis.asyncio import Redis
 from tests.integration.services.test_identity import ADA, NOWHERE, World, world
+from tests.support.chat import token_for
 from tests.support.servers import Valkey
 from tests.support.services import InProcess, environ_for, in_process, own_process
 from tests.support.smtp import MailServer, mail_server
+from tests.support.waiting import eventually
 
 from push_workloads.auth.attempts import ACCOUNT
+from push_workloads.common import erasing
 from push_workloads.gateway import codes
+from push_workloads.push.sqlite import sqlite_devices
 
 __all__ = ["world"]  # a fixture
 
@@ -159,6 +164,33 @@ async def test_an_account_that_ends_is_nowhere_any_more(world: World) -> None:
     assert (await world.ask("POST", "/auth/login", ADA))[0] == 401
     again = await world.register()
     assert again["user"]["id"] != made["user"]["id"]
+
+
+async def test_the_devices_of_who_has_gone_are_forgotten(world: World, valkey_server: Valkey, tmp_path: Path) -> None:
+    made = await world.register()
+    user_id, token = made["user"]["id"], made["access_token"]
+    device = {"device_id": "phone", "platform": "fcm", "token": "t" * 20}
+    push = world.services["push"].url
+    assert (await _post(world.http, push, "/devices", device, token))[0] == 201
+    eves = token_for("eve")
+    assert (await _post(world.http, push, "/devices", device | {"token": "e" * 20}, eves))[0] == 201
+    assert (await world.ask("POST", "/auth/delete", {}, token=token))[0] == 204
+
+    async def left() -> set[str]:
+        async with sqlite_devices(str(tmp_path / "devices.db")) as store:
+            return {one.user_id for user in (user_id, "eve") for one in await store.of_user(user)}
+
+    async def is_gone() -> bool:
+        return await left() == {"eve"}
+
+    await eventually(is_gone)
+    async with Redis.from_url(valkey_server.url) as redis:
+        await redis.flushall()
+
+        async def is_told() -> bool:
+            return await redis.zscore(erasing.KEY, user_id) is not None
+
+        await eventually(is_told)  # to whoever was away
 
 
 async def test_nothing_secret_is_in_the_log(

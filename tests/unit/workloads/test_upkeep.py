@@ -72,7 +72,11 @@ class World:
         limits = ResetLimits(Limiter(self.redis, 5, "from"), Limiter(self.redis, 2, "of"))
         self.post = Post(self.box, self.registry, pauses_seconds=(0.0, 0.0))
         letters = Letters(self.post if mails else None, "https://chat.example.com/reset", KEY)
-        self.upkeep = Upkeep(self.store, self.passwords, self.sessions, attempts, limits, letters, self.now)
+        self.erased: list[str] = []
+        self.upkeep = Upkeep(self.store, self.passwords, self.sessions, attempts, limits, letters, self.erase, self.now)
+
+    async def erase(self, user_id: str) -> None:
+        self.erased.append(user_id)
 
     def now(self) -> int:
         return self.now_ms
@@ -245,6 +249,7 @@ async def test_an_account_ends_with_all_its_sessions(password: str | None) -> No
         await world.login(OLD)
     with pytest.raises(Unauthorized):
         await world.upkeep.reset(token, NEW, "", HOME)
+    assert world.erased == [user_id]
     again = await world.register()
     assert again.account.id != user_id
     assert await world.is_good(again)

@@ -22,6 +22,7 @@ from push_workloads.common.cassandra import Cassandra, Row, Statement, Undecided
 from push_workloads.common.cassandra_schema import Checks, opened
 from push_workloads.common.config import CassandraConfig
 from push_workloads.common.credentials import Credential
+from push_workloads.common.erasing import KEPT_SECONDS
 from push_workloads.common.errors import Conflict
 from push_workloads.common.revocations import Revocation
 
@@ -59,9 +60,15 @@ MIGRATIONS: Final = (
       part int, id text, name text, scopes text, digest blob, created_at bigint, PRIMARY KEY (part, id)
     )
     """,
+    """
+    CREATE TABLE IF NOT EXISTS {ks}.erasures (
+      month int, at bigint, user_id text, PRIMARY KEY (month, at, user_id)
+    )
+    """,
 )
 KEPT_LONGER_SECONDS: Final = 86_400  # than a token is good for: clocks differ, and the store's is not the judge
 MONTH_SECONDS: Final = 30 * 86_400
+MAX_ID: Final = "\x7f"  # after every user id
 MONTHS: Final = 13  # no access token is good for longer
 _STATEMENTS: Final = {
     "email": "INSERT INTO {ks}.account_emails (id, email) VALUES (?, ?)",
@@ -91,6 +98,8 @@ _STATEMENTS: Final = {
     "revocations": """
         SELECT user_id, session_id, until, before FROM {ks}.revocations
         WHERE month = ? AND (until, user_id, session_id) > (?, ?, ?) LIMIT 1000""",
+    "erase": "INSERT INTO {ks}.erasures (month, at, user_id) VALUES (?, ?, ?) USING TTL ?",
+    "erased": "SELECT at, user_id FROM {ks}.erasures WHERE month = ? AND (at, user_id) > (?, ?) LIMIT 1000",
     # One partition: there are a hundred at most.
     "credential": """
         INSERT INTO {ks}.service_credentials (part, id, name, scopes, digest, created_at) VALUES (0, ?, ?, ?, ?, ?)
@@ -185,6 +194,19 @@ class CassandraAccounts:
 
     async def remove_credential(self, credential_id: str) -> bool:
         return await self._cassandra.write_if(self._statements["forget_credential"], credential_id) is None
+
+    async def erase(self, user_id: str, at: int) -> None:
+        kept = KEPT_SECONDS + KEPT_LONGER_SECONDS
+        await self._cassandra.write(self._statements["erase"], _month(at), at, user_id, kept)
+
+    async def erased(self, since: int) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for month in range(_month(since), _month(int(time.time())) + 2):
+            after: tuple[object, ...] = (since - 1, MAX_ID)
+            while page := await self._cassandra.rows(self._statements["erased"], month, *after):
+                found |= {row["user_id"]: row["at"] for row in page}
+                after = (page[-1]["at"], page[-1]["user_id"])
+        return found
 
     async def _take(self, account: Account) -> str:
         """Who has the e-mail now. When the answer is lost, the store is asked what became of it."""

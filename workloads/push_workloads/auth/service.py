@@ -12,6 +12,7 @@ from push_workloads.auth.api import routes
 from push_workloads.auth.attempts import Attempts, MemoryCounts, RedisCounts
 from push_workloads.auth.config import AuthConfig
 from push_workloads.auth.entrance import Entrance
+from push_workloads.auth.eraser import Eraser
 from push_workloads.auth.keyring import Keyring
 from push_workloads.auth.limiter import Limiter
 from push_workloads.auth.mail import posting
@@ -53,13 +54,17 @@ async def serve(config: AuthConfig, process: Process) -> AsyncIterator[None]:
         entrance = Entrance(store, passwords, sessions, limiter, attempts, _now_ms)
         post = await stack.enter_async_context(posting(config.mail, process.registry))
         letters = Letters(post, config.mail.reset_url if config.mail else "", resets.key_of(config.tokens.secret))
-        upkeep = Upkeep(store, passwords, sessions, attempts, _reset_limits(redis), letters, _now_ms)
+        eraser = Eraser(store, redis, lambda: int(time.time()))
+        upkeep = Upkeep(store, passwords, sessions, attempts, _reset_limits(redis), letters, eraser.erase, _now_ms)
         api = routes(entrance, upkeep, sessions, tokens.ttl_seconds, process.registry)
         keyring = Keyring(store, redis, config.admin_token, _now_ms)
         process.admin_routes = keyring.routes()
         verifier = Unrevoked(tokens, revoked.known)
         app = application("auth", api, verifier, config.common.origins, process.registry, config.proxies)
-        async with beside(revoked.run(), revoker.run(), keyring.run()), serving(app, config.common.public):
+        async with (
+            beside(revoked.run(), revoker.run(), keyring.run(), eraser.run()),
+            serving(app, config.common.public),
+        ):
             yield
 
 

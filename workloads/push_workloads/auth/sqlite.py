@@ -70,6 +70,7 @@ MIGRATIONS: Final = (
       digest BLOB NOT NULL,
       created_at INTEGER NOT NULL
     ) WITHOUT ROWID;
+    CREATE TABLE erasures (user_id TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
     """,
 )
 _ACCOUNT = "SELECT id, email, name, password_hash, created_at FROM accounts WHERE"
@@ -143,6 +144,13 @@ class SqliteAccounts:
 
     async def remove_credential(self, credential_id: str) -> bool:
         return bool(await self._run("DELETE FROM service_credentials WHERE id = ? RETURNING id", credential_id))
+
+    async def erase(self, user_id: str, at: int) -> None:
+        await self._run("INSERT OR REPLACE INTO erasures VALUES (?, ?)", user_id, at)
+
+    async def erased(self, since: int) -> dict[str, int]:
+        await self._run("DELETE FROM erasures WHERE at < ?", since)
+        return {user_id: at for user_id, at in await self._run("SELECT user_id, at FROM erasures")}
 
     async def _account(self, query: str, value: str) -> Account | None:
         rows = await self._run(query, value)

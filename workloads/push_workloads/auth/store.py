@@ -57,6 +57,12 @@ class AccountStore(Protocol):
     async def remove_credential(self, credential_id: str) -> bool:
         """Whether there was one."""
 
+    async def erase(self, user_id: str, at: int) -> None:
+        """Keeps whose data has to go, and since when (Unix seconds), for as long as services are told of it."""
+
+    async def erased(self, since: int) -> dict[str, int]:
+        """All that were kept since then, and when."""
+
 
 class MemoryAccounts:
     """For tests."""
@@ -64,6 +70,7 @@ class MemoryAccounts:
     def __init__(self) -> None:
         self._by_email: dict[str, Account] = {}
         self._credentials: dict[str, Credential] = {}
+        self._erased: dict[str, int] = {}
         self._logins: dict[tuple[str, str], Login] = {}
         self._revocations: list[Revocation] = []
 
@@ -121,3 +128,9 @@ class MemoryAccounts:
 
     async def remove_credential(self, credential_id: str) -> bool:
         return self._credentials.pop(credential_id, None) is not None
+
+    async def erase(self, user_id: str, at: int) -> None:
+        self._erased[user_id] = at
+
+    async def erased(self, since: int) -> dict[str, int]:
+        return {user_id: at for user_id, at in self._erased.items() if at >= since}

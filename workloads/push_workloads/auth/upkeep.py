@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -55,7 +55,7 @@ class Letters:
 
 
 class Upkeep:
-    """`now_ms` is the clock."""
+    """`erase` has the other services remove what they keep of a user. `now_ms` is the clock."""
 
     def __init__(
         self,
@@ -65,6 +65,7 @@ class Upkeep:
         attempts: Attempts,
         asked: ResetLimits,
         letters: Letters,
+        erase: Callable[[str], Awaitable[None]],
         now_ms: Callable[[], int],
     ) -> None:
         self._store = store
@@ -73,6 +74,7 @@ class Upkeep:
         self._attempts = attempts
         self._asked = asked
         self._letters = letters
+        self._erase = erase
         self._now_ms = now_ms
 
     async def change(self, user_id: str, password: str, new: str, device: str, address: str) -> Signed:
@@ -114,6 +116,7 @@ class Upkeep:
             raise Forbidden("password: required, unless you have logged in within ten minutes")
         # Before, so that it can be asked for again if this ends in between; after, for who logged in meanwhile.
         await self._sessions.end_all(user_id)
+        await self._erase(user_id)
         await self._store.remove(account)
         await self._sessions.end_all(user_id)
 

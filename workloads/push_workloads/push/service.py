@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 
 from push_workloads.common.bus import connected
 from push_workloads.common.cache import cache
 from push_workloads.common.config import SqliteConfig, StoreConfig
 from push_workloads.common.consumer import Consumer
+from push_workloads.common.erasing import Erasing
 from push_workloads.common.http import application, serving
 from push_workloads.common.measures import Consumed
 from push_workloads.common.revocations import Unrevoked
@@ -36,12 +38,19 @@ async def serve(config: PushConfig, process: Process) -> AsyncIterator[None]:
         app = application("push", routes(store, _now_ms), verifier, config.common.origins, process.registry)
         process.checks["nats"] = lambda: "not connected to NATS"
         public = serving(app, config.common.public)
-        async with beside(revoked.run()), public, connected(config.nats, "push") as bus:
+        erasing = Erasing(redis, partial(_forget, store))
+        async with beside(revoked.run(), erasing.run()), public, connected(config.nats, "push") as bus:
             worker = Worker(store, PushMetrics(process.registry), _now_ms)
             consumer = Consumer(bus.client, SOURCE, worker.handle, Consumed(process.registry))
             process.checks |= {"nats": bus.waiting, "queue": consumer.waiting}
             async with beside(consumer.run()):
                 yield
+
+
+async def _forget(store: DeviceStore, user_id: str) -> None:
+    """All devices of somebody whose account has ended: nothing more is sent to them."""
+    for device in await store.of_user(user_id):
+        await store.remove(user_id, device.device_id)
 
 
 def _store(config: StoreConfig, process: Process) -> AbstractAsyncContextManager[DeviceStore]:
