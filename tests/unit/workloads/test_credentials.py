@@ -40,7 +40,7 @@ def test_each_speaks_for_the_service_with_its_own_scopes() -> None:
     verifier = _verifier(shop, other)
     for text, scopes in ((shop_text, {"groups", "publish"}), (other_text, {"presence"})):
         identity = verifier.verify(text)
-        assert (identity.user_id, identity.scopes) == (SERVICE, scopes)
+        assert (identity.user_id, identity.scopes) == (SERVICE, frozenset(scopes))
     assert shop.scopes == ("groups", "publish")
     assert shop_text.encode() not in encoded([shop])
 
@@ -52,7 +52,7 @@ def test_none_is_good_before_they_are_known_and_none_that_is_gone() -> None:
     with pytest.raises(Unavailable):
         verifier.verify(text)
     known.replace([one])
-    assert verifier.verify(text).scopes == {"publish"}
+    assert verifier.verify(text).scopes == frozenset({"publish"})
     known.replace([])
     with pytest.raises(Unauthorized):
         verifier.verify(text)

@@ -150,7 +150,8 @@ class SqliteAccounts:
 
     async def erased(self, since: int) -> dict[str, int]:
         await self._run("DELETE FROM erasures WHERE at < ?", since)
-        return {user_id: at for user_id, at in await self._run("SELECT user_id, at FROM erasures")}
+        rows = await self._run("SELECT user_id, at FROM erasures")
+        return {str(user_id): int(at) for user_id, at in rows}
 
     async def _account(self, query: str, value: str) -> Account | None:
         rows = await self._run(query, value)
