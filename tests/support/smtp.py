@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import email
 import email.policy
+import ssl
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from email.message import EmailMessage
+from pathlib import Path
 
 from tests.support.waiting import eventually
 
 
 class MailServer:
-    """RFC 5321, as far as a client needs it. `refusals`: how many mails it refuses before it takes one."""
+    """RFC 5321, as far as a client needs it. `refusals`: how many mails it refuses before it takes one. `tls`: offered
+    by STARTTLS (RFC 3207)."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self.port = 0
         self.mails: list[EmailMessage] = []
         self.refusals = 0
@@ -37,20 +42,25 @@ class MailServer:
                 writer.write(await self._answer(line, reader, writer))
                 if line == b"QUIT":
                     break
-        except ConnectionError:
+                if line == b"STARTTLS" and self._tls is not None:
+                    await writer.start_tls(self._tls)
+        except OSError:  # the client does not trust us, or has gone
             return
         finally:
             writer.close()
 
     async def _answer(self, line: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
         if line.startswith(b"EHLO"):
-            return b"250-test\r\n250 AUTH PLAIN\r\n"
+            plain = self._tls is not None and writer.get_extra_info("sslcontext") is None
+            return b"250-test\r\n" + (b"250-STARTTLS\r\n" if plain else b"") + b"250 AUTH PLAIN\r\n"
         if line.startswith(b"AUTH"):
             self.asked_to_log_in += 1
             return b"235 in\r\n"
         if line.startswith(b"MAIL") and self.refusals:
             self.refusals -= 1
             return b"451 later\r\n"
+        if line == b"STARTTLS":
+            return b"220 go\r\n"
         if line == b"QUIT":
             return b"221 bye\r\n"
         if line != b"DATA":
@@ -61,10 +71,24 @@ class MailServer:
         return b"250 taken\r\n"
 
 
+def certified(folder: Path) -> tuple[ssl.SSLContext, Path]:
+    """A server's TLS for 127.0.0.1, and the certificate that a client has to trust."""
+    key, certificate = folder / "mail.key", folder / "mail.crt"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=mail",
+                    "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)],
+                   check=True, capture_output=True)  # fmt: skip
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context, certificate
+
+
 @asynccontextmanager
-async def mail_server() -> AsyncIterator[MailServer]:
-    made = MailServer()
-    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
+async def mail_server(
+    *, starttls: ssl.SSLContext | None = None, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[MailServer]:
+    """`tls`: from the first byte."""
+    made = MailServer(starttls)
+    server = await asyncio.start_server(made.serve, "127.0.0.1", 0, ssl=tls)
     async with server:
         made.port = server.sockets[0].getsockname()[1]
         yield made
