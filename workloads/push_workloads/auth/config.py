@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from push_workloads.auth.oauth.config import OAuthConfig
 from push_workloads.common.config import Common, Env, RedisConfig, StoreConfig, TokenConfig, read_store
 
 
@@ -17,6 +18,7 @@ class AuthConfig:
     tokens: TokenConfig
     store: StoreConfig
     registrations_per_hour: int
+    oauth: OAuthConfig
 
     @classmethod
     def parse(cls, environ: Mapping[str, str]) -> AuthConfig:
@@ -28,6 +30,7 @@ class AuthConfig:
             tokens=TokenConfig.read(env),
             store=read_store(env),
             registrations_per_hour=env.integer("REGISTRATIONS_PER_HOUR", 60, 0, 1_000_000),
+            oauth=OAuthConfig.read(env),
         )
         env.check()
         return made

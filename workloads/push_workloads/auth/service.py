@@ -11,6 +11,8 @@ from push_workloads.auth.config import AuthConfig
 from push_workloads.auth.entrance import Entrance
 from push_workloads.auth.limiter import Limiter
 from push_workloads.auth.logins import key_of
+from push_workloads.auth.oauth.office import Office
+from push_workloads.auth.oauth.setup import flow_of
 from push_workloads.auth.passwords import Passwords
 from push_workloads.auth.revoker import Revoker
 from push_workloads.auth.sessions import Sessions
@@ -35,12 +37,17 @@ async def serve(config: AuthConfig, process: Process) -> AsyncIterator[None]:
     tokens = Tokens(config.tokens)
     passwords = Passwords(process.registry)
     await passwords.prepare()
-    async with _store(config.store, process) as store, cache(config.redis) as redis:
+    async with (
+        _store(config.store, process) as store,
+        cache(config.redis) as redis,
+        flow_of(config.oauth, config.tokens.secret, redis) as flow,
+    ):
         revoked, revoker = Revoked(redis), Revoker(store, redis, tokens.ttl_seconds, lambda: int(time.time()))
         process.checks["revocations"] = revoked.waiting
         sessions = Sessions(store, tokens, revoker, key_of(config.tokens.secret), _now_ms)
         entrance = Entrance(store, passwords, sessions, Limiter(redis, config.registrations_per_hour), _now_ms)
-        api = routes(entrance, sessions, tokens.ttl_seconds, process.registry)
+        office = Office(store, passwords, _now_ms)
+        api = routes(entrance, sessions, flow, office, tokens.ttl_seconds, process.registry)
         verifier = Unrevoked(tokens, revoked.known)
         app = application("auth", api, verifier, config.common.origins, process.registry)
         async with beside(revoked.run(), revoker.run()), serving(app, config.common.public):

@@ -13,6 +13,8 @@ import msgspec
 
 from push_workloads.auth.accounts import Account
 from push_workloads.auth.logins import Login
+from push_workloads.auth.oauth.sqlite import MIGRATION as IDENTITIES
+from push_workloads.auth.oauth.sqlite import SqliteIdentities
 from push_workloads.auth.store import TAKEN
 from push_workloads.common.errors import Conflict, Unavailable
 from push_workloads.common.revocations import Revocation
@@ -61,6 +63,7 @@ MIGRATIONS: Final = (
     );
     CREATE INDEX revocations_by_end ON revocations (until);
     """,
+    IDENTITIES,
 )
 _ACCOUNT = "SELECT id, email, name, password_hash, created_at FROM accounts WHERE"
 _LOGIN = "SELECT user_id, id, device, address, created_at, seen_at, expires_at, generation, salt FROM logins WHERE"
@@ -75,6 +78,7 @@ class SqliteAccounts:
 
     def __init__(self, connection: aiosqlite.Connection) -> None:
         self._connection = connection
+        self.identities = SqliteIdentities(self._run)
 
     async def add(self, account: Account) -> None:
         try:
