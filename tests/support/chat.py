@@ -91,6 +91,7 @@ class Plane:
         self._valkey = valkey
         self._folder = folder
         self._stack = stack
+        self.messages: list[InProcess] = []
 
     async def gateway(self, **environ: str) -> InProcess:
         """One more gateway, ready."""
@@ -112,10 +113,13 @@ class Plane:
         """A message service on this test's history, ready: it makes the log that gateways wait for."""
         given = environ_for(
             SQLITE_PATH=str(self._folder / "history.db"),
+            REDIS_URL=self._valkey.url,
             LOG_MAX_BYTES=str(64 * 1024 * 1024),
             **self._nats.environ_of("message"),
         )
-        return await self._ready(in_process("message", given | environ))
+        made = await self._ready(in_process("message", given | environ))
+        self.messages.append(made)
+        return made
 
     async def client(
         self,
@@ -124,10 +128,11 @@ class Plane:
         *,
         device_id: str | None = None,
         query: str = "",
+        token: str | None = None,
         **options: Any,
     ) -> Client:
-        """A welcome client; its socket is closed at the end of the test."""
-        url = f"{gateway.url.replace('http', 'ws')}/ws?token={token_for(user_id)}{query}"
+        """A welcome client; its socket is closed at the end of the test. `token`: where not just any of the user's."""
+        url = f"{gateway.url.replace('http', 'ws')}/ws?token={token or token_for(user_id)}{query}"
         if device_id is not None:
             url += f"&device_id={device_id}"
         socket = await self._stack.enter_async_context(connect(url, compression=None, **options))

@@ -24,6 +24,7 @@ from tests.support.waiting import eventually
 
 PASSED_ON = ("PATH", "PYTHONPATH")  # the latter: the code under test need not be the one that is installed
 SECRET = "a secret for tests, long enough for HS256"
+NO_REDIS = "redis://127.0.0.1:1"  # where nothing of Redis is asked
 
 
 def environ_for(**values: str) -> dict[str, str]:

@@ -107,7 +107,8 @@ async def test_accounts_and_devices_are_shared_by_replicas(
     operators_nats_server: Nats, valkey_server: Valkey, plane: Plane, environ: dict[str, str], http: ClientSession
 ) -> None:
     auth_environ = environ_for(REDIS_URL=valkey_server.url, **environ)
-    push_environ = environ_for(**operators_nats_server.environ_of("push"), **environ)
+    push_login = operators_nats_server.environ_of("push")
+    push_environ = environ_for(REDIS_URL=valkey_server.url, **push_login, **environ)
     await plane.message(**environ)
     async with (
         in_process("auth", auth_environ) as one,

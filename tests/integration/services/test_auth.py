@@ -168,7 +168,9 @@ async def test_the_document_is_served(auth: InProcess, http: ClientSession) -> N
     for path in ("/openapi.json", "/openapi/auth.json"):
         async with http.get(f"{auth.url}{path}") as answer:
             document = await answer.json()
-        assert document["paths"].keys() == {"/auth/register", "/auth/login", "/auth/me"}
+        accounts = {"/auth/register", "/auth/login", "/auth/me"}
+        sessions = {"/auth/refresh", "/auth/logout", "/auth/sessions", "/auth/sessions/{session_id}"}
+        assert document["paths"].keys() == accounts | sessions
 
 
 async def test_as_its_own_process(valkey_server: Valkey, tmp_path: Path, http: ClientSession) -> None:

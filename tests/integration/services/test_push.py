@@ -12,8 +12,8 @@ import pytest
 from aiohttp import ClientSession
 from nats.aio.client import Client
 from nats.js import JetStreamContext
-from tests.support.servers import Nats
-from tests.support.services import SECRET, InProcess, environ_for, in_process
+from tests.support.servers import Nats, Valkey
+from tests.support.services import NO_REDIS, SECRET, InProcess, environ_for, in_process
 from tests.support.waiting import eventually
 
 from push_workloads.common import push_jobs
@@ -29,9 +29,9 @@ PHONE = {"device_id": "phone", "platform": "fcm", "token": "a-token-of-firebase-
 
 
 @pytest.fixture
-async def push(operators_nats_server: Nats, tmp_path: Path) -> AsyncIterator[InProcess]:
-    environ = environ_for(SQLITE_PATH=str(tmp_path / "devices.db"), **operators_nats_server.environ_of("push"))
-    async with in_process("push", environ) as service:
+async def push(operators_nats_server: Nats, valkey_server: Valkey, tmp_path: Path) -> AsyncIterator[InProcess]:
+    where = {"SQLITE_PATH": str(tmp_path / "devices.db"), "REDIS_URL": valkey_server.url}
+    async with in_process("push", environ_for(**where, **operators_nats_server.environ_of("push"))) as service:
         yield service
 
 
@@ -72,7 +72,7 @@ class Queue:
 
 @pytest.fixture
 async def queue(operators_nats_server: Nats) -> AsyncIterator[Queue]:
-    environ = environ_for(SQLITE_PATH="unused", **operators_nats_server.environ_of("message"))
+    environ = environ_for(SQLITE_PATH="unused", REDIS_URL=NO_REDIS, **operators_nats_server.environ_of("message"))
     config = MessageConfig.parse({**environ, "LOG_MAX_BYTES": str(64 * 1024**2)})
     async with connected(config.nats, "message") as bus:
         yield Queue(bus, config)

@@ -7,7 +7,7 @@ import asyncio
 import nats
 from nats.aio.client import Client
 from tests.support.servers import Nats
-from tests.support.services import environ_for
+from tests.support.services import NO_REDIS, environ_for
 
 from push_workloads.common.bus import connected
 from push_workloads.message.config import MessageConfig

@@ -76,7 +76,6 @@ class Revoked:
     async def _follow(self) -> None:
         async with self._cache.pubsub() as channel:
             await channel.subscribe(KEY)
-            await self._read()
             swept = time.monotonic()
             while True:
                 await self._hear(channel)
@@ -92,13 +91,12 @@ class Revoked:
             message = await channel.get_message(timeout=CALL_SECONDS)
         if message is None:
             raise TimeoutError("Redis is silent")
-        if message["type"] == "message":
-            await self._heard(message["data"])
-
-    async def _heard(self, data: bytes) -> None:
-        if data == ANEW:
-            return await self._read()
-        return self._take(data)
+        # The client connects and subscribes again by itself, and says so by no more than this: what came meanwhile is
+        # in the set.
+        if message["type"] == "subscribe" or message["data"] == ANEW:
+            await self._read()
+        elif message["type"] == "message":
+            self._take(message["data"])
 
     async def _read(self) -> None:
         """The whole set, a page at a time."""
