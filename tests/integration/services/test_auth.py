@@ -170,7 +170,9 @@ async def test_the_document_is_served(auth: InProcess, http: ClientSession) -> N
             document = await answer.json()
         accounts = {"/auth/register", "/auth/login", "/auth/me"}
         sessions = {"/auth/refresh", "/auth/logout", "/auth/sessions", "/auth/sessions/{session_id}"}
-        assert document["paths"].keys() == accounts | sessions
+        oauth = {"/oauth", "/oauth/token", "/oauth/{provider}", "/oauth/{provider}/callback"}
+        identities = {"/auth/identities", "/auth/identities/{provider}/{subject}"}
+        assert document["paths"].keys() == accounts | sessions | oauth | identities
 
 
 async def test_as_its_own_process(valkey_server: Valkey, tmp_path: Path, http: ClientSession) -> None:

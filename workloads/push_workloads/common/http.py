@@ -92,8 +92,8 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One line of the API. `body` and `answer` are msgspec types; `answer` None is an empty 204, Redirect has status 303.
-    `max_bytes`: of the body, at most MAX_BODY_BYTES."""
+    """One line of the API. `body` and `answer` are msgspec types; `answer` None is an empty 204, Redirect a `status`
+    that sends on. `max_bytes`: of the body, at most MAX_BODY_BYTES."""
 
     method: str
     path: str

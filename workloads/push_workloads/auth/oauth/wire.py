@@ -91,7 +91,7 @@ async def asking(provider: str) -> AsyncIterator[None]:
 async def get_json(client: AsyncOAuth2Client, url: str, token: str | None = None) -> Any:
     """What is at the address; raises ProviderFailed unless it is JSON with status 200."""
     headers = HEADERS | ({"Authorization": f"Bearer {token}"} if token else {})
-    response = await client.get(url, headers=headers, withhold_token=True)
+    response = await client.request("GET", url, headers=headers, withhold_token=True)
     if response.status_code != 200:
         raise ProviderFailed(f"{httpx2.URL(url).host} answered {response.status_code} at {httpx2.URL(url).path}")
     try:
