@@ -14,6 +14,7 @@ from push_operator.errors import Fault, SpecError
 from push_operator.expose import Expose, expose_of
 from push_operator.fields import Node
 from push_operator.monitoring import Monitoring, monitoring_of
+from push_operator.oauth import LoginProviders, login_providers_of
 from push_operator.overlay import Overlay, overlay_of
 from push_operator.quantities import exceeds
 from push_operator.scaling import GatewayScaling, LagScaling
@@ -98,6 +99,7 @@ class PushCluster:
     service_key_secret: str | None
     topics: tuple[TopicPolicy, ...]
     history: HistoryDays
+    login_providers: LoginProviders = field(default_factory=LoginProviders)
     expose: Expose | None = None
     monitoring: Monitoring = field(default_factory=Monitoring)
 
@@ -145,6 +147,7 @@ def _spec(name: str, namespace: str, spec: Node) -> PushCluster:
     services = {"gateway": gateway}
     auth = spec.child("auth")
     registrations = auth.integer("registrationsPerHour", 60, 0, 1_000_000)
+    login_providers = login_providers_of(auth.child("oauth"))
     services["auth"] = _service(auth, "auth", SIZES[size]["auth"])
     for other in SERVICES[2:]:
         services[other] = _service(spec.child(other), other, SIZES[size][other], TARGET_LAG.get(other))
@@ -170,6 +173,7 @@ def _spec(name: str, namespace: str, spec: Node) -> PushCluster:
         service_key_secret=spec.name_of("serviceKeySecret"),
         topics=topics_of(spec),
         history=history_of(spec.child("history")),
+        login_providers=login_providers,
         expose=expose_of(spec.child("expose")),
         monitoring=monitoring_of(spec.child("monitoring")),
     )

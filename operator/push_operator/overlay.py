@@ -26,6 +26,7 @@ OWN_VARIABLES: Final = frozenset({
     "LOG_SHARDS", "NATS_PASSWORD", "NATS_URL", "NATS_USER", "REDIS_PASSWORD", "REDIS_URL", "REDIS_USER",
     "REGISTRATIONS_PER_HOUR", "SERVICE_KEY", "SQLITE_PATH", "STOP_SECONDS", "TOPIC_POLICIES",
 })  # fmt: skip
+OWN_PREFIX: Final = "OAUTH_"  # and those that are named after providers
 OWN_VOLUMES: Final = ("scratch", "data", "config")
 OWN_PATHS: Final = ("/tmp", "/data", "/etc/pushcluster")  # noqa: S108 - where the volumes of the pod itself are
 _OWN_KEYS: Final = frozenset({
@@ -134,7 +135,7 @@ def _touches(place: str, own: str) -> bool:
 def _variables(path: str, env: list[Any], taken: frozenset[str]) -> Iterator[Fault]:
     seen: set[str] = set()
     for at, one in enumerate(env):
-        if one["name"] in taken:
+        if one["name"] in taken or (taken and one["name"].startswith(OWN_PREFIX)):
             yield Fault(
                 f"{path}.env[{at}].name", f"must be another one: {one['name']} follows from the rest of the spec"
             )

@@ -37,6 +37,35 @@ MANIFESTS: dict[str, dict[str, Any]] = {
         "gateway": {"scaling": {"mode": "Operator"}, "drain": {"timeoutSeconds": 3600, "reconnectsPerSecond": 100_000}},
     },
     "traces": {"gateway": {"replicas": 1}, "monitoring": {"tracing": {"endpoint": "http://c:4318/", "percent": 7}}},
+    "logins by providers": {
+        "gateway": {"replicas": 1},
+        "auth": {
+            "oauth": {
+                "returnUrls": ["https://chat.example.com/", "com.example.app:/login", "http://localhost:8090/"],
+                "providers": [
+                    {
+                        "name": "google",
+                        "credentialsSecret": "google",
+                        "redirectUrl": "https://chat.example.com/oauth/google/callback",
+                    },
+                    {
+                        "name": "github",
+                        "label": "GitHub (work)",
+                        "credentialsSecret": "github",
+                        "redirectUrl": "https://chat.example.com/oauth/github/callback",
+                        "url": "https://github.example.com",
+                        "apiUrl": "https://github.example.com/api/v3",
+                    },
+                    {
+                        "name": "acme",
+                        "credentialsSecret": "acme",
+                        "issuer": "https://login.acme.example/realms/a",
+                        "redirectUrl": "http://127.0.0.1:8081/oauth/acme/callback",
+                    },
+                ],
+            }
+        },
+    },
     "small disk": {"gateway": {"replicas": 1}, "nats": {"managed": {"storage": "64Mi"}}},
     "large disk": {"gateway": {"replicas": 1}, "nats": {"managed": {"storage": "100Ti"}}},
     "external without passwords": {

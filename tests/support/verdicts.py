@@ -85,6 +85,25 @@ def _users(count: int, letters: int) -> list[str]:
 _TOPICS = "spec.topics"
 
 
+def _login(**fields: Any) -> Manifest:
+    """One provider, an OpenID one unless another is named."""
+    name = fields.get("name", "acme")
+    redirect = f"https://chat.example.com/oauth/{name}/callback"
+    issuer = {} if name == "github" else {"issuer": "https://login.example.com"}
+    return _logins({"name": name, "credentialsSecret": "login", "redirectUrl": redirect, **issuer, **fields})
+
+
+def _logins(*providers: Any, to: Any = ("https://chat.example.com/",)) -> Manifest:
+    return manifest(auth={"oauth": {"providers": list(providers), "returnUrls": list(to)}})
+
+
+_LOGIN = "spec.auth.oauth.providers[0]"
+_TO = "spec.auth.oauth.returnUrls[0]"
+_GITHUB = {
+    "name": "github", "credentialsSecret": "github", "redirectUrl": "https://chat.example.com/oauth/github/callback",
+}  # fmt: skip
+
+
 ACCEPTED: dict[str, Manifest] = {
     "the least": manifest(),
     "a long name": manifest("c" * 40),
@@ -179,6 +198,12 @@ ACCEPTED: dict[str, Manifest] = {
     "history for a while": manifest(history={"directDays": 7300, "groupDays": 1, "topicDays": 0}),
     "history as it is": manifest(history={}),
     "a service credential of one's own": manifest(serviceKeySecret="backend"),
+    "a login": _login(),
+    "a login with a label": _login(label="Acmé ✓ login", issuer="http://127.0.0.1:65535/realms/a.b"),
+    "logins by who is known": _logins(
+        _GITHUB, {**_GITHUB, "name": "google", "redirectUrl": "http://localhost:8081/oauth/google/callback"},
+        to=["https://chat.example.com", "http://localhost:8090/", "com.example.app:/", "x.y:/a/b-c"]),
+    "a GitHub of one's own": _login(name="github", url="https://git.example", apiUrl="https://git.example/api/v3"),
     "a null is not given": manifest(auth=None, version=None, nats={"url": None}),
     "empty parts": manifest(image={}, auth={}, nats={}, redis={"managed": {}}, cassandra={}, tokens={}),
     "a url without a port": manifest(redis={"url": "rediss://cache/0?timeout=1"}),
@@ -440,6 +465,29 @@ REFUSED: dict[str, tuple[Manifest, str]] = {
     "history too long": (manifest(history={"groupDays": 7301}), "spec.history.groupDays"),
     "history in words": (manifest(history={"topicDays": "30d"}), "spec.history.topicDays"),
     "history of nothing": (manifest(history={"inboxDays": 1}), "spec.history.inboxDays"),
+    "logins without providers": (manifest(auth={"oauth": {"returnUrls": ["https://a.example/"]}}), "spec.auth.oauth"),
+    "logins that return nowhere": (manifest(auth={"oauth": {"providers": [_GITHUB]}}), "spec.auth.oauth"),
+    "no logins": (_logins(), "spec.auth.oauth.providers"),
+    "a login twice": (_logins(_GITHUB, _GITHUB), "spec.auth.oauth.providers"),
+    "a login that returns without TLS": (_logins(_GITHUB, to=["http://a.example/"]), _TO),
+    "a login that returns to a program": (_logins(_GITHUB, to=["javascript:a"]), _TO),
+    "a login that returns with a query": (_logins(_GITHUB, to=["https://a.example/?b"]), _TO),
+    "a login that returns to a part": (_logins(_GITHUB, to=["https://a.example/#b"]), _TO),
+    "a login with a name of two words": (_login(name="my-login"), f"{_LOGIN}.name"),
+    "a login called token": (_login(name="token"), f"{_LOGIN}.name"),
+    "a login without a Secret": (_login(credentialsSecret=None), f"{_LOGIN}.credentialsSecret"),
+    "a login without a redirect": (_login(redirectUrl=None), f"{_LOGIN}.redirectUrl"),
+    "a login with another's redirect": (
+        _login(redirectUrl="https://chat.example.com/oauth/github/callback"), f"{_LOGIN}.redirectUrl"),
+    "a login with a redirect without TLS": (
+        _login(redirectUrl="http://chat.example.com/oauth/acme/callback"), f"{_LOGIN}.redirectUrl"),
+    "a login without an issuer": (_login(issuer=None), f"{_LOGIN}.issuer"),
+    "a login with an issuer without TLS": (_login(issuer="http://login.example.com"), f"{_LOGIN}.issuer"),
+    "a login with an issuer at no port": (_login(issuer="https://login.example.com:65536"), f"{_LOGIN}.issuer"),
+    "GitHub with an issuer": (_login(name="github", issuer="https://github.com"), f"{_LOGIN}.issuer"),
+    "an OpenID provider with an API": (_login(apiUrl="https://a.example"), f"{_LOGIN}.apiUrl"),
+    "a login with a secret in it": (_login(clientSecret="x"), f"{_LOGIN}.clientSecret"),
+    "a login with a label of two lines": (_login(label="a\nb"), f"{_LOGIN}.label"),
     "a service credential that is no name": (manifest(serviceKeySecret="a_b"), "spec.serviceKeySecret"),
     "a secret that is no name": (manifest(tokens={"signingKeysSecret": "a_b"}), "spec.tokens.signingKeysSecret"),
 }  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from push_operator.channels import policies_text
 from push_operator.model import SERVICES, External, PushCluster
+from push_operator.oauth import KNOWN, LoginProvider, LoginProviders
 from push_operator.plan.cassandra import cassandra_env
 from push_operator.plan.names import ADMIN_KEY, credentials_name, password_key
 from push_operator.plan.workload import Address, DataPath, EnvValue, SecretKey
@@ -106,7 +107,27 @@ def _gateway(cluster: PushCluster) -> dict[str, EnvValue]:
 
 
 def _auth(cluster: PushCluster) -> dict[str, EnvValue]:
-    return {**_store(cluster, "accounts.db"), "REGISTRATIONS_PER_HOUR": str(cluster.registrations_per_hour)}
+    per_hour = str(cluster.registrations_per_hour)
+    return {**_store(cluster, "accounts.db"), "REGISTRATIONS_PER_HOUR": per_hour, **_oauth(cluster.login_providers)}
+
+
+def _oauth(given: LoginProviders) -> dict[str, EnvValue]:
+    if not given.providers:
+        return {}
+    own = [one.name for one in given.providers if one.name not in KNOWN]
+    env: dict[str, EnvValue] = {"OAUTH_RETURN_URLS": ",".join(given.return_urls)}
+    env |= {"OAUTH_PROVIDERS": ",".join(own)} if own else {}
+    return env | {name: value for one in given.providers for name, value in _provider(one).items()}
+
+
+def _provider(one: LoginProvider) -> dict[str, EnvValue]:
+    texts = {
+        "LABEL": one.label, "REDIRECT_URL": one.redirect_url, "ISSUER": one.issuer, "URL": one.url,
+        "API_URL": one.api_url,
+    }  # fmt: skip
+    secrets = {key: SecretKey(one.credentials_secret, key) for key in ("CLIENT_ID", "CLIENT_SECRET")}
+    given: dict[str, EnvValue] = {name: text for name, text in texts.items() if text}
+    return {f"OAUTH_{one.name.upper()}_{name}": value for name, value in (given | secrets).items()}
 
 
 def _message(cluster: PushCluster) -> dict[str, EnvValue]:
