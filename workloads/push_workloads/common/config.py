@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 JWT_SECRET_MIN_BYTES = 32  # HS256 wants a key at least as long as its hash (RFC 7518 §3.2)
 SERVICE_KEY_MIN_BYTES = 32
 CASSANDRA_PORT = 9042
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([A-Za-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")  # RFC 6454 §6.2
 _DATACENTER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _KEYSPACE = re.compile(r"[a-z][a-z0-9_]{0,47}")  # unquoted, and 48 is what Cassandra takes
 
@@ -141,8 +142,19 @@ class Common:
             admin=Listen.read(env, "ADMIN_", 9090),
             log_level=level if level in ("DEBUG", "INFO", "WARNING", "ERROR") else "INFO",
             stop_seconds=env.integer("STOP_SECONDS", 30, 1, 3660),
-            origins=env.words("ALLOWED_ORIGINS"),
+            origins=_origins(env),
         )
+
+
+def _origins(env: Env) -> tuple[str, ...]:
+    """As browsers send them, so that one comparison decides: what never fits would be a page that is refused, and a
+    `*` a door that nobody meant to open."""
+    given = env.words("ALLOWED_ORIGINS")
+    if not all(_ORIGIN.fullmatch(one) for one in given):
+        env.fault(
+            "ALLOWED_ORIGINS must be origins such as https://chat.example.com, separated by commas: no path, no *"
+        )
+    return given
 
 
 @dataclass(frozen=True, slots=True)
