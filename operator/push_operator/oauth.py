@@ -82,8 +82,6 @@ def _fitting(node: Node, made: LoginProvider) -> None:
     path = f"/oauth/{made.name}/callback"
     if made.redirect_url and not made.redirect_url.endswith(path):
         node.fault("redirectUrl", f"must end with {path}, where the auth service is")
-    if made.name == "token":
-        node.fault("name", "must be another one: /oauth/token is taken")
     if made.name not in KNOWN and not node.has("issuer"):
         node.fault("issuer", "required: who an OpenID provider says it is, such as https://login.example.com")
     if made.name == "github" and node.has("issuer"):

@@ -474,7 +474,6 @@ REFUSED: dict[str, tuple[Manifest, str]] = {
     "a login that returns with a query": (_logins(_GITHUB, to=["https://a.example/?b"]), _TO),
     "a login that returns to a part": (_logins(_GITHUB, to=["https://a.example/#b"]), _TO),
     "a login with a name of two words": (_login(name="my-login"), f"{_LOGIN}.name"),
-    "a login called token": (_login(name="token"), f"{_LOGIN}.name"),
     "a login without a Secret": (_login(credentialsSecret=None), f"{_LOGIN}.credentialsSecret"),
     "a login without a redirect": (_login(redirectUrl=None), f"{_LOGIN}.redirectUrl"),
     "a login with another's redirect": (

@@ -170,7 +170,7 @@ async def test_the_document_is_served(auth: InProcess, http: ClientSession) -> N
             document = await answer.json()
         accounts = {"/auth/register", "/auth/login", "/auth/me"}
         sessions = {"/auth/refresh", "/auth/logout", "/auth/sessions", "/auth/sessions/{session_id}"}
-        oauth = {"/oauth", "/oauth/token", "/oauth/{provider}", "/oauth/{provider}/callback"}
+        oauth = {"/oauth", "/auth/oauth", "/oauth/{provider}", "/oauth/{provider}/callback"}
         identities = {"/auth/identities", "/auth/identities/{provider}/{subject}"}
         assert document["paths"].keys() == accounts | sessions | oauth | identities
 

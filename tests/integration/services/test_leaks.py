@@ -121,9 +121,9 @@ async def _provider(run: Run, github: GitHubPeer) -> None:
         async with run.http.get(back, allow_redirects=False) as answer:
             assert answer.status == 400
         if "code" in told:
-            signed = await run.post("/oauth/token", code=run.keep("code", told["code"]), code_verifier=verifier)
+            signed = await run.post("/auth/oauth", code=run.keep("code", told["code"]), code_verifier=verifier)
             assert signed["user"]["email"] == "ada@example.com"
-            await run.post("/oauth/token", code=told["code"], code_verifier=verifier)
+            await run.post("/auth/oauth", code=told["code"], code_verifier=verifier)
 
 
 async def _sockets(run: Run, token: str) -> None:

@@ -84,7 +84,7 @@ class Browser:
             return answer.status, await answer.json()
 
     async def exchange(self, code: str) -> tuple[int, Any]:
-        return await self.post("/oauth/token", code=code, code_verifier=self.verifier)
+        return await self.post("/auth/oauth", code=code, code_verifier=self.verifier)
 
     async def log_in(self, login: str) -> tuple[int, Any]:
         return await self.exchange(await self.code(login))
@@ -214,14 +214,14 @@ async def test_our_code_is_good_once(browser: Browser) -> None:
 
 async def test_our_code_is_nothing_without_the_apps_verifier(browser: Browser) -> None:
     code = await browser.code("ada")
-    assert (await browser.post("/oauth/token", code=code))[0] == 400
+    assert (await browser.post("/auth/oauth", code=code))[0] == 400
     assert (await browser.exchange(code))[0] == 400  # and a wrong guess uses it up
     code = await browser.code("ada")
-    assert (await browser.post("/oauth/token", code=code, code_verifier="v" * 43))[0] == 400
+    assert (await browser.post("/auth/oauth", code=code, code_verifier="v" * 43))[0] == 400
     code = await browser.code("ada", bound=False)
     assert (await browser.exchange(code))[0] == 400  # somebody took the challenge off
     code = await browser.code("ada", bound=False)
-    assert (await browser.post("/oauth/token", code=code))[0] == 200
+    assert (await browser.post("/auth/oauth", code=code))[0] == 200
 
 
 async def test_the_providers_code_of_another_login(browser: Browser) -> None:

@@ -78,7 +78,7 @@ export class Api {
 
   /** Signs in with the code that came back. */
   exchange(code, verifier) {
-    return call(`${this.#endpoints.auth}/oauth/token`, { method: "POST", body: { code, code_verifier: verifier } });
+    return call(`${this.#endpoints.auth}/auth/oauth`, { method: "POST", body: { code, code_verifier: verifier } });
   }
 
   /** "valid", "expired" or "unreachable": what a refused handshake cannot tell in a browser. */

@@ -91,7 +91,7 @@ def _login_routes(flow: Flow, office: Office, sign_in: SignIn, signed_in: type[S
             status=303, auth=False, errors=(400, 404),
             query=(
                 Query("return_to", "where the browser comes back to, one of OAUTH_RETURN_URLS; the first unless given"),
-                Query("code_challenge", "SHA-256 of the code_verifier for `POST /oauth/token`, in base64url (S256)"),
+                Query("code_challenge", "SHA-256 of the code_verifier for `POST /auth/oauth`, in base64url (S256)"),
             ),
         ),
         Route(
@@ -100,7 +100,7 @@ def _login_routes(flow: Flow, office: Office, sign_in: SignIn, signed_in: type[S
             query=tuple(Query(name, "the provider's") for name in ("state", "code", "iss", "error")),
         ),
         Route(
-            "POST", "/oauth/token", exchange, "Signs in with the code that came back to the app", signed_in,
+            "POST", "/auth/oauth", exchange, "Signs in with the code that came back to the app", signed_in,
             body=CodeExchange, auth=False, errors=(403, 409),
         ),
     ]  # fmt: skip

@@ -78,7 +78,7 @@ def _clients(env: Env) -> Iterator[OidcClient | GitHubClient]:
     if env.optional("OAUTH_GITHUB_CLIENT_ID"):
         yield _github(env)
     names = env.words("OAUTH_PROVIDERS")
-    own = [name for name in names if _NAME.fullmatch(name) and name not in ("google", "github", "token")]
+    own = [name for name in names if _NAME.fullmatch(name) and name not in ("google", "github")]
     if own != list(dict.fromkeys(names)) or len(names) > MAX_PROVIDERS or len(set(names)) != len(names):
         env.fault(
             f"OAUTH_PROVIDERS must be at most {MAX_PROVIDERS} names of a-z 0-9, separated by commas, each once; google"
