@@ -266,6 +266,8 @@ async def test_a_challenge_that_is_none(browser: Browser, challenge: str) -> Non
 
 async def test_somebody_says_no(browser: Browser) -> None:
     assert await browser.come_back(await browser.agree(await browser.begin(), "")) == {"error": "access_denied"}
+    counted = {"provider": "github", "outcome": "access_denied"}
+    assert browser.auth.metric("push_auth_provider_logins_total", **counted) == 1
 
 
 async def test_an_account_without_a_verified_address_gets_none_here(browser: Browser) -> None:

@@ -40,7 +40,7 @@ async def serve(config: AuthConfig, process: Process) -> AsyncIterator[None]:
     async with (
         _store(config.store, process) as store,
         cache(config.redis) as redis,
-        flow_of(config.oauth, config.tokens.secret, redis) as flow,
+        flow_of(config.oauth, config.tokens.secret, redis, process.registry) as flow,
     ):
         revoked, revoker = Revoked(redis), Revoker(store, redis, tokens.ttl_seconds, lambda: int(time.time()))
         process.checks["revocations"] = revoked.waiting

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 from urllib.parse import urlencode
 
+from prometheus_client import CollectorRegistry, Counter
+
 from push_workloads.auth.oauth.attempts import (
     ATTEMPT_SECONDS,
     NONCE_BYTES,
@@ -40,7 +42,7 @@ class Sent(NamedTuple):
 
 
 class Flow:
-    """`now` is the clock in Unix seconds; `key` seals attempts."""
+    """`now` is the clock in Unix seconds; `key` seals attempts. Ends of logins are counted in `registry`."""
 
     def __init__(
         self,
@@ -49,7 +51,14 @@ class Flow:
         codes: Codes,
         key: bytes,
         now: Callable[[], float],
+        registry: CollectorRegistry,
     ) -> None:
+        self._ends = Counter(
+            "push_auth_provider_logins",
+            "Logins that came back from a provider, by outcome",
+            ["provider", "outcome"],
+            registry=registry,
+        )
         self._providers = providers
         self._return_urls = return_urls
         self._codes = codes
@@ -91,6 +100,7 @@ class Flow:
         if attempt is None or not await self._codes.first_use(state):
             raise BadRequest("this login was not begun in this browser, is over, or took over ten minutes: begin again")
         told = await self._outcome(provider, query, attempt)
+        self._ends.labels(name, told.get("error", "ok")).inc()
         return Sent(_with(attempt.return_to, told), cookie, "", secure)
 
     async def person(self, code: str, verifier: str | None, *, must_verify: bool = False) -> Person:

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from prometheus_client import CollectorRegistry
+
 from push_workloads.auth.oauth.attempts import key_of
 from push_workloads.auth.oauth.codes import Codes
 from push_workloads.auth.oauth.config import GitHubClient, OAuthConfig
@@ -18,7 +20,7 @@ from push_workloads.auth.oauth.wire import Wire
 
 
 @asynccontextmanager
-async def flow_of(config: OAuthConfig, secret: bytes, redis: Any) -> AsyncIterator[Flow]:
+async def flow_of(config: OAuthConfig, secret: bytes, redis: Any, registry: CollectorRegistry) -> AsyncIterator[Flow]:
     """`secret` is the platform's; nobody is asked before somebody logs in."""
     wire = Wire()
     providers: dict[str, Provider] = {
@@ -26,6 +28,6 @@ async def flow_of(config: OAuthConfig, secret: bytes, redis: Any) -> AsyncIterat
         for one in config.clients
     }
     try:
-        yield Flow(providers, config.return_urls, Codes(redis), key_of(secret), time.time)
+        yield Flow(providers, config.return_urls, Codes(redis), key_of(secret), time.time, registry)
     finally:
         await wire.close()
