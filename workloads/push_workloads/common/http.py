@@ -66,7 +66,7 @@ class Query:
 @dataclass(frozen=True, slots=True)
 class Route:
     """One line of the API. `body` and `answer` are msgspec types; `answer` None is an empty 204. `max_bytes`: of the
-    body, at most MAX_BODY_BYTES."""
+    body, at most MAX_BODY_BYTES. `max_age`: for how many seconds anybody may keep the answer, 0 for not at all."""
 
     method: str
     path: str
@@ -79,6 +79,7 @@ class Route:
     query: tuple[Query, ...] = ()
     errors: tuple[int, ...] = field(default=())
     max_bytes: int = MAX_BODY_BYTES
+    max_age: int = 0
 
 
 def application(
@@ -150,7 +151,9 @@ def _handle(route: Route, tokens: Verifier) -> Callable[[web.Request], Awaitable
         answer = await route.handler(call)
         if answer is None:
             return web.Response(status=204)
-        return web.Response(body=msgspec.json.encode(answer), status=route.status, content_type="application/json")
+        kept = {"Cache-Control": f"public, max-age={route.max_age}"} if route.max_age else {}
+        body = msgspec.json.encode(answer)
+        return web.Response(body=body, status=route.status, content_type="application/json", headers=kept)
 
     return handle
 
@@ -196,7 +199,7 @@ def edge(origins: frozenset[str]) -> Any:
         if response.prepared:
             return response
         response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Cache-Control"] = "no-store"
+        response.headers.setdefault("Cache-Control", "no-store")
         response.headers.update(cors(request.headers.get("Origin"), origins))
         return response
 
