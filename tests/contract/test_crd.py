@@ -84,6 +84,7 @@ SPECIAL: dict[str, Callable[[tuple[str, ...]], Any]] = {
     "replication": lambda _: 2,
     "allowedOrigins": lambda _: ["https://a.example"],
     "topics": lambda _: [{"prefix": "a", "read": "everyone", "write": "service"}],
+    "trustedIssuers": lambda _: [verdicts.ISSUER],
     "annotations": lambda _: {"name": "value"},
     "labels": lambda _: {"name": "value"},
     "parentRefs": lambda _: [{"name": "public"}],
