@@ -19,11 +19,13 @@ SERVICES = {
 }
 ENVIRONMENT = """\
 Settings are environment variables; what is missing or wrong is told at the start, all of it at once.
-  all         JWT_SECRET (at least 32 bytes), PORT, ADMIN_PORT, LOG_LEVEL, ALLOWED_ORIGINS, STOP_SECONDS
+  all         JWT_SECRET (at least 32 bytes), or AUTH_URL where the auth service has private keys; TRUSTED_ISSUERS
+              PORT, ADMIN_PORT, LOG_LEVEL, ALLOWED_ORIGINS, STOP_SECONDS
   NATS        NATS_URL, NATS_USER, NATS_PASSWORD
   Redis       REDIS_URL, REDIS_USER, REDIS_PASSWORD
   data        SQLITE_PATH; or CASSANDRA_CONTACT_POINTS, CASSANDRA_KEYSPACE, CASSANDRA_LOCAL_DATACENTER,
               CASSANDRA_USER, CASSANDRA_PASSWORD, CASSANDRA_REPLICATION
+  auth        SIGNING_KEYS (private keys in PEM) with REFRESH_SECRET; REGISTRATIONS_PER_HOUR
   gateway     DRAIN_SECONDS, DRAIN_RATE, ADMIN_TOKEN, MAX_CONNECTIONS
   traces      TRACING_ENDPOINT (off without), TRACING_RATIO (0.01): gateway, message
 """
