@@ -91,6 +91,7 @@ SPECIAL: dict[str, Callable[[tuple[str, ...]], Any]] = {
     "topics": lambda _: [{"prefix": "a", "read": "everyone", "write": "service"}],
     "providers": lambda _: [OAUTH_PROVIDER],
     "returnUrls": lambda _: ["https://chat.example.com/"],
+    "trustedIssuers": lambda _: [verdicts.ISSUER],
     "annotations": lambda _: {"name": "value"},
     "labels": lambda _: {"name": "value"},
     "parentRefs": lambda _: [{"name": "public"}],

@@ -134,7 +134,7 @@ def _install(folder: Path) -> None:
 def _move(folder: Path, kept: Path) -> None:
     """Another run may have been faster: theirs is the same."""
     try:
-        os.rename(folder, kept)
+        folder.rename(kept)
     except OSError:
         if not kept.exists():
             raise

@@ -78,11 +78,21 @@ def _topic(prefix: Any = "news/", **fields: Any) -> Manifest:
     return _topics({"prefix": prefix, "read": "everyone", "write": "service", **fields})
 
 
+ISSUER: dict[str, Any] = {"issuer": "https://login.example.com", "audience": "push", "userIdPrefix": "corp:"}
+
+
+def _issuer(**fields: Any) -> Manifest:
+    """None leaves a field out."""
+    issuer = {name: value for name, value in (ISSUER | fields).items() if value is not None}
+    return manifest(tokens={"trustedIssuers": [issuer]})
+
+
 def _users(count: int, letters: int) -> list[str]:
     return [f"{number:02}".rjust(letters, "u") for number in range(count)]
 
 
 _TOPICS = "spec.topics"
+_ISSUER = "spec.tokens.trustedIssuers[0]"
 
 
 def _login(**fields: Any) -> Manifest:
@@ -117,8 +127,13 @@ ACCEPTED: dict[str, Manifest] = {
         nats={"url": "tls://nats.example:4222", "credentialsSecret": "nats-login"},
         redis={"managed": {"storage": "2Gi", "retain": False}},
         cassandra={"embedded": {"retain": False}},
-        tokens={"signingKeysSecret": "keys", "accessTokenTtlSeconds": 31536000},
+        tokens={"signingKeysSecret": "keys", "privateKeysSecret": "own", "accessTokenTtlSeconds": 31536000,
+                "trustedIssuers": [ISSUER, ISSUER | {
+                    "issuer": "https://id.example/realms/a/", "jwksUrl": "https://keys.example:8443/k?v=1",
+                    "userIdPrefix": "", "userIdClaim": "https://a.example/id", "algorithms": ["EdDSA", "ES384"],
+                    "topicClaims": {"read": "topics", "write": "may write"}, "allowInsecure": False}]},
     ),
+    "an issuer in the same cluster": _issuer(issuer="http://id:8080", allowInsecure=True),
     "a Cassandra of one's own": manifest(
         size="large",
         cassandra={"contactPoints": ["a", "b.example:9042", "[fd00::1]:9042"], "keyspace": "chat",
@@ -488,5 +503,17 @@ REFUSED: dict[str, tuple[Manifest, str]] = {
     "a login with a secret in it": (_login(clientSecret="x"), f"{_LOGIN}.clientSecret"),
     "a login with a label of two lines": (_login(label="a\nb"), f"{_LOGIN}.label"),
     "a service credential that is no name": (manifest(serviceKeySecret="a_b"), "spec.serviceKeySecret"),
+    "an issuer over plain HTTP": (_issuer(issuer="http://id.example"), _ISSUER),
+    "keys over plain HTTP": (_issuer(jwksUrl="http://id.example/keys"), _ISSUER),
+    "an issuer with a password": (_issuer(issuer="https://a:b@id.example"), f"{_ISSUER}.issuer"),
+    "an issuer that is no address": (_issuer(issuer="pushcluster"), f"{_ISSUER}.issuer"),
+    "an issuer twice": (manifest(tokens={"trustedIssuers": [ISSUER, ISSUER]}), "spec.tokens.trustedIssuers"),
+    "an issuer for nobody": (_issuer(audience=None), f"{_ISSUER}.audience"),
+    "users of whom it is not said what they are called": (_issuer(userIdPrefix=None), f"{_ISSUER}.userIdPrefix"),
+    "a prefix that could be anything": (_issuer(userIdPrefix="corp"), f"{_ISSUER}.userIdPrefix"),
+    "an algorithm with a shared secret": (_issuer(algorithms=["HS256"]), f"{_ISSUER}.algorithms"),
+    "no algorithm": (_issuer(algorithms=[]), f"{_ISSUER}.algorithms"),
+    "an unknown right by a claim": (_issuer(topicClaims={"own": "a"}), f"{_ISSUER}.topicClaims.own"),
+    "an issuer's unknown field": (_issuer(audiences=["a"]), f"{_ISSUER}.audiences"),
     "a secret that is no name": (manifest(tokens={"signingKeysSecret": "a_b"}), "spec.tokens.signingKeysSecret"),
 }  # fmt: skip

@@ -14,6 +14,7 @@ from push_operator.model import SERVICES
 from push_operator.plan.steering import ACTIONS
 
 PUSH, PLUGIN = "push", "kubectl push"
+ROTATE: Final = "rotate"  # of the keys
 STATUS: Final = "status"  # of a rollout; the other words for one are ACTIONS
 LOGGED: Final = (*SERVICES, "nats", "valkey", "cassandra")
 _HERE: Final = """\
@@ -25,6 +26,7 @@ on this machine:
   push rollout status                   the gateways by revision; resume or undo a rollout
   push apply examples/quickstart.yaml   change what runs to what the file says now
   push logs message -f                  follow the log of one component
+  push keys rotate                      a new key for access tokens; list
   push down                             stop it from here
 
 `push up` keeps its data, passwords and logs in a state folder, ./.push unless --state or $PUSH_STATE says otherwise;
@@ -39,6 +41,7 @@ on Kubernetes, where the operator runs (docs/operator.md):
   {push} scale gateway 3 -n chat          run three gateways; --name where there are several PushClusters
   {push} rollout undo -n chat             back to the gateways that were there before; status, resume
   {push} logs message -f -n chat          follow the log of one component, over all its pods
+  {push} keys rotate -n chat              a new key for access tokens; list
 """
 _SWARM: Final = """
 from Docker Swarm (docs/migration.md):
@@ -86,6 +89,7 @@ def parser(program: str) -> argparse.ArgumentParser:
     _scale(commands, anywhere)
     _rollout(commands, anywhere)
     _logs(commands, anywhere)
+    _keys(commands, anywhere)
     _migrate(commands, program)
     return made
 
@@ -156,6 +160,14 @@ def _logs(commands: Any, anywhere: _Command) -> None:
     logs.add_argument("--tail", type=_count, default=100, metavar="N", help="lines to begin with (default: 100)")
     logs.add_argument("--raw", action="store_true", help="the lines as they were written (JSON)")
     _add_name(logs)
+
+
+def _keys(commands: Any, anywhere: _Command) -> None:
+    keys = commands.add_parser("keys", parents=[anywhere], help="see the keys that sign access tokens, or rotate them")
+    keys.add_argument("action", choices=("list", ROTATE), metavar="ACTION", help=f"list, {ROTATE}")
+    keys.add_argument("--now", action="store_true",
+                      help=f"{ROTATE}: the new key signs at once, and every token of the others is void")  # fmt: skip
+    _add_name(keys)
 
 
 def _migrate(commands: Any, program: str) -> None:

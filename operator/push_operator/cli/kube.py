@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from typing import Any, Final
 
 from push_operator.cli.files import documents_in, read
+from push_operator.cli.keys import new_key
 from push_operator.cli.kubectl import Failed, Kubectl, items
 from push_operator.cli.podlogs import PodLogs
 from push_operator.cli.target import Platform, as_mapping
@@ -17,6 +19,7 @@ from push_operator.errors import ClusterError, Fault, SpecError
 from push_operator.model import KIND, SERVICES, parse
 from push_operator.plan.steering import ROLLOUT, refuse_number, rollout_order
 from push_operator.render.objects import COMPONENT, INSTANCE, MANAGED_BY, OPERATOR, text_of
+from push_operator.tokens import KEYS_ANNOTATION, rotated
 
 _RESOURCE: Final = f"{PUSH_CLUSTERS.plural}.{PUSH_CLUSTERS.group}"
 _SCALED_BY_SUBRESOURCE: Final = SERVICES[0]
@@ -62,6 +65,12 @@ class KubeTarget:
         name, revision = body["metadata"]["name"], order.partition(":")[2]
         self._patch(name, {"metadata": {"annotations": {ROLLOUT: order}}})
         return f"{action} of the rollout of {revision} of {name} is asked for {self._where()}"
+
+    def rotate_keys(self, *, at_once: bool) -> str:
+        body = self._one_body()
+        keys = rotated(parse(body).tokens, int(time.time()), at_once=at_once)
+        self._patch(body["metadata"]["name"], {"metadata": {"annotations": {KEYS_ANNOTATION: keys}}})
+        return f"{new_key(keys)} {self._where()}"
 
     def logs(self, component: str, tail: int, *, follow: bool) -> Generator[str, None, None]:
         name = self._one()

@@ -6,6 +6,7 @@ from collections.abc import Generator, Sequence
 
 from push_operator.cli.client import PlatformClient
 from push_operator.cli.files import documents_in, read
+from push_operator.cli.keys import new_key
 from push_operator.cli.logs import follow as following
 from push_operator.cli.logs import last_lines
 from push_operator.cli.target import Platform
@@ -37,6 +38,10 @@ class LocalTarget:
     def steer(self, action: str) -> str:
         self._check_name()
         return f"{action} of the rollout of {self._client.steer(action)} is asked for"
+
+    def rotate_keys(self, *, at_once: bool) -> str:
+        self._check_name()
+        return new_key(self._client.rotate_keys(at_once=at_once))
 
     def logs(self, component: str, tail: int, *, follow: bool) -> Generator[str, None, None]:
         """Those of a platform that has ended are still there."""

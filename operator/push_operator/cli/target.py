@@ -26,7 +26,7 @@ def as_mapping(unit: Unit) -> dict[str, Any]:
 
 
 class Target(Protocol):
-    """The five things that can be done in both places. Each may raise OperatorError; none waits without an end."""
+    """The six things that can be done in both places. Each may raise OperatorError; none waits without an end."""
 
     def platforms(self) -> Sequence[Platform]:
         """What is there, at least one. Changes nothing."""
@@ -40,6 +40,10 @@ class Target(Protocol):
 
     def steer(self, action: str) -> str:
         """Resumes or undoes the rollout of the gateways, and tells of which. Raises ClusterError when there is none."""
+
+    def rotate_keys(self, *, at_once: bool) -> str:
+        """Makes one more key that signs access tokens, and tells when it does; `at_once`: and makes the others void.
+        Raises ClusterError where the keys are the user's own, or it is too soon."""
 
     def logs(self, component: str, tail: int, *, follow: bool) -> Generator[str, None, None]:
         """The newest `tail` lines of a component, oldest first, then without end what is written from now on."""

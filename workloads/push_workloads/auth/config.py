@@ -27,7 +27,7 @@ class AuthConfig:
         made = cls(
             common=Common.read(env, 8081),
             redis=RedisConfig.read(env),
-            tokens=TokenConfig.read(env),
+            tokens=TokenConfig.read(env, signs=True),
             store=read_store(env),
             registrations_per_hour=env.integer("REGISTRATIONS_PER_HOUR", 60, 0, 1_000_000),
             oauth=OAuthConfig.read(env),

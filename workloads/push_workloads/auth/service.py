@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from push_workloads.auth.api import routes
 from push_workloads.auth.config import AuthConfig
 from push_workloads.auth.entrance import Entrance
+from push_workloads.auth.jwks import jwks_route
 from push_workloads.auth.limiter import Limiter
 from push_workloads.auth.logins import key_of
 from push_workloads.auth.oauth.office import Office
@@ -20,6 +21,7 @@ from push_workloads.auth.sqlite import sqlite_accounts
 from push_workloads.auth.store import AccountStore
 from push_workloads.common.cache import cache
 from push_workloads.common.config import SqliteConfig, StoreConfig
+from push_workloads.common.fetching import fetching
 from push_workloads.common.http import application, serving
 from push_workloads.common.revocations import Unrevoked
 from push_workloads.common.revoking import Revoked
@@ -40,17 +42,19 @@ async def serve(config: AuthConfig, process: Process) -> AsyncIterator[None]:
     async with (
         _store(config.store, process) as store,
         cache(config.redis) as redis,
-        flow_of(config.oauth, config.tokens.secret, redis, process.registry) as flow,
+        flow_of(config.oauth, config.tokens.refresh_secret, redis, process.registry) as flow,
     ):
         revoked, revoker = Revoked(redis), Revoker(store, redis, tokens.ttl_seconds, lambda: int(time.time()))
-        process.checks["revocations"] = revoked.waiting
-        sessions = Sessions(store, tokens, revoker, key_of(config.tokens.secret), _now_ms)
+        process.checks |= {"revocations": revoked.waiting, "keys": tokens.waiting}
+        sessions = Sessions(store, tokens, revoker, key_of(config.tokens.refresh_secret), _now_ms)
         entrance = Entrance(store, passwords, sessions, Limiter(redis, config.registrations_per_hour), _now_ms)
         office = Office(store, passwords, _now_ms)
-        api = routes(entrance, sessions, flow, office, tokens.ttl_seconds, process.registry)
+        own = routes(entrance, sessions, flow, office, tokens.ttl_seconds, process.registry)
+        api = [*own, jwks_route(tokens)]
         verifier = Unrevoked(tokens, revoked.known)
         app = application("auth", api, verifier, config.common.origins, process.registry)
-        async with beside(revoked.run(), revoker.run()), serving(app, config.common.public):
+        running = beside(revoked.run(), revoker.run()), fetching(tokens.sources), serving(app, config.common.public)
+        async with running[0], running[1], running[2]:
             yield
 
 

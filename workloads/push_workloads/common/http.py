@@ -93,7 +93,8 @@ class Query:
 @dataclass(frozen=True, slots=True)
 class Route:
     """One line of the API. `body` and `answer` are msgspec types; `answer` None is an empty 204, Redirect a `status`
-    that sends on. `max_bytes`: of the body, at most MAX_BODY_BYTES."""
+    that sends on. `max_bytes`: of the body, at most MAX_BODY_BYTES. `max_age`: for how many seconds anybody may keep
+    the answer, 0 for not at all."""
 
     method: str
     path: str
@@ -106,6 +107,7 @@ class Route:
     query: tuple[Query, ...] = ()
     errors: tuple[int, ...] = field(default=())
     max_bytes: int = MAX_BODY_BYTES
+    max_age: int = 0
 
 
 def application(
@@ -181,7 +183,9 @@ def _handle(route: Route, tokens: Verifier) -> Callable[[web.Request], Awaitable
             return web.Response(status=204)
         if isinstance(answer, Redirect):
             return _sent_on(answer, route.status)
-        return web.Response(body=msgspec.json.encode(answer), status=route.status, content_type="application/json")
+        kept = {"Cache-Control": f"public, max-age={route.max_age}"} if route.max_age else {}
+        body = msgspec.json.encode(answer)
+        return web.Response(body=body, status=route.status, content_type="application/json", headers=kept)
 
     return handle
 
@@ -235,7 +239,8 @@ def edge(origins: frozenset[str]) -> Any:
             response = await _answer(request, handler)
         if response.prepared:
             return response
-        response.headers.update(SECURITY_HEADERS)
+        for name, value in SECURITY_HEADERS.items():
+            response.headers.setdefault(name, value)
         response.headers.update(cors(request.headers.get("Origin"), origins))
         return response
 

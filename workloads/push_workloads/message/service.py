@@ -16,6 +16,7 @@ from push_workloads.common.collector import tracing
 from push_workloads.common.config import CassandraConfig, SqliteConfig
 from push_workloads.common.consumer import Consumer, Source
 from push_workloads.common.errors import Unavailable
+from push_workloads.common.fetching import fetching
 from push_workloads.common.http import application, serving
 from push_workloads.common.measures import Consumed, Questions
 from push_workloads.common.revocations import Unrevoked
@@ -76,12 +77,15 @@ async def serve(config: MessageConfig, process: Process) -> AsyncIterator[None]:
             *block_routes(groups, teller.tell),
             *topic_routes(groups, permits, teller.tell),
         ]
-        verifier = Unrevoked(Tokens(config.tokens), revoked.known)
+        tokens = Tokens(config.tokens)
+        process.checks["keys"] = tokens.waiting
+        verifier = Unrevoked(tokens, revoked.known)
         app = application("message", api, verifier, config.common.origins, process.registry)
         client = DirectClient()  # for `drop_unsent` alone
         process.checks["nats"] = lambda: "not connected to NATS"
         public = serving(app, config.common.public)
-        async with beside(revoked.run()), public, connected(config.nats, "message", client) as bus:
+        keys = fetching(tokens.sources)
+        async with beside(revoked.run()), keys, public, connected(config.nats, "message", client) as bus:
             bus.on_lost(client.drop_unsent)
             process.checks["nats"] = bus.waiting
             metrics = HistoryMetrics(process.registry)

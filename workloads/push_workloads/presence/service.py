@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from push_workloads.common.cache import cache
+from push_workloads.common.fetching import fetching
 from push_workloads.common.http import application, serving
 from push_workloads.common.revocations import Unrevoked
 from push_workloads.common.revoking import Revoked
@@ -32,8 +33,11 @@ async def serve(config: PresenceConfig, process: Process) -> AsyncIterator[None]
         api = routes(reader, SessionList(redis, reader))
         revoked = Revoked(redis)
         process.checks["revocations"] = revoked.waiting
-        verifier = Unrevoked(Tokens(config.tokens), revoked.known)
+        tokens = Tokens(config.tokens)
+        process.checks["keys"] = tokens.waiting
+        verifier = Unrevoked(tokens, revoked.known)
         app = application("presence", api, verifier, config.common.origins, process.registry)
-        async with beside(sweeper.run(), revoked.run()), serving(app, config.common.public):
+        running = beside(sweeper.run(), revoked.run()), fetching(tokens.sources), serving(app, config.common.public)
+        async with running[0], running[1], running[2]:
             yield
         await sweeper.close()

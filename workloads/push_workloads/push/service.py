@@ -10,6 +10,7 @@ from push_workloads.common.bus import connected
 from push_workloads.common.cache import cache
 from push_workloads.common.config import SqliteConfig, StoreConfig
 from push_workloads.common.consumer import Consumer
+from push_workloads.common.fetching import fetching
 from push_workloads.common.http import application, serving
 from push_workloads.common.measures import Consumed
 from push_workloads.common.revocations import Unrevoked
@@ -32,11 +33,14 @@ async def serve(config: PushConfig, process: Process) -> AsyncIterator[None]:
     async with _store(config.store, process) as store, cache(config.redis) as redis:
         revoked = Revoked(redis)
         process.checks["revocations"] = revoked.waiting
-        verifier = Unrevoked(Tokens(config.tokens), revoked.known)
+        tokens = Tokens(config.tokens)
+        process.checks["keys"] = tokens.waiting
+        verifier = Unrevoked(tokens, revoked.known)
         app = application("push", routes(store, _now_ms), verifier, config.common.origins, process.registry)
         process.checks["nats"] = lambda: "not connected to NATS"
         public = serving(app, config.common.public)
-        async with beside(revoked.run()), public, connected(config.nats, "push") as bus:
+        keys = fetching(tokens.sources)
+        async with beside(revoked.run()), keys, public, connected(config.nats, "push") as bus:
             worker = Worker(store, PushMetrics(process.registry), _now_ms)
             consumer = Consumer(bus.client, SOURCE, worker.handle, Consumed(process.registry))
             process.checks |= {"nats": bus.waiting, "queue": consumer.waiting}
