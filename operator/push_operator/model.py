@@ -13,6 +13,7 @@ from push_operator.channels import HistoryDays, TopicPolicy, history_of, topics_
 from push_operator.errors import Fault, SpecError
 from push_operator.expose import Expose, expose_of
 from push_operator.fields import Node
+from push_operator.mail import Mail, mail_of
 from push_operator.monitoring import Monitoring, monitoring_of
 from push_operator.oauth import LoginProviders, login_providers_of
 from push_operator.overlay import Overlay, overlay_of
@@ -95,6 +96,7 @@ class PushCluster:
     login_providers: LoginProviders = field(default_factory=LoginProviders)
     expose: Expose | None = None
     monitoring: Monitoring = field(default_factory=Monitoring)
+    mail: Mail | None = None
 
 
 def parse(body: Any) -> PushCluster:
@@ -170,6 +172,7 @@ def _spec(name: str, namespace: str, spec: Node, annotations: Node) -> PushClust
         login_providers=login_providers,
         expose=expose_of(spec.child("expose")),
         monitoring=monitoring_of(spec.child("monitoring")),
+        mail=mail_of(spec.child("mail")),
     )
     if isinstance(parsed.store, Embedded):
         _only_one_each(spec, parsed)

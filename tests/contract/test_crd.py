@@ -59,6 +59,8 @@ def _unsaid(path: tuple[str, ...]) -> Manifest:
         return manifest(gateway={"scaling": {"mode": "Operator"}})
     if path[:2] == ("monitoring", "tracing"):
         return manifest(monitoring={"tracing": {"endpoint": "http://collector:4318"}})
+    if path[0] == "mail":
+        return manifest(mail={"url": "log:", "from": "push@example.com", "resetUrl": "https://a.example"})
     if path[0] in ("message", "push") and path[1] == "autoscaling":
         spec: Manifest = {path[0]: {"autoscaling": {"maxReplicas": 100}}}
         return manifest(cassandra={"managed": {}}, **spec)
@@ -76,7 +78,7 @@ def _with(path: tuple[str, ...], value: Any) -> Manifest:
         place.update(providers=[OAUTH_PROVIDER], returnUrls=["https://chat.example.com/"])
     elif path[:2] in REQUIRED:
         place.update(REQUIRED[path[:2]])
-    elif path[-1] in ("credentialsSecret", "monitoringUrl"):
+    elif path[-1] in ("credentialsSecret", "monitoringUrl") and path[0] != "mail":
         place["url"] = f"{path[0]}://host:1"
     place[path[-1]] = value
     return body
@@ -84,7 +86,9 @@ def _with(path: tuple[str, ...], value: Any) -> Manifest:
 
 EXAMPLES = {"integer": 60, "boolean": True, "array": ["a"], "string": "a"}
 SPECIAL: dict[str, Callable[[tuple[str, ...]], Any]] = {
-    "url": lambda path: f"{path[0]}://host:1",
+    "url": lambda path: f"{'smtp' if path[0] == 'mail' else path[0]}://host:1",
+    "from": lambda _: "push@example.com",
+    "resetUrl": lambda _: "https://a.example/reset",
     "storage": lambda _: "1Gi",
     "replication": lambda _: 2,
     "allowedOrigins": lambda _: ["https://a.example"],

@@ -106,6 +106,16 @@ MANIFESTS: dict[str, dict[str, Any]] = {
         },
         "tokens": {"signingKeysSecret": "keys", "accessTokenTtlSeconds": 365 * 86400},
         "serviceKeySecret": "backend",
+        "mail": {
+            "url": "smtps://mail.example.com",
+            "from": "push@example.com",
+            "resetUrl": "https://chat.example.com/reset",
+            "credentialsSecret": "mail",
+        },
+    },
+    "mails into the log": {
+        "gateway": {"replicas": 1},
+        "mail": {"url": "log:", "from": "push@example.com", "resetUrl": "http://localhost:8090"},
     },
     "issuers that are trusted": {
         "gateway": {"replicas": 1},

@@ -86,11 +86,34 @@ async def test_a_refused_account_takes_no_other_with_it(accounts: AccountStore) 
 
 async def test_a_hash_is_replaced_only_while_it_stands(accounts: AccountStore) -> None:
     await accounts.add(ADA)
-    await accounts.replace_password_hash("u1", "hash-0", "hash-9")
+    assert not await accounts.replace_password_hash("u1", "hash-0", "hash-9")
+    assert not await accounts.replace_password_hash("u9", "hash-1", "hash-9")
     assert await accounts.by_id("u1") == ADA
-    await accounts.replace_password_hash("u1", "hash-1", "hash-9")
+    assert await accounts.replace_password_hash("u1", "hash-1", "hash-9")
     assert await accounts.by_id("u1") == replace(ADA, password_hash="hash-9")
     assert await accounts.by_email(ADA.email) == replace(ADA, password_hash="hash-9")
+
+
+async def test_of_many_that_replace_a_hash_one_does(accounts: AccountStore) -> None:
+    await accounts.add(ADA)
+    wanted = [f"new-{number}" for number in range(20)]
+    told = await asyncio.gather(*(accounts.replace_password_hash("u1", "hash-1", one) for one in wanted))
+    assert told.count(True) == 1
+    assert await accounts.by_id("u1") == replace(ADA, password_hash=wanted[told.index(True)])
+
+
+async def test_an_account_that_is_removed_leaves_its_email_to_others(accounts: AccountStore) -> None:
+    await accounts.add(ADA)
+    await accounts.add(EVE)
+    for _ in range(2):
+        await accounts.remove(ADA)
+    assert (await accounts.by_id("u1"), await accounts.by_email(ADA.email)) == (None, None)
+    assert not await accounts.replace_password_hash("u1", "hash-1", "hash-9")
+    again = replace(ADA, id="u3")
+    await accounts.add(again)
+    await accounts.remove(ADA)  # it is somebody else's by now
+    assert await accounts.by_id("u3") == await accounts.by_email(ADA.email) == again
+    assert await accounts.by_id("u2") == EVE
 
 
 LOGIN = Login("u1", "l1", "phone", "::1", 1000, 1000, 9000, 1, b"salt")

@@ -15,7 +15,7 @@ from push_workloads.push import api as push
 
 NOTHING = cast(Any, None)  # what a table of routes is made of is not touched until a route is called
 TABLES = {
-    "auth": auth.routes(NOTHING, NOTHING, NOTHING, NOTHING, 60, prometheus_client.CollectorRegistry()),
+    "auth": auth.routes(NOTHING, NOTHING, NOTHING, NOTHING, NOTHING, 60, prometheus_client.CollectorRegistry()),
     "message": [
         *message.routes(NOTHING, NOTHING, NOTHING, NOTHING, 65_536),
         *group_routes(NOTHING, NOTHING, NOTHING),

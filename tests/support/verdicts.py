@@ -112,6 +112,7 @@ _TO = "spec.auth.oauth.returnUrls[0]"
 _GITHUB = {
     "name": "github", "credentialsSecret": "github", "redirectUrl": "https://chat.example.com/oauth/github/callback",
 }  # fmt: skip
+_MAIL = {"url": "smtp://mail:25", "from": "a@b", "resetUrl": "http://a"}
 
 
 ACCEPTED: dict[str, Manifest] = {
@@ -219,6 +220,10 @@ ACCEPTED: dict[str, Manifest] = {
         _GITHUB, {**_GITHUB, "name": "google", "redirectUrl": "http://localhost:8081/oauth/google/callback"},
         to=["https://chat.example.com", "http://localhost:8090/", "com.example.app:/", "x.y:/a/b-c"]),
     "a GitHub of one's own": _login(name="github", url="https://git.example", apiUrl="https://git.example/api/v3"),
+    "mails": manifest(mail={"url": "smtp://mail:25", "from": "a@b", "resetUrl": "https://a.example/reset"}),
+    "mails with a login": manifest(mail={"url": "smtps://[fd00::1]", "from": "no-reply+push@chat.example.com",
+                                         "resetUrl": "http://localhost:3000", "credentialsSecret": "mail"}),
+    "mails into the log": manifest(mail={"url": "log:", "from": "a@b", "resetUrl": "http://localhost:3000"}),
     "a null is not given": manifest(auth=None, version=None, nats={"url": None}),
     "empty parts": manifest(image={}, auth={}, nats={}, redis={"managed": {}}, cassandra={}, tokens={}),
     "a url without a port": manifest(redis={"url": "rediss://cache/0?timeout=1"}),
@@ -502,6 +507,13 @@ REFUSED: dict[str, tuple[Manifest, str]] = {
     "an OpenID provider with an API": (_login(apiUrl="https://a.example"), f"{_LOGIN}.apiUrl"),
     "a login with a secret in it": (_login(clientSecret="x"), f"{_LOGIN}.clientSecret"),
     "a login with a label of two lines": (_login(label="a\nb"), f"{_LOGIN}.label"),
+    "mails from nowhere": (manifest(mail={"url": "smtp://m", "resetUrl": "http://a"}), "spec.mail"),
+    "mails of nobody": (manifest(mail={}), "spec.mail"),
+    "mails by another way": (manifest(mail=_MAIL | {"url": "http://m"}), "spec.mail.url"),
+    "mails with a password": (manifest(mail=_MAIL | {"url": "smtp://u:p@m"}), "spec.mail.url"),
+    "mails from a name": (manifest(mail=_MAIL | {"from": "Push <a@b>"}), "spec.mail.from"),
+    "mails from two lines": (manifest(mail=_MAIL | {"from": "a@b\nBcc: c@d"}), "spec.mail.from"),
+    "a page with a fragment": (manifest(mail=_MAIL | {"resetUrl": "http://a/#b"}), "spec.mail.resetUrl"),
     "a service credential that is no name": (manifest(serviceKeySecret="a_b"), "spec.serviceKeySecret"),
     "an issuer over plain HTTP": (_issuer(issuer="http://id.example"), _ISSUER),
     "keys over plain HTTP": (_issuer(jwksUrl="http://id.example/keys"), _ISSUER),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from push_operator.channels import policies_text
+from push_operator.mail import Mail
 from push_operator.model import SERVICES, External, PushCluster
 from push_operator.oauth import KNOWN, LoginProvider, LoginProviders
 from push_operator.plan.cassandra import cassandra_env
@@ -127,8 +128,18 @@ def _gateway(cluster: PushCluster) -> dict[str, EnvValue]:
 
 
 def _auth(cluster: PushCluster) -> dict[str, EnvValue]:
-    per_hour = str(cluster.registrations_per_hour)
-    return {**_store(cluster, "accounts.db"), "REGISTRATIONS_PER_HOUR": per_hour, **_oauth(cluster.login_providers)}
+    limit = {"REGISTRATIONS_PER_HOUR": str(cluster.registrations_per_hour)}
+    return {**_store(cluster, "accounts.db"), **limit, **_mail(cluster.mail), **_oauth(cluster.login_providers)}
+
+
+def _mail(mail: Mail | None) -> dict[str, EnvValue]:
+    if mail is None:
+        return {}
+    env: dict[str, EnvValue] = {"MAIL_URL": mail.url, "MAIL_FROM": mail.sender, "MAIL_RESET_URL": mail.reset_url}
+    if mail.credentials_secret is not None:
+        env["MAIL_USER"] = SecretKey(mail.credentials_secret, "username")
+        env["MAIL_PASSWORD"] = SecretKey(mail.credentials_secret, "password")
+    return env
 
 
 def _oauth(given: LoginProviders) -> dict[str, EnvValue]:

@@ -170,9 +170,11 @@ async def test_the_document_is_served(auth: InProcess, http: ClientSession) -> N
             document = await answer.json()
         accounts = {"/auth/register", "/auth/login", "/auth/me"}
         sessions = {"/auth/refresh", "/auth/logout", "/auth/sessions", "/auth/sessions/{session_id}"}
+        upkeep = {"/auth/password", "/auth/password/forgot", "/auth/password/reset", "/auth/delete"}
         oauth = {"/oauth", "/auth/oauth", "/oauth/{provider}", "/oauth/{provider}/callback"}
         identities = {"/auth/identities", "/auth/identities/{provider}/{subject}"}
-        assert document["paths"].keys() == accounts | sessions | oauth | identities
+        keys = {"/.well-known/jwks.json"}
+        assert document["paths"].keys() == accounts | upkeep | sessions | oauth | identities | keys
 
 
 async def test_as_its_own_process(valkey_server: Valkey, tmp_path: Path, http: ClientSession) -> None:

@@ -332,6 +332,15 @@ async def test_unlinking(browser: Browser) -> None:
     assert (status, made["user"]["id"] == registered["user"]["id"]) == (200, False)
 
 
+async def test_a_login_goes_with_its_account(browser: Browser) -> None:
+    _, first = await browser.log_in("ada")
+    headers = {"Authorization": f"Bearer {first['access_token']}"}
+    async with browser.http.post(f"{browser.auth.url}/auth/delete", json={}, headers=headers) as answer:
+        assert answer.status == 204  # who has just logged in needs no password, and has none
+    status, second = await browser.log_in("ada")
+    assert (status, second["user"]["id"] == first["user"]["id"]) == (200, False)
+
+
 async def test_two_first_logins_at_once_are_one_account(browser: Browser) -> None:
     codes = [await browser.code("ada") for _ in range(5)]
     answers = await asyncio.gather(*map(browser.exchange, codes))

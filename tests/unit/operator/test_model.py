@@ -120,6 +120,7 @@ def test_what_reads_a_stream_follows_what_waits_in_it() -> None:
     assert unsaid.services["push"].autoscaling == LagScaling(1, 2, 1000)
 
 
+MAIL: dict[str, Any] = {"url": "log:", "from": "a@b", "resetUrl": "https://a.example"}
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"allowedOrigins": "https://a.example"},
      "spec.allowedOrigins: must be a list of 1 to 50, each an origin such as https://chat.example.com, no path"),
@@ -186,10 +187,19 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
      "spec.tokens.accessTokenTtlSeconds: must be a whole number from 60 to 31536000"),
     ({"tokens": {"signingKeysSecret": "Not A Name"}},
      "spec.tokens.signingKeysSecret: must be an object's name: lower-case letters, digits and '-'"),
+    ({"mail": {"url": "smtp://mail:25", "resetUrl": "https://a.example"}},
+     "spec.mail.from: required: the address that mails come from"),
+    ({"mail": {**MAIL, "url": "smtp://u:p@mail:25"}},
+     "spec.mail.url: must not hold a password: put it in a Secret and name that in credentialsSecret"),
+    ({"mail": {**MAIL, "url": "mail"}}, "spec.mail.url: must look like smtp://HOST:PORT or smtps://HOST:PORT"),
+    ({"mail": {**MAIL, "from": "Push <push@example.com>"}},
+     "spec.mail.from: must be an address such as push@example.com"),
+    ({"mail": {**MAIL, "resetUrl": "https://a.example/#reset"}},
+     "spec.mail.resetUrl: must be an address such as http://HOST:PORT, without a password"),
     ({"oauth": {}},
      "spec.oauth: unknown field: did you mean auth? allowed here: size, gateway, auth, message, presence, push, "
      "version, image, paused, allowedOrigins, nats, redis, cassandra, tokens, "
-     "serviceKeySecret, topics, history, expose, monitoring"),
+     "serviceKeySecret, topics, history, expose, monitoring, mail"),
 ]  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from argon2 import PasswordHasher
 from prometheus_client import CollectorRegistry
 
 from push_workloads.auth.accounts import BadCredentials
+from push_workloads.auth.attempts import Attempts, MemoryCounts
 from push_workloads.auth.entrance import Entrance
 from push_workloads.auth.limiter import Limiter
 from push_workloads.auth.passwords import Passwords
@@ -33,7 +34,8 @@ class Fixture:
         tokens = Tokens(TokenConfig(secret=b"k" * 32, ttl_seconds=60, issuer="pushcluster"))
         revoker = Revoker(self.store, None, 60, lambda: NOW_MS // 1000)
         sessions = Sessions(self.store, tokens, revoker, b"key", lambda: NOW_MS)
-        return Entrance(self.store, passwords, sessions, Limiter(None, 0), lambda: NOW_MS)
+        attempts = Attempts(MemoryCounts(lambda: NOW_MS), MemoryCounts(lambda: NOW_MS))
+        return Entrance(self.store, passwords, sessions, Limiter(None, 0), attempts, lambda: NOW_MS)
 
     @property
     def checks(self) -> float:

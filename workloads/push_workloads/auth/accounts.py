@@ -22,6 +22,10 @@ class BadCredentials(PushError):
     status = 401
 
 
+def wrong() -> BadCredentials:
+    return BadCredentials("the e-mail or the password is wrong")
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     """`email` is normalised and unique; `created_at` is Unix milliseconds."""

@@ -14,6 +14,7 @@ from push_workloads.auth.oauth.api import oauth_routes
 from push_workloads.auth.oauth.flow import Flow
 from push_workloads.auth.oauth.office import Office
 from push_workloads.auth.sessions import Sessions, Signed
+from push_workloads.auth.upkeep import Upkeep
 from push_workloads.common.errors import PushError
 from push_workloads.common.http import Call, Route
 
@@ -37,6 +38,32 @@ class Credentials(Struct):
 
 class Refresh(Struct):
     refresh_token: str
+
+
+class NewPassword(Struct):
+    """`password`: the one until now. `device` as in a Registration."""
+
+    password: str
+    new_password: str
+    device: str | None = None
+
+
+class Forgotten(Struct):
+    email: str
+
+
+class Reset(Struct):
+    """`token`: from the mail. `device` as in a Registration."""
+
+    token: str
+    new_password: str
+    device: str | None = None
+
+
+class Goodbye(Struct):
+    """`password`: not needed within ten minutes of a login."""
+
+    password: str | None = None
 
 
 class User(Struct):
@@ -78,19 +105,23 @@ class SessionList(Struct):
 
 
 def routes(
-    entrance: Entrance, sessions: Sessions, flow: Flow, office: Office, expires_in: int, registry: CollectorRegistry
+    entrance: Entrance,
+    upkeep: Upkeep,
+    sessions: Sessions,
+    flow: Flow,
+    office: Office,
+    expires_in: int,
+    registry: CollectorRegistry,
 ) -> list[Route]:
     async def sign_in(account: Account, device: str | None, call: Call) -> SignedIn:
         signed = await sessions.sign_in(account, device_of(device, call.agent), call.address)
         return _signed_in(signed, expires_in)
 
-    async def account(user_id: str) -> Account:
-        return await entrance.account(user_id)
-
     return [
         *_account_routes(entrance, expires_in, registry),
+        *_upkeep_routes(upkeep, expires_in, registry),
         *_session_routes(sessions, expires_in, registry),
-        *oauth_routes(flow, office, account, sign_in, SignedIn),
+        *oauth_routes(flow, office, lambda user_id: entrance.account(user_id), sign_in, SignedIn),
     ]
 
 
@@ -132,9 +163,74 @@ def _account_routes(entrance: Entrance, expires_in: int, registry: CollectorRegi
             SignedIn,
             body=Credentials,
             auth=False,
-            errors=(401,),
+            errors=(401, 429),
         ),
         Route("GET", "/auth/me", me, "Whom the token speaks for", Me),
+    ]
+
+
+def _upkeep_routes(upkeep: Upkeep, expires_in: int, registry: CollectorRegistry) -> list[Route]:
+    changes = _outcomes("password_changes", registry)
+    resets = _outcomes("password_resets", registry)
+
+    async def change(call: Call) -> SignedIn:
+        asked: NewPassword = call.body
+        device = device_of(asked.device, call.agent)
+        work = upkeep.change(call.user_id, asked.password, asked.new_password, device, call.address)
+        return _signed_in(await _counted(changes, work), expires_in)
+
+    async def forgot(call: Call) -> None:
+        asked: Forgotten = call.body
+        await upkeep.forgot(asked.email, call.address)
+
+    async def reset(call: Call) -> SignedIn:
+        asked: Reset = call.body
+        work = upkeep.reset(asked.token, asked.new_password, device_of(asked.device, call.agent), call.address)
+        return _signed_in(await _counted(resets, work), expires_in)
+
+    async def delete(call: Call) -> None:
+        asked: Goodbye = call.body
+        await upkeep.delete(call.user_id, call.bearer.session_id, asked.password, call.address)
+
+    return [
+        Route(
+            "POST",
+            "/auth/password",
+            change,
+            "Sets another password; all sessions end, and the caller is signed in anew",
+            SignedIn,
+            body=NewPassword,
+            errors=(403, 409, 429),
+        ),
+        Route(
+            "POST",
+            "/auth/password/forgot",
+            forgot,
+            "Has a mail sent that lets its reader set a new password; the same answer whoever it is",
+            None,
+            body=Forgotten,
+            auth=False,
+            errors=(429,),
+        ),
+        Route(
+            "POST",
+            "/auth/password/reset",
+            reset,
+            "Sets a new password with the token of such a mail, once; all sessions end, and the caller is signed in",
+            SignedIn,
+            body=Reset,
+            auth=False,
+            errors=(401,),
+        ),
+        Route(
+            "POST",
+            "/auth/delete",
+            delete,
+            "Ends the caller's account for good",
+            None,
+            body=Goodbye,
+            errors=(403, 429),
+        ),
     ]
 
 
@@ -179,7 +275,9 @@ def _session_routes(sessions: Sessions, expires_in: int, registry: CollectorRegi
 
 
 def _outcomes(what: str, registry: CollectorRegistry) -> Counter:
-    return Counter(f"push_auth_{what}", f"{what.capitalize()} by outcome", ["outcome"], registry=registry)
+    return Counter(
+        f"push_auth_{what}", f"{what.replace('_', ' ').capitalize()} by outcome", ["outcome"], registry=registry
+    )
 
 
 async def _counted(counter: Counter, work: Awaitable[Signed]) -> Signed:

@@ -68,6 +68,7 @@ _STATEMENTS: Final = {
     "by_email": "SELECT id, email, name, password_hash, created_at FROM {ks}.accounts WHERE email = ?",
     "by_id": "SELECT email FROM {ks}.account_emails WHERE id = ?",
     "rehash": "UPDATE {ks}.accounts SET password_hash = ? WHERE email = ? IF id = ? AND password_hash = ?",
+    "remove": "DELETE FROM {ks}.accounts WHERE email = ? IF id = ?",
     "login": """
         INSERT INTO {ks}.logins (user_id, id, device, address, created_at, seen_at, expires_at, generation, salt)
         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) IF NOT EXISTS USING TTL ?""",
@@ -118,10 +119,15 @@ class CassandraAccounts:
         account = await self.by_email(row["email"]) if row else None
         return account if account is not None and account.id == user_id else None
 
-    async def replace_password_hash(self, user_id: str, old: str, new: str) -> None:
+    async def replace_password_hash(self, user_id: str, old: str, new: str) -> bool:
         account = await self.by_id(user_id)
-        if account is not None:
-            await self._cassandra.write_if(self._statements["rehash"], new, account.email, user_id, old)
+        if account is None:
+            return False
+        return await self._cassandra.write_if(self._statements["rehash"], new, account.email, user_id, old) is None
+
+    async def remove(self, account: Account) -> None:
+        await self._cassandra.write_if(self._statements["remove"], account.email, account.id)
+        await self._cassandra.write(self._statements["forget_email"], account.id)
 
     async def add_login(self, login: Login) -> None:
         await self._cassandra.write_if(self._statements["login"], *astuple(login), _kept_seconds(login))

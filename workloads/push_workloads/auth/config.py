@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
+from push_workloads.auth.mail import LOG, MailConfig
 from push_workloads.auth.oauth.config import OAuthConfig
 from push_workloads.common.config import Common, Env, RedisConfig, StoreConfig, TokenConfig, read_store
+
+_SENDER: Final = re.compile(r"[!-;=?A-~]{1,64}@[A-Za-z0-9.-]{1,253}")
 
 
 @dataclass(frozen=True, slots=True)
 class AuthConfig:
-    """`registrations_per_hour`: for each client address, 0 for no limit."""
+    """`registrations_per_hour`: for each client address, 0 for no limit. `mail` None: none are sent."""
 
     common: Common
     redis: RedisConfig
@@ -19,6 +24,7 @@ class AuthConfig:
     store: StoreConfig
     registrations_per_hour: int
     oauth: OAuthConfig
+    mail: MailConfig | None
 
     @classmethod
     def parse(cls, environ: Mapping[str, str]) -> AuthConfig:
@@ -31,6 +37,25 @@ class AuthConfig:
             store=read_store(env),
             registrations_per_hour=env.integer("REGISTRATIONS_PER_HOUR", 60, 0, 1_000_000),
             oauth=OAuthConfig.read(env),
+            mail=_mail(env) if env.optional("MAIL_URL") else None,
         )
         env.check()
         return made
+
+
+def _mail(env: Env) -> MailConfig:
+    url = env.text("MAIL_URL")
+    if url != LOG:
+        env.url("MAIL_URL", ("smtp", "smtps"))
+    made = MailConfig(
+        url=url,
+        sender=env.text("MAIL_FROM"),
+        reset_url=env.url("MAIL_RESET_URL", ("http", "https")),
+        user=env.optional("MAIL_USER"),
+        password=env.optional("MAIL_PASSWORD"),
+    )
+    if made.sender and not _SENDER.fullmatch(made.sender):
+        env.fault("MAIL_FROM must be an address such as push@example.com")
+    if "#" in made.reset_url:
+        env.fault("MAIL_RESET_URL must have no fragment: the token goes there")
+    return made

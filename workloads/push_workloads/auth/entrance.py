@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
-from push_workloads.auth.accounts import Account, BadCredentials, email_of, given_password, name_of, new_password
+from push_workloads.auth.accounts import Account, email_of, given_password, name_of, new_password, wrong
+from push_workloads.auth.attempts import Attempts, network_of
 from push_workloads.auth.limiter import Limiter
 from push_workloads.auth.passwords import Passwords
 from push_workloads.auth.sessions import Sessions, Signed, new_id
@@ -22,17 +24,19 @@ class Entrance:
         passwords: Passwords,
         sessions: Sessions,
         limiter: Limiter,
+        attempts: Attempts,
         now_ms: Callable[[], int],
     ) -> None:
         self._store = store
         self._passwords = passwords
         self._sessions = sessions
         self._limiter = limiter
+        self._attempts = attempts
         self._now_ms = now_ms
 
     async def register(self, email: str, password: str, name: str | None, device: str, address: str) -> Signed:
         wanted, secret, shown = email_of(email), new_password(password), name_of(name)
-        await self._limiter.count(address)
+        await self._limiter.count(network_of(address))
         if await self._store.by_email(wanted) is not None:
             raise Conflict(TAKEN)  # the unique index decides; this only saves the hash
         now = self._now_ms()
@@ -42,15 +46,38 @@ class Entrance:
         return await self._sessions.sign_in(account, device, address)
 
     async def login(self, email: str, password: str, device: str, address: str) -> Signed:
-        secret = given_password(password)
-        account = await self._store.by_email(email_of(email))
-        hashed = account.password_hash if account else None
-        if not await self._passwords.verify(secret, hashed) or account is None:
-            raise BadCredentials("the e-mail or the password is wrong")
+        """Raises BadCredentials, RateLimited."""
+        secret, wanted = given_password(password), email_of(email)
+        found: list[Account] = []
+
+        async def is_right() -> bool:
+            account = await self._store.by_email(wanted)
+            found[:] = [account] if account is not None else []
+            return await self._passwords.verify(secret, account.password_hash if account is not None else None)
+
+        await self._attempts.check(wanted, address, is_right)
+        (account,) = found
         if self._passwords.outdated(account.password_hash):
             fresh = await self._passwords.hash(secret)
-            await self._store.replace_password_hash(account.id, account.password_hash, fresh)
-        return await self._sessions.sign_in(account, device, address)
+            if await self._store.replace_password_hash(account.id, account.password_hash, fresh):
+                account = replace(account, password_hash=fresh)
+        signed = await self._sessions.sign_in(account, device, address)
+        await self._still(signed, secret)
+        return signed
+
+    async def _still(self, signed: Signed, secret: bytes) -> None:
+        """Whoever sets another password ends the sessions that there are then, and this one may have come just after:
+        so of the two at least one sees the other."""
+        account = signed.account
+        now = await self._store.by_email(account.email)
+        if now is not None and now.id == account.id and await self._opens(secret, now, account.password_hash):
+            return
+        await self._sessions.logout(signed.refresh_token)
+        raise wrong()
+
+    async def _opens(self, secret: bytes, account: Account, known: str) -> bool:
+        """`known`: a hash that the password has."""
+        return account.password_hash == known or await self._passwords.verify(secret, account.password_hash)
 
     async def account(self, user_id: str) -> Account:
         """Raises Unauthorized when the account behind a valid token is gone."""

@@ -1,4 +1,4 @@
-"""How many accounts one address may make in an hour, counted in Redis for all replicas together."""
+"""How often something may be asked for in an hour, counted in Redis for all replicas together."""
 
 from __future__ import annotations
 
@@ -18,17 +18,20 @@ return {count, redis.call('PTTL', KEYS[1])}
 
 
 class Limiter:
-    """A fixed window for each address. Without Redis it refuses: a limit that can be switched off is none."""
+    """A fixed window for each address or user, 0 for no limit. Without Redis it refuses: a limit that can be switched
+    off is none. `key` begins the counters' names; `what` completes "too many …"."""
 
-    def __init__(self, cache: Any, per_hour: int) -> None:
+    def __init__(self, cache: Any, per_hour: int, key: str = "auth:reg", what: str = "registrations") -> None:
         self._cache = cache
         self._per_hour = per_hour
+        self._key = key
+        self._what = what
 
-    async def count(self, address: str) -> None:
-        """Counts one registration. Raises RateLimited over the limit, Unavailable without Redis."""
+    async def count(self, whose: str) -> None:
+        """Counts one. Raises RateLimited over the limit, Unavailable without Redis."""
         if self._per_hour == 0:
             return
-        async with reaching("registration"):
-            count, left_ms = await self._cache.eval(COUNT_LUA, 1, f"auth:reg:{address}", WINDOW_MS)
+        async with reaching("this"):
+            count, left_ms = await self._cache.eval(COUNT_LUA, 1, f"{self._key}:{whose}", WINDOW_MS)
         if count > self._per_hour:
-            raise RateLimited("too many registrations from this address; try again later", retry_after_ms=left_ms)
+            raise RateLimited(f"too many {self._what}; try again later", retry_after_ms=left_ms)

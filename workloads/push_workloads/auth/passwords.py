@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
 from argon2 import PasswordHasher
@@ -14,6 +18,7 @@ from push_workloads.common.errors import Unavailable
 
 AT_ONCE: Final = 2
 MAX_WAITING: Final = 100  # some ten seconds of work; over it, callers would have given up before their turn
+NICENESS: Final = 10
 Result = TypeVar("Result")
 
 
@@ -23,6 +28,7 @@ class Passwords:
     def __init__(self, registry: CollectorRegistry, hasher: PasswordHasher | None = None) -> None:
         self._hasher = hasher or PasswordHasher()
         self._turn = asyncio.Semaphore(AT_ONCE)
+        self._threads = ThreadPoolExecutor(AT_ONCE, "argon2", _be_nice)
         self._waiting = 0
         self._nobodys = ""
         self._seconds = Histogram("push_auth_argon2_seconds", "One hash or check, without its wait", registry=registry)
@@ -55,6 +61,13 @@ class Passwords:
         try:
             async with self._turn:
                 with self._seconds.time():
-                    return await asyncio.to_thread(work)
+                    return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         finally:
             self._waiting -= 1
+
+
+def _be_nice() -> None:
+    """A hash takes several threads for some tenths of a second; the event loop's goes before them. On Linux alone this
+    is a thread's own, and those that it starts have it as well."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

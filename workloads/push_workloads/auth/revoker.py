@@ -31,12 +31,20 @@ class Revoker:
         self._whole = False  # all that is in the store was written to Redis
         self._wake = asyncio.Event()
 
-    async def revoke(self, user_id: str, session_id: str | None) -> None:
-        """No access token of the session is good any more, none of the user's when that is None. What Redis does not
-        take now it takes as soon as it is back. Raises Unavailable when the store did not take it."""
+    async def revoke(self, user_id: str, session_id: str) -> None:
+        """No access token of the session is good any more. What Redis does not take now it takes as soon as it is back.
+        Raises Unavailable when the store did not take it."""
+        await self._revoke(Revocation(user_id, session_id, self._until()))
+
+    async def revoke_before(self, user_id: str, before: int) -> None:
+        """None of the user's that was issued until `before` (Unix seconds)."""
+        await self._revoke(Revocation(user_id, None, self._until(), before))
+
+    def _until(self) -> int:
+        return self._now() + self._ttl_seconds + 2 * LEEWAY_SECONDS
+
+    async def _revoke(self, one: Revocation) -> None:
         now = self._now()
-        until = now + self._ttl_seconds + 2 * LEEWAY_SECONDS
-        one = Revocation(user_id, session_id, until, before=0 if session_id is not None else now)
         await self._store.revoke(one)
         try:
             await tell(self._cache, (one,), now)

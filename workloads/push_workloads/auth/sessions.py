@@ -97,6 +97,17 @@ class Sessions:
             if one.id != but:
                 await self._end(user_id, one.id)
 
+    async def end_all(self, user_id: str) -> None:
+        """Every token of the user from before this second is refused, and that of every session there is; so one that
+        begins hereafter is not."""
+        await self._revoker.revoke_before(user_id, self._now_ms() // 1000 - 1)
+        await self.end_others(user_id, None)
+
+    async def is_fresh(self, user_id: str, session_id: str | None, within_ms: int) -> bool:
+        """Whether that session began so lately."""
+        login = await self._store.login(user_id, session_id) if session_id is not None else None
+        return login is not None and self._now_ms() - login.created_at <= within_ms
+
     async def _end(self, user_id: str, session_id: str) -> None:
         """Revoked first: if this ends in between, it can be ended again."""
         await self._revoker.revoke(user_id, session_id)

@@ -66,6 +66,7 @@ MIGRATIONS: Final = (
     IDENTITIES,
 )
 _ACCOUNT = "SELECT id, email, name, password_hash, created_at FROM accounts WHERE"
+_REHASH = "UPDATE accounts SET password_hash = ? WHERE id = ? AND password_hash = ? RETURNING id"
 _LOGIN = "SELECT user_id, id, device, address, created_at, seen_at, expires_at, generation, salt FROM logins WHERE"
 _RENEW = """
     UPDATE logins SET device = ?, address = ?, created_at = ?, seen_at = ?, expires_at = ?, generation = ?, salt = ?
@@ -92,8 +93,11 @@ class SqliteAccounts:
     async def by_id(self, user_id: str) -> Account | None:
         return await self._account(f"{_ACCOUNT} id = ?", user_id)
 
-    async def replace_password_hash(self, user_id: str, old: str, new: str) -> None:
-        await self._run("UPDATE accounts SET password_hash = ? WHERE id = ? AND password_hash = ?", new, user_id, old)
+    async def replace_password_hash(self, user_id: str, old: str, new: str) -> bool:
+        return bool(await self._run(_REHASH, new, user_id, old))
+
+    async def remove(self, account: Account) -> None:
+        await self._run("DELETE FROM accounts WHERE id = ?", account.id)
 
     async def add_login(self, login: Login) -> None:
         await self._run("INSERT INTO logins VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", *astuple(login))

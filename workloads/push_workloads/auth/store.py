@@ -27,8 +27,12 @@ class AccountStore(Protocol):
 
     async def by_id(self, user_id: str) -> Account | None: ...
 
-    async def replace_password_hash(self, user_id: str, old: str, new: str) -> None:
-        """Only while `old` still stands: a password that was changed meanwhile stays changed."""
+    async def replace_password_hash(self, user_id: str, old: str, new: str) -> bool:
+        """Only while `old` still stands: a password that was changed meanwhile stays changed. Whether it stood; of
+        several at once it stands for one."""
+
+    async def remove(self, account: Account) -> None:
+        """Its e-mail may be taken by another one from then on. Removing it again changes nothing."""
 
     async def add_login(self, login: Login) -> None: ...
 
@@ -68,10 +72,16 @@ class MemoryAccounts:
     async def by_id(self, user_id: str) -> Account | None:
         return next((account for account in self._by_email.values() if account.id == user_id), None)
 
-    async def replace_password_hash(self, user_id: str, old: str, new: str) -> None:
+    async def replace_password_hash(self, user_id: str, old: str, new: str) -> bool:
         account = await self.by_id(user_id)
-        if account is not None and account.password_hash == old:
-            self._by_email[account.email] = replace(account, password_hash=new)
+        if account is None or account.password_hash != old:
+            return False
+        self._by_email[account.email] = replace(account, password_hash=new)
+        return True
+
+    async def remove(self, account: Account) -> None:
+        if await self.by_id(account.id) is not None:
+            del self._by_email[account.email]
 
     async def add_login(self, login: Login) -> None:
         self._logins[login.user_id, login.id] = login
