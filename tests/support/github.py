@@ -7,7 +7,7 @@ import asyncio
 import base64
 import hashlib
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from html import escape
@@ -31,7 +31,7 @@ class GitHubPeer:
 
     people: dict[str, tuple[Any, Any]]
     url: str = ""
-    answer: web.Response | None = None
+    answer: Callable[[], web.Response] | None = None
     hold: asyncio.Event | None = None
     secrets: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
@@ -84,6 +84,10 @@ class GitHubPeer:
     async def emails(self, request: web.Request) -> web.Response:
         return await self._told(request, 1)
 
+    async def elsewhere(self, _: web.Request) -> web.Response:
+        """What only who follows a redirect is told."""
+        return web.json_response({"id": 1})
+
     async def _told(self, request: web.Request, which: int) -> web.Response:
         self.asked.append(request.path)
         if self.hold is not None:
@@ -92,7 +96,7 @@ class GitHubPeer:
         if login is None:
             return web.json_response({"message": "Bad credentials"}, status=401)
         if self.answer is not None:
-            return self.answer
+            return self.answer()
         return web.json_response(self.people[login][which])
 
 
@@ -102,6 +106,7 @@ async def github_peer(people: dict[str, tuple[Any, Any]]) -> AsyncIterator[GitHu
     app = web.Application()
     app.router.add_get("/login/oauth/authorize", peer.authorize)
     app.router.add_post("/login/oauth/access_token", peer.access_token)
+    app.router.add_get("/elsewhere", peer.elsewhere)
     app.router.add_get("/api/user", peer.user)
     app.router.add_get("/api/user/emails", peer.emails)
     runner = web.AppRunner(app, access_log=None)

@@ -17,7 +17,7 @@ from push_workloads.auth.oauth.attempts import (
     seal,
 )
 from push_workloads.auth.oauth.config import GitHubClient, OAuthConfig, OidcClient, is_safe
-from push_workloads.auth.oauth.oidc import metadata_of
+from push_workloads.auth.oauth.oidc import metadata_of, with_userinfo
 from push_workloads.auth.oauth.people import ProviderFailed
 from push_workloads.common.config import ConfigError, Env
 
@@ -153,6 +153,17 @@ def test_a_fault_is_named_and_holds_no_secret(values: dict[str, str], named: str
 )  # fmt: skip
 def test_where_secrets_may_go(url: str, safe: bool) -> None:
     assert is_safe(url) == safe
+
+
+@pytest.mark.parametrize("told", [None, [], {}, {"sub": "8"}, {"sub": ["7"]}, {"email": "eve@example.com"}])
+def test_userinfo_of_somebody_else(told: object) -> None:
+    with pytest.raises(ProviderFailed):
+        with_userinfo({"sub": "7"}, told)
+
+
+def test_userinfo_adds_what_it_is_asked_for() -> None:
+    told = {"sub": "7", "email": "a@b.example", "email_verified": True, "iss": "https://evil.example"}
+    assert with_userinfo({"sub": "7", "iss": "x"}, told) == {**told, "iss": "x"}
 
 
 # Discovery ----------------------------------------------------------------------------------------------------------

@@ -121,6 +121,12 @@ def test_several_keys_and_no_kid() -> None:
         check(signed(header={"kid": None}), both)
 
 
+def test_the_only_key_of_the_algorithm_and_no_kid() -> None:
+    other = RSAKey.generate_key(2048, {"kid": "other", "alg": "RS512"})
+    both = usable_keys({"keys": [one.as_dict(private=False) for one in (other, RSA)]})
+    assert check(signed(header={"kid": None}), both) == CLAIMS
+
+
 def test_an_unknown_kid_is_told_apart() -> None:
     with pytest.raises(UnknownKey):
         check(signed(STRANGER, {"kid": "new"}))

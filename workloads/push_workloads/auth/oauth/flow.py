@@ -103,11 +103,11 @@ class Flow:
         self._ends.labels(name, told.get("error", "ok")).inc()
         return Sent(_with(attempt.return_to, told), cookie, "", secure)
 
-    async def person(self, code: str, verifier: str | None, *, must_verify: bool = False) -> Person:
-        """Who a code is for. `must_verify`: only for an app that gave a challenge and now its verifier; anybody could
-        send a user to the app with a code of their own. Raises BadRequest, Unavailable."""
+    async def person(self, code: str, verifier: str | None) -> Person:
+        """Who a code is for. With a verifier only when the app that has it began the login: without one, anybody could
+        have sent a user to the app with a code of their own. Raises BadRequest, Unavailable."""
         ticket = await self._codes.redeem(code)
-        if ticket is None or not _fits(ticket.challenge, verifier) or (must_verify and ticket.challenge is None):
+        if ticket is None or not _fits(ticket.challenge, verifier):
             raise BadRequest("code: used, over a minute old, or begun elsewhere; log in at the provider again")
         return ticket.person
 

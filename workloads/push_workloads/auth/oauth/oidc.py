@@ -64,7 +64,7 @@ class Oidc:
             tokens = await token_for(client, metadata.token_url, code, attempt.verifier)
             claims = await self._verified(client, tokens, attempt)
             if "email" not in claims and metadata.userinfo_url is not None:
-                claims |= await self._userinfo(client, metadata.userinfo_url, tokens["access_token"], claims)
+                claims = with_userinfo(claims, await get_json(client, metadata.userinfo_url, tokens["access_token"]))
             return from_claims(self.client.name, claims)
 
     def _speaking(self) -> Any:
@@ -85,15 +85,6 @@ class Oidc:
             nonce=attempt.nonce, access_token=tokens["access_token"], now=int(self._now()),
         )  # fmt: skip
 
-    async def _userinfo(
-        self, client: AsyncOAuth2Client, url: str, token: str, claims: dict[str, Any]
-    ) -> dict[str, Any]:
-        """Where some providers tell the address. Nobody's but that of the ID token's subject (Core §5.3.2)."""
-        told = await get_json(client, url, token)
-        if not isinstance(told, dict) or told.get("sub") != claims["sub"]:
-            raise ProviderFailed(f"{self.client.name}: userinfo is another person's")
-        return {name: told[name] for name in ("email", "email_verified", "name") if name in told}
-
     async def _discovered(self, client: AsyncOAuth2Client) -> Metadata:
         async with self._turn:
             if self._metadata is None or self._now() - self._metadata[0] > KEPT_SECONDS:
@@ -107,6 +98,14 @@ class Oidc:
             if self._keys is None or self._now() - self._keys[0] > at_most_old:
                 self._keys = (self._now(), usable_keys(await get_json(client, metadata.keys_url)))
             return self._keys[1]
+
+
+def with_userinfo(claims: dict[str, Any], told: Any) -> dict[str, Any]:
+    """The claims of an ID token with what userinfo adds, where some providers tell the address. It is nobody's but that
+    of the ID token's subject (OpenID Connect Core §5.3.2)."""
+    if not isinstance(told, dict) or told.get("sub") != claims["sub"]:
+        raise ProviderFailed("userinfo is another person's")
+    return claims | {name: told[name] for name in ("email", "email_verified", "name") if name in told}
 
 
 def metadata_of(document: Any, issuer: str) -> Metadata:
