@@ -50,7 +50,7 @@ class Figures:
     `asked`, `back`: clients that were asked to come back, and that came, a second, over the ten seconds with the most;
     `highest`: that came within one second. `late`: by how many seconds this process itself was late at its worst, with
     which such numbers grow. `untold`: connections that ended without a `reconnect` frame. `unsent`: messages that their
-    senders know were not acknowledged. `lost`, `twice` and `disorder` are of all scenes until now."""
+    senders know were not acknowledged. `lost` and `twice` are of all scenes until now."""
 
     clients: int = 0
     connected: int = 0
@@ -99,12 +99,13 @@ class Letters:
 
 @dataclass
 class Scene:
-    """What happened since it began. Times are monotonic seconds."""
+    """What happened since it began. Times are monotonic seconds. `disorder`: what there was of it before."""
 
     acked: int = 0
     unsent: int = 0
     untold: int = 0
     late: float = 0.0
+    disorder: int = 0
     took: list[float] = field(default_factory=list)
     asked: list[float] = field(default_factory=list)
     returned: list[float] = field(default_factory=list)
@@ -156,6 +157,7 @@ class Crowd:
         self._readers: dict[str, asyncio.Task[None]] = {}
         self._sending: set[asyncio.Task[None]] = set()
         self._gone: dict[str, float] = {}  # since when: since it was asked to, if it was
+        self._welcome: dict[str, None] = {}  # in their order; what was sent before one's first welcome is history's
         self._number = 0
         self._random = random.Random(1)  # noqa: S311 - a crowd that can be had again
         self._letters = Letters()
@@ -176,6 +178,8 @@ class Crowd:
         """Those who go have read all that was acknowledged."""
         going = self._random.sample(list(self._clients), number)  # of each gateway some
         leavers = {user: self._clients.pop(user) for user in going}
+        for user in going:
+            del self._welcome[user]
         await asyncio.gather(*self._sending)
         await self._until_arrived()
         for user, client in leavers.items():
@@ -186,7 +190,7 @@ class Crowd:
         """Until cancelled. Nobody waits for an ack before the next one."""
         while True:
             await asyncio.sleep(1 / MESSAGES_PER_SECOND)
-            users = list(self._clients)[: TALKERS if self._number % 2 else None]
+            users = list(self._welcome)[: TALKERS if self._number % 2 else None]
             if len(users) > 1:
                 self._number += 1
                 sender, reader = self._random.sample(users, 2)
@@ -202,7 +206,7 @@ class Crowd:
             self._scene.late = max(self._scene.late, time.monotonic() - due)
 
     def begin(self) -> None:
-        self._scene = Scene()
+        self._scene = Scene(disorder=self._letters.disorder)
 
     async def figures(self) -> Figures:
         lost = await self._until_arrived()
@@ -213,7 +217,7 @@ class Crowd:
             longest=share_of(scene.took, 1.0), asked=most_within(RATE_SECONDS, scene.asked) / RATE_SECONDS,
             back=most_within(RATE_SECONDS, scene.returned) / RATE_SECONDS, highest=most_within(1, scene.returned),
             late=round(scene.late, 2), untold=scene.untold, acked=scene.acked, unsent=scene.unsent, lost=len(lost),
-            twice=letters.twice, disorder=letters.disorder, reasons=dict(scene.reasons),
+            twice=letters.twice, disorder=letters.disorder - scene.disorder, reasons=dict(scene.reasons),
         )  # fmt: skip
 
     async def close(self) -> None:
@@ -245,6 +249,8 @@ class Crowd:
     async def _read(self, user: str, client: Watched) -> None:
         async for event in client.events():
             now = time.monotonic()
+            if isinstance(event, Connected) and user in self._clients:
+                self._welcome.setdefault(user)
             match event:
                 case Message() if not event.mine:
                     self._letters.arrived(user, event)

@@ -96,6 +96,10 @@ class Api:
         """A new pair of tokens; the old refresh token is worth nothing then."""
         return _signed_in(await self._auth("/auth/refresh", {"refresh_token": refresh_token}))
 
+    async def logout(self, refresh_token: str) -> None:
+        """Ends the session of these tokens: they are refused from now on, and its sockets are closed."""
+        await self._auth("/auth/logout", {"refresh_token": refresh_token})
+
     async def _auth(self, path: str, body: Json) -> Json:
         return await self._call("POST", f"{self._endpoints.auth}{path}", json=body, once=True)
 

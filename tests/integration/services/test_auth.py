@@ -170,7 +170,7 @@ async def test_the_document_is_served(auth: InProcess, http: ClientSession) -> N
             document = await answer.json()
         accounts = {"/auth/register", "/auth/login", "/auth/me"}
         sessions = {"/auth/refresh", "/auth/logout", "/auth/sessions", "/auth/sessions/{session_id}"}
-        assert document["paths"].keys() == accounts | sessions
+        assert document["paths"].keys() == accounts | sessions | {"/.well-known/jwks.json"}
 
 
 async def test_as_its_own_process(valkey_server: Valkey, tmp_path: Path, http: ClientSession) -> None:

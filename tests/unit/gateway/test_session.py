@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
+from push_workloads.common.errors import Unauthorized, Unavailable
 from push_workloads.common.ids import message_id_of
 from push_workloads.common.outgoing import too_deep
 from push_workloads.common.questions import KnownMessage
 from push_workloads.common.sending import SEND_SECONDS, Find, Publish, Stored, digest
+from push_workloads.common.tokens import Identity
 from push_workloads.gateway.actions import (
     Action,
     AskBlocks,
@@ -24,6 +26,7 @@ from push_workloads.gateway.actions import (
     Cursor,
     Limits,
     Ping,
+    ShowToken,
     Start,
     Who,
 )
@@ -498,3 +501,29 @@ def test_joining_is_bounded_in_frames_and_in_time() -> None:
     assert one(says(joining, {"type": "ping"}), Close).code == 4400
     assert list(joining.tick(JOIN_SECONDS)) == []
     assert one(joining.tick(JOIN_SECONDS + 0.1), Close).code == 1013
+
+
+def test_a_newer_token_of_the_same_user_keeps_the_socket() -> None:
+    session = opened(ends_at=100.0)
+    (asked,) = says(session, {"type": "refresh", "id": "1", "token": "newer"})
+    assert asked == ShowToken("newer", "1")
+    others, newer = Identity("bob", 500, "l9", 50), Identity("ann", 500, "l2", 60)
+    assert sent(session.refreshed(asked, others, 400.0, 1.0))[0]["code"] == "forbidden"
+    assert sent(session.not_refreshed(asked, Unauthorized("no"), 1.0))[0]["code"] == "unauthorized"
+    away = Unavailable("later", retry_after_ms=1000)
+    (told,) = sent(session.not_refreshed(asked, away, 1.0))
+    assert (told["code"], told["retry_after_ms"], told["id"]) == ("unavailable", 1000, "1")
+    assert session.who.ends_at == 100.0
+    assert sent(session.refreshed(asked, newer, 400.0, 1.0)) == [
+        {"type": "refreshed", "expires_at": 500_000, "id": "1"}
+    ]
+    assert (session.who.ends_at, session.who.login_id, session.who.issued_at) == (400.0, "l2", 60)
+    session.heard(100.0)
+    assert not [one for one in session.tick(100.0) if isinstance(one, Close)]
+    assert [one.code for one in session.tick(400.0) if isinstance(one, Close)] == [4401]
+
+
+def test_a_token_that_is_too_long_is_not_looked_at() -> None:
+    limits = Limits(max_frame_bytes=65_536, frames_per_second=1000, burst=10_000)
+    (refused,) = sent(says(opened(limits), {"type": "refresh", "token": "x" * 4097}))
+    assert refused["code"] == "bad_frame"
