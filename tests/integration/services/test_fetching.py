@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -65,6 +66,15 @@ async def test_a_storm_of_unknown_keys_is_one_question(server: KeyServer) -> Non
         assert server.asked["/keys"] == 2
         assert _verdict(source, "0") == "no"
     assert took < 5
+
+
+async def test_however_many_unknown_keys_come_there_is_a_pause_between_two_questions(server: KeyServer) -> None:
+    source = _source(server)
+    numbers = itertools.count()
+    async with fetching([source], PACE):
+        began = asyncio.get_running_loop().time()
+        await eventually(lambda: _verdict(source, f"{next(numbers)}") and server.asked.get("/keys", 0) >= 4)
+        assert asyncio.get_running_loop().time() - began >= 2 * PACE.least
 
 
 async def test_an_issuer_that_is_away_is_not_asked_more_for_being_asked_for(server: KeyServer) -> None:
