@@ -44,6 +44,12 @@ def _verdict(source: KeySource, kid: str) -> str:
     return "yes"
 
 
+async def _asked_again(server: KeyServer) -> None:
+    """With what it says now."""
+    seen = server.asked["/keys"]
+    await eventually(lambda: server.asked["/keys"] > seen + 2)
+
+
 async def test_keys_are_there_soon_and_are_asked_for_once(server: KeyServer) -> None:
     source = _source(server)
     async with fetching([source], PACE):
@@ -92,10 +98,10 @@ async def test_keys_are_kept_while_the_issuer_is_away_and_it_is_found_again(serv
     source = _source(server)
     async with fetching([source], Pace(refresh=0.02, least=0.0, retry=0.02, longest=0.02)):
         await eventually(lambda: source.known)
-        server.say("/keys", "{}")
-        seen = server.asked["/keys"]
-        await eventually(lambda: server.asked["/keys"] > seen + 2)
-        assert _verdict(source, ONE.key.kid) == "yes"
+        for answer in ("{}", '{"keys":[]}', '{"keys":[{"kty":"oct","kid":"a","k":"c2VjcmV0"}]}'):
+            server.say("/keys", answer)
+            await _asked_again(server)
+            assert _verdict(source, ONE.key.kid) == "yes"
         server.publish(TWO)
         await eventually(lambda: _verdict(source, TWO.key.kid) == "yes")
         assert _verdict(source, ONE.key.kid) != "yes"
