@@ -173,14 +173,14 @@ def rotated(tokens: TokenSpec, now: int, *, at_once: bool) -> str:
     if not tokens.makes_keys:
         secret = tokens.private_keys_secret or tokens.signing_keys_secret
         raise ClusterError(f"the keys are your own: change Secret {secret}, as docs/tokens.md says")
+    rows = schedule(tokens.key_times, tokens.access_token_ttl_seconds)
+    if not at_once and rows[-1].signs_from > now:
+        raise ClusterError(f"the newest key signs only in {rows[-1].signs_from - now} s: rotate after that; "
+                           "--now makes all other keys void at once")  # fmt: skip
     if now <= tokens.key_times[-1]:
         raise ClusterError("the newest key is from this moment or later: is this machine's clock right?")
     if at_once:
         return str(now)
-    rows = schedule(tokens.key_times, tokens.access_token_ttl_seconds)
-    if rows[-1].signs_from > now:
-        raise ClusterError(f"the newest key signs only in {rows[-1].signs_from - now} s: rotate after that; "
-                           "--now makes all other keys void at once")  # fmt: skip
     kept = [row.made for row in rows if row.until is None or row.until > now]
     if len(kept) >= MAX_KEYS:
         raise ClusterError(f"{MAX_KEYS} keys are needed still, by tokens that live "

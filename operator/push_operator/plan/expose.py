@@ -33,6 +33,7 @@ RULES: Final = (
     Rule(SOCKET_PATH, "gateway", exact=True),
     Rule(EVENTS_PATH, "gateway", exact=True, port=SSE),
     *(Rule(path, "auth") for path in ("/auth", "/oauth")),
+    Rule("/.well-known/jwks.json", "auth", exact=True),
     *(Rule(path, "message") for path in ("/conversations", "/messages", "/groups", "/blocks", "/topics", "/channels")),
     *(Rule(path, "presence") for path in ("/presence", "/sessions")),
     Rule("/devices", "push"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -43,6 +44,12 @@ def _verdict(source: KeySource, kid: str) -> str:
     return "yes"
 
 
+async def _asked_again(server: KeyServer) -> None:
+    """With what it says now."""
+    seen = server.asked["/keys"]
+    await eventually(lambda: server.asked["/keys"] > seen + 2)
+
+
 async def test_keys_are_there_soon_and_are_asked_for_once(server: KeyServer) -> None:
     source = _source(server)
     async with fetching([source], PACE):
@@ -67,6 +74,15 @@ async def test_a_storm_of_unknown_keys_is_one_question(server: KeyServer) -> Non
     assert took < 5
 
 
+async def test_however_many_unknown_keys_come_there_is_a_pause_between_two_questions(server: KeyServer) -> None:
+    source = _source(server)
+    numbers = itertools.count()
+    async with fetching([source], PACE):
+        began = asyncio.get_running_loop().time()
+        await eventually(lambda: _verdict(source, f"{next(numbers)}") and server.asked.get("/keys", 0) >= 4)
+        assert asyncio.get_running_loop().time() - began >= 2 * PACE.least
+
+
 async def test_an_issuer_that_is_away_is_not_asked_more_for_being_asked_for(server: KeyServer) -> None:
     server.say("/keys", "", status=500)
     source = _source(server)
@@ -82,10 +98,10 @@ async def test_keys_are_kept_while_the_issuer_is_away_and_it_is_found_again(serv
     source = _source(server)
     async with fetching([source], Pace(refresh=0.02, least=0.0, retry=0.02, longest=0.02)):
         await eventually(lambda: source.known)
-        server.say("/keys", "{}")
-        seen = server.asked["/keys"]
-        await eventually(lambda: server.asked["/keys"] > seen + 2)
-        assert _verdict(source, ONE.key.kid) == "yes"
+        for answer in ("{}", '{"keys":[]}', '{"keys":[{"kty":"oct","kid":"a","k":"c2VjcmV0"}]}'):
+            server.say("/keys", answer)
+            await _asked_again(server)
+            assert _verdict(source, ONE.key.kid) == "yes"
         server.publish(TWO)
         await eventually(lambda: _verdict(source, TWO.key.kid) == "yes")
         assert _verdict(source, ONE.key.kid) != "yes"

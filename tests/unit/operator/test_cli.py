@@ -57,7 +57,9 @@ def test_a_rotation_adds_a_key_and_drops_what_nobody_needs() -> None:
     [
         (_tokens("0,5000"), 5000 + PUBLISH_SECONDS - 60, False, "signs only in 60 s"),
         (_tokens("0,5000"), 5000, True, "is this machine's clock right"),
-        (_tokens("0,5000"), 4000, False, "is this machine's clock right"),
+        (_tokens("0,5000"), 5000, False, "signs only in 900 s"),
+        (_tokens("5000"), 5000, False, "is this machine's clock right"),
+        (_tokens("5000"), 4000, False, "is this machine's clock right"),
         (_tokens(",".join(str(at * 1000) for at in range(1, 17))), 20_000, False, "16 keys are needed still"),
         (_tokens(signingKeysSecret="mine"), 5000, False, "change Secret mine"),
         (_tokens(signingKeysSecret="old", privateKeysSecret="mine"), 5000, True, "change Secret mine"),

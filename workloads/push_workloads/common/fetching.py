@@ -64,21 +64,26 @@ async def _follow(http: ClientSession, source: KeySource, pace: Pace) -> None:
     while True:
         wanted.clear()  # before it is asked: who asks from now on may be too late for the answer
         asked_at = time.monotonic()
-        try:
-            source.take(await _fetch(http, source), asked_at)
-            if failures:
-                _log.warning("the keys of an issuer of tokens are back", extra={"issuer": source.issuer.issuer})
-            failures = 0
-        except FetchFailed as error:
-            failures += 1
-            if failures == 1:
-                told = {"issuer": source.issuer.issuer, "cause": str(error)}
-                _log.warning("the keys of an issuer of tokens cannot be had", extra=told)
+        failures = await _refresh(http, source, asked_at, failures)
         if failures:  # who asks meanwhile would hear the same
             await asyncio.sleep(_spread(min(pace.longest, pace.retry * 2 ** min(failures - 1, 16))))
         else:
             await wait(wanted, _spread(pace.refresh))
             await asyncio.sleep(max(0.0, asked_at + pace.least - time.monotonic()))
+
+
+async def _refresh(http: ClientSession, source: KeySource, asked_at: float, failures: int) -> int:
+    """How often in a row it has failed by now; the first time is told, and that it is over."""
+    issuer = source.issuer.issuer
+    try:
+        source.take(await _fetch(http, source), asked_at)
+    except FetchFailed as error:
+        if not failures:
+            _log.warning("the keys of an issuer of tokens cannot be had", extra={"issuer": issuer, "cause": str(error)})
+        return failures + 1
+    if failures:
+        _log.warning("the keys of an issuer of tokens are back", extra={"issuer": issuer})
+    return 0
 
 
 def _spread(seconds: float) -> float:
@@ -93,11 +98,14 @@ async def _fetch(http: ClientSession, source: KeySource) -> dict[str, Key]:
     issuer = source.issuer
     try:
         url = issuer.jwks_url or await _discover(http, issuer)
-        return read_jwks(await _get(http, url), issuer.algorithms)
+        keys = read_jwks(await _get(http, url), issuer.algorithms)
     except BadKey as error:
         raise FetchFailed(str(error)) from error
     except (ClientError, OSError, TimeoutError, ValueError) as error:
         raise FetchFailed(str(error) or type(error).__name__) from error
+    if not keys:  # a fault of theirs, or of the manifest: that nobody is trusted any more would look otherwise
+        raise FetchFailed(f"it has no key for {', '.join(issuer.algorithms)}")
+    return keys
 
 
 async def _discover(http: ClientSession, issuer: TrustedIssuer) -> str:
