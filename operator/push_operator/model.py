@@ -17,11 +17,13 @@ from push_operator.expose import Expose, expose_of
 from push_operator.fields import Node
 from push_operator.mail import Mail, mail_of
 from push_operator.monitoring import Monitoring, monitoring_of
+from push_operator.oauth import LoginProviders, login_providers_of
 from push_operator.overlay import Overlay, overlay_of
 from push_operator.quantities import exceeds
 from push_operator.scaling import GatewayScaling, LagScaling
 from push_operator.sizing import MAX_REPLICAS, SIZES, TARGET_LAG, gateway_scaling_of, lag_scaling_of
 from push_operator.stores import Embedded, Managed, Store, managed_of, store_of
+from push_operator.tokens import TokenSpec, tokens_of
 
 API_VERSION: Final = "pushcluster.io/v1alpha1"
 KIND: Final = "PushCluster"
@@ -73,14 +75,6 @@ class External:
 
 
 @dataclass(frozen=True, slots=True)
-class TokenSpec:
-    """Access tokens. The Secret has the key `JWT_SECRET` (at least 32 bytes); None: one is generated and kept."""
-
-    signing_keys_secret: str | None
-    access_token_ttl_seconds: int
-
-
-@dataclass(frozen=True, slots=True)
 class PushCluster:
     """A whole valid PushCluster. The Secret of the service credential has the key `SERVICE_KEY` (at least 32 bytes);
     None: one is generated and kept."""
@@ -103,6 +97,7 @@ class PushCluster:
     service_key_secret: str | None
     topics: tuple[TopicPolicy, ...]
     history: HistoryDays
+    login_providers: LoginProviders = field(default_factory=LoginProviders)
     expose: Expose | None = None
     monitoring: Monitoring = field(default_factory=Monitoring)
     mail: Mail | None = None
@@ -113,12 +108,13 @@ def parse(body: Any) -> PushCluster:
     faults: list[Fault] = []
     root = Node(body if body is not None else {}, "manifest", faults)
     _kind_and_version(root)
-    name, namespace = _metadata(root.child("metadata"))
+    metadata = root.child("metadata")
+    name, namespace = _metadata(metadata)
     root.raw("status")
     spec = Node(root.raw("spec"), "spec", faults)
     if not spec.given and not faults:
         spec.fault("", "required: the least is `spec: {gateway: {replicas: 1}}`")
-    parsed = _spec(name, namespace, spec)
+    parsed = _spec(name, namespace, spec, metadata.child("annotations"))
     root.done()
     if faults:
         raise SpecError(tuple(faults))
@@ -145,13 +141,14 @@ def _metadata(node: Node) -> tuple[str, str]:
     return name, node.name_of("namespace") or "default"
 
 
-def _spec(name: str, namespace: str, spec: Node) -> PushCluster:
+def _spec(name: str, namespace: str, spec: Node, annotations: Node) -> PushCluster:
     size = spec.choice("size", "small", tuple(SIZES))
     scaling, gateway = _gateway(spec.child("gateway"), size)
     services = {"gateway": gateway}
     auth = spec.child("auth")
     registrations = auth.integer("registrationsPerHour", 60, 0, 1_000_000)
     proxies = _networks(auth, "trustedProxies")
+    login_providers = login_providers_of(auth.child("oauth"))
     services["auth"] = _service(auth, "auth", SIZES[size]["auth"])
     for other in SERVICES[2:]:
         services[other] = _service(spec.child(other), other, SIZES[size][other], TARGET_LAG.get(other))
@@ -174,10 +171,11 @@ def _spec(name: str, namespace: str, spec: Node) -> PushCluster:
         nats=_backing(spec.child("nats"), ("nats", "tls"), "10Gi", monitored=True),
         redis=_backing(spec.child("redis"), ("redis", "rediss"), "1Gi"),
         store=store_of(spec.child("cassandra")),
-        tokens=_tokens(spec.child("tokens")),
+        tokens=tokens_of(spec.child("tokens"), annotations),
         service_key_secret=spec.name_of("serviceKeySecret"),
         topics=topics_of(spec),
         history=history_of(spec.child("history")),
+        login_providers=login_providers,
         expose=expose_of(spec.child("expose")),
         monitoring=monitoring_of(spec.child("monitoring")),
         mail=mail_of(spec.child("mail")),
@@ -273,15 +271,6 @@ def _backing(node: Node, schemes: tuple[str, ...], storage: str, *, monitored: b
     run_here = managed_of(managed, storage)
     node.done()
     return External(url, secret, monitoring) if url else run_here
-
-
-def _tokens(node: Node) -> TokenSpec:
-    made = TokenSpec(
-        signing_keys_secret=node.name_of("signingKeysSecret"),
-        access_token_ttl_seconds=node.integer("accessTokenTtlSeconds", 86_400, 60, 365 * 86_400),
-    )
-    node.done()
-    return made
 
 
 def object_key(body: Mapping[str, Any]) -> str:

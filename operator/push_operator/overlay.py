@@ -19,13 +19,15 @@ Found = list[Fault]
 
 # Of every service, whether this manifest makes it or not: what is free today must not be taken by a change elsewhere.
 OWN_VARIABLES: Final = frozenset({
-    "ACCESS_TOKEN_TTL_SECONDS", "ADMIN_TOKEN", "ALLOWED_ORIGINS", "CASSANDRA_ADMIN_PASSWORD",
+    "ACCESS_TOKEN_TTL_SECONDS", "ADMIN_TOKEN", "ALLOWED_ORIGINS", "AUTH_URL", "CASSANDRA_ADMIN_PASSWORD",
     "CASSANDRA_CONTACT_POINTS", "CASSANDRA_KEYSPACE", "CASSANDRA_LOCAL_DATACENTER", "CASSANDRA_PASSWORD",
     "CASSANDRA_REPLICATION", "CASSANDRA_USER", "DRAIN_RATE", "DRAIN_SECONDS", "HISTORY_DAYS_DIRECT",
     "HISTORY_DAYS_GROUP", "HISTORY_DAYS_TOPIC", "INSTANCE", "JWT_SECRET", "LOG_MAX_AGE_HOURS", "LOG_MAX_BYTES",
     "LOG_SHARDS", "NATS_PASSWORD", "NATS_URL", "NATS_USER", "REDIS_PASSWORD", "REDIS_URL", "REDIS_USER",
-    "REGISTRATIONS_PER_HOUR", "SERVICE_KEY", "SQLITE_PATH", "STOP_SECONDS", "TOPIC_POLICIES",
+    "REFRESH_SECRET", "REGISTRATIONS_PER_HOUR", "SERVICE_KEY", "SIGNING_KEYS", "SQLITE_PATH", "STOP_SECONDS",
+    "TOPIC_POLICIES", "TRUSTED_ISSUERS",
 })  # fmt: skip
+OWN_BEGINNINGS: Final = ("SIGNING_KEY_", "OAUTH_")  # and when the key was made, and what a provider is called
 OWN_VOLUMES: Final = ("scratch", "data", "config")
 OWN_PATHS: Final = ("/tmp", "/data", "/etc/pushcluster")  # noqa: S108 - where the volumes of the pod itself are
 _OWN_KEYS: Final = frozenset({
@@ -134,7 +136,7 @@ def _touches(place: str, own: str) -> bool:
 def _variables(path: str, env: list[Any], taken: frozenset[str]) -> Iterator[Fault]:
     seen: set[str] = set()
     for at, one in enumerate(env):
-        if one["name"] in taken:
+        if one["name"] in taken or (taken and one["name"].startswith(OWN_BEGINNINGS)):
             yield Fault(
                 f"{path}.env[{at}].name", f"must be another one: {one['name']} follows from the rest of the spec"
             )

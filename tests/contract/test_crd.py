@@ -48,6 +48,9 @@ REQUIRED: dict[tuple[str, ...], dict[str, Any]] = {
     ("expose", "ingress"): {"host": "chat.example.com"},
     ("expose", "gateway"): {"parentRefs": [{"name": "public"}]},
 }
+OAUTH_PROVIDER = {
+    "name": "github", "credentialsSecret": "github", "redirectUrl": "https://chat.example.com/oauth/github/callback",
+}  # fmt: skip
 
 
 def _unsaid(path: tuple[str, ...]) -> Manifest:
@@ -71,6 +74,8 @@ def _with(path: tuple[str, ...], value: Any) -> Manifest:
         place = place.setdefault(name, {})
     if path[0] == "cassandra" and path[1] not in ("embedded", "managed"):
         place.update(contactPoints=["host"], keyspace="chat", localDatacenter="dc1")
+    elif path[:2] == ("auth", "oauth"):
+        place.update(providers=[OAUTH_PROVIDER], returnUrls=["https://chat.example.com/"])
     elif path[:2] in REQUIRED:
         place.update(REQUIRED[path[:2]])
     elif path[-1] in ("credentialsSecret", "monitoringUrl") and path[0] != "mail":
@@ -89,6 +94,9 @@ SPECIAL: dict[str, Callable[[tuple[str, ...]], Any]] = {
     "trustedProxies": lambda _: ["10.0.0.0/8"],
     "allowedOrigins": lambda _: ["https://a.example"],
     "topics": lambda _: [{"prefix": "a", "read": "everyone", "write": "service"}],
+    "providers": lambda _: [OAUTH_PROVIDER],
+    "returnUrls": lambda _: ["https://chat.example.com/"],
+    "trustedIssuers": lambda _: [verdicts.ISSUER],
     "annotations": lambda _: {"name": "value"},
     "labels": lambda _: {"name": "value"},
     "parentRefs": lambda _: [{"name": "public"}],

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from tests.support import verdicts
 
+from push_operator import tokens
 from push_operator.model import parse
 from push_operator.plan.build import build
 from push_operator.plan.workload import Address, DataPath, EnvValue, SecretKey, Workload
+from push_operator.tokens import KEYS_ANNOTATION, schedule
+from push_workloads.auth.config import AuthConfig
+from push_workloads.common import issuers
+from push_workloads.common.config import SIGNING_KEY_PREFIX
+from push_workloads.common.keys import ALGORITHMS, NEVER
+from push_workloads.presence.config import PresenceConfig
 
 SERVICES = ("gateway", "auth", "message", "presence", "push")
 HOSTS = {
     "nats": ("nats.example.internal", 4222),
     "valkey": ("valkey.example.internal", 6379),
     "cassandra": ("cassandra.example.internal", 9042),
+    "auth": ("auth.example.internal", 8081),
 }
 
 MANIFESTS: dict[str, dict[str, Any]] = {
@@ -37,6 +47,35 @@ MANIFESTS: dict[str, dict[str, Any]] = {
         "gateway": {"scaling": {"mode": "Operator"}, "drain": {"timeoutSeconds": 3600, "reconnectsPerSecond": 100_000}},
     },
     "traces": {"gateway": {"replicas": 1}, "monitoring": {"tracing": {"endpoint": "http://c:4318/", "percent": 7}}},
+    "logins by providers": {
+        "gateway": {"replicas": 1},
+        "auth": {
+            "oauth": {
+                "returnUrls": ["https://chat.example.com/", "com.example.app:/login", "http://localhost:8090/"],
+                "providers": [
+                    {
+                        "name": "google",
+                        "credentialsSecret": "google",
+                        "redirectUrl": "https://chat.example.com/oauth/google/callback",
+                    },
+                    {
+                        "name": "github",
+                        "label": "GitHub (work)",
+                        "credentialsSecret": "github",
+                        "redirectUrl": "https://chat.example.com/oauth/github/callback",
+                        "url": "https://github.example.com",
+                        "apiUrl": "https://github.example.com/api/v3",
+                    },
+                    {
+                        "name": "acme",
+                        "credentialsSecret": "acme",
+                        "issuer": "https://login.acme.example/realms/a",
+                        "redirectUrl": "http://127.0.0.1:8081/oauth/acme/callback",
+                    },
+                ],
+            }
+        },
+    },
     "small disk": {"gateway": {"replicas": 1}, "nats": {"managed": {"storage": "64Mi"}}},
     "large disk": {"gateway": {"replicas": 1}, "nats": {"managed": {"storage": "100Ti"}}},
     "external without passwords": {
@@ -79,7 +118,20 @@ MANIFESTS: dict[str, dict[str, Any]] = {
         "gateway": {"replicas": 1},
         "mail": {"url": "log:", "from": "push@example.com", "resetUrl": "http://localhost:8090"},
     },
-}
+    "issuers that are trusted": {
+        "gateway": {"replicas": 1},
+        "tokens": {"trustedIssuers": [verdicts.ISSUER, {
+            "issuer": "http://id:8080/a", "allowInsecure": True, "audience": "a", "userIdPrefix": "",
+            "jwksUrl": "http://id:8080/keys", "userIdClaim": "uid", "algorithms": ["PS256", "EdDSA"],
+            "topicClaims": {"read": "r", "write": "w"},
+        }]},
+    },
+    "private keys of one's own": {"gateway": {"replicas": 1}, "tokens": {"privateKeysSecret": "own"}},
+    "private keys after a shared secret": {
+        "gateway": {"replicas": 1}, "tokens": {"privateKeysSecret": "own", "signingKeysSecret": "old"}
+    },
+}  # fmt: skip
+PEM = subprocess.run(["openssl", "genpkey", "-algorithm", "ED25519"], capture_output=True, text=True, check=True).stdout
 
 
 def _workload(spec: Mapping[str, Any], service: str) -> Workload:
@@ -101,6 +153,8 @@ def _resolved(env: Mapping[str, EnvValue], *, with_optional: bool) -> dict[str, 
         match value:
             case SecretKey(optional=True) if not with_optional:
                 continue
+            case SecretKey(key="SIGNING_KEYS"):
+                texts[name] = PEM
             case SecretKey(key=key):
                 texts[name] = f"a generated value for {key}, of 32 bytes or more"
             case Address(component):
@@ -163,4 +217,33 @@ def test_every_variable_is_read(spec: dict[str, Any], service: str) -> None:
 
     env = _resolved(_workload(spec, service).env, with_optional=True)
     module.parse(Watched(env))
-    assert set(env) <= seen
+    assert {name for name in env if not name.startswith(SIGNING_KEY_PREFIX)} <= seen
+    if service == "auth":
+        assert len(module.parse(env).tokens.signing_keys) == ("signingKeysSecret" not in spec.get("tokens", {})
+                                                              or "privateKeysSecret" in spec["tokens"])  # fmt: skip
+
+
+@pytest.mark.parametrize("times", ["0", "1000", "0,1000", "5,7000,9000000"])
+def test_both_sides_come_to_the_same_turns_of_the_keys(times: str) -> None:
+    annotations = {KEYS_ANNOTATION: times}
+    body = {"apiVersion": "pushcluster.io/v1alpha1", "kind": "PushCluster", "spec": {"gateway": {"replicas": 1}},
+            "metadata": {"name": "demo", "annotations": annotations}}  # fmt: skip
+    cluster = parse(body)
+    workload = build(cluster).workload("auth")
+    assert workload is not None
+    keys = AuthConfig.parse(_resolved(workload.env, with_optional=False)).tokens.signing_keys
+    planned = schedule(cluster.tokens.key_times, cluster.tokens.access_token_ttl_seconds)
+    assert [(one.signs_from, one.until) for one in keys] == [(one.signs_from, one.until or NEVER) for one in planned]
+    assert len({one.key.kid for one in keys}) == len(planned)
+
+
+def test_both_sides_read_the_same_of_an_issuer() -> None:
+    body = verdicts.manifest(tokens=MANIFESTS["issuers that are trusted"]["tokens"])
+    env = _resolved(_workload(body["spec"], "presence").env, with_optional=False)
+    first, second = PresenceConfig.parse(env).tokens.trusted
+    assert (first.issuer, first.audience, first.user_id_prefix) == ("https://login.example.com", "push", "corp:")
+    assert (first.jwks_url, first.user_id_claim, first.allow_insecure) == (None, "sub", False)
+    assert first.algorithms == tokens.DEFAULT_ALGORITHMS == issuers.DEFAULT_ALGORITHMS
+    assert (second.jwks_url, second.user_id_claim, second.allow_insecure) == ("http://id:8080/keys", "uid", True)
+    assert (second.algorithms, second.topic_claims) == (("PS256", "EdDSA"), issuers.TopicClaims("r", "w"))
+    assert tokens.ALGORITHMS == ALGORITHMS

@@ -206,6 +206,59 @@ def test_a_users_signing_key_is_used_and_a_short_one_is_told(platform: Platform,
     assert {unit["name"] for unit in platform.get()["units"]} == before
 
 
+def test_keys_of_access_tokens_are_rotated(platform: Platform) -> None:
+    """The new key is published before it signs; a rotation in haste makes every token void. Both outlive a restart."""
+    platform.up(QUICKSTART)
+    platform.until_ready()
+    status, made = _post(platform, "/auth/register", {"email": "ada@example.com", "password": PASSWORD})
+    assert status == 201
+    assert len(_kids(platform)) == 1
+    assert "signs in 15 minutes" in platform.push("keys", "rotate")
+    assert "the newest key signs only in" in platform.push("keys", "rotate", code=1)
+    eventually_now(lambda: len(_kids(platform)) == 2, 30, "the new key is published")
+    eventually_now(lambda: _me(platform, made["access_token"]) == 200, 30, "the old key's token is good")
+    listed = platform.push("keys", "list")
+    assert "published, does not sign yet" in listed
+    platform.push("down")
+    eventually_now(lambda: platform.ended)
+    platform.up(QUICKSTART)
+    platform.until_ready()
+    assert platform.push("keys", "list") == listed
+    assert len(_kids(platform)) == 2
+    old = set(_kids(platform))
+    assert "all others are void" in platform.push("keys", "rotate", "--now")
+    eventually_now(lambda: len(_kids(platform)) == 1, 30, "the new key alone is published")
+    assert old.isdisjoint(_kids(platform))
+    status, again = _post(platform, "/auth/refresh", {"refresh_token": made["refresh_token"]})
+    assert status == 200  # who is logged in stays so
+    eventually_now(lambda: _me(platform, again["access_token"]) == 200, 30, "the new key's token is good")
+    eventually_now(lambda: _me(platform, made["access_token"]) == 401, 30, "the old key's token is void")
+
+
+def _kids(platform: Platform) -> list[str]:
+    """Of the keys that are published now; none while nobody answers."""
+    status, keys = _get(platform, 8081, "/.well-known/jwks.json")
+    return [one["kid"] for one in keys["keys"]] if status == 200 else []
+
+
+def _me(platform: Platform, token: str) -> int:
+    """What a service that has fetched the keys says of a token."""
+    return _get(platform, 8083, "/sessions", token)[0]
+
+
+def _get(platform: Platform, port: int, path: str, token: str = "") -> tuple[int, dict[str, Any]]:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    request = urllib.request.Request(f"http://localhost:{port + platform.offset}{path}", headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, {}
+    except OSError:
+        return 0, {}
+
+
 def test_a_reader_that_goes_away_ends_it_quietly(platform: Platform) -> None:
     """`push up … | head -1`, and `push get | head -1` where the pipe closes at once."""
     argv = (*PUSH, "up", str(QUICKSTART), "--state", str(platform.state), "--port-offset", str(platform.offset))

@@ -1,6 +1,6 @@
 """A crowd of clients with cursors, each with a user of its own, who write to each other all the time.
 
-    python -m tests.support.crowd URL     the key that signs tokens in the environment as JWT_SECRET
+    python -m tests.support.crowd URL     the key that signs tokens in the environment as SIGNING_KEY_0
 
 A process of its own: it is told what to do by lines of JSON on its input, and answers each with one on its output.
 
@@ -31,6 +31,7 @@ from push_client.client import Client
 from push_client.errors import PushClientError
 from push_client.events import Connected, Disconnected, Message
 from push_workloads.common.config import TokenConfig
+from push_workloads.common.keys import from_seed, in_turn
 from push_workloads.common.tasks import beside
 from push_workloads.common.tokens import Tokens
 
@@ -148,9 +149,10 @@ class Watched(Client):
 
 
 class Crowd:
-    def __init__(self, url: str, secret: str) -> None:
+    def __init__(self, url: str, key: str) -> None:
         self._url = url
-        self._tokens = Tokens(TokenConfig(secret=secret.encode(), ttl_seconds=TOKEN_SECONDS, issuer="pushcluster"))
+        keys = in_turn({0: from_seed(key)}, TOKEN_SECONDS)
+        self._tokens = Tokens(TokenConfig(None, TOKEN_SECONDS, "pushcluster", signing_keys=keys))
         self._clients: dict[str, Watched] = {}
         self._readers: dict[str, asyncio.Task[None]] = {}
         self._sending: set[asyncio.Task[None]] = set()
@@ -281,7 +283,7 @@ async def obey(crowd: Crowd, order: dict[str, Any]) -> dict[str, Any]:
 
 @asynccontextmanager
 async def _crowd(url: str) -> AsyncIterator[Crowd]:
-    crowd = Crowd(url, os.environ["JWT_SECRET"])
+    crowd = Crowd(url, os.environ["SIGNING_KEY_0"])
     async with beside(crowd.write(), crowd.look_at_the_clock()):
         yield crowd
     await crowd.close()

@@ -7,6 +7,7 @@ from typing import Any, cast
 import prometheus_client
 
 from push_workloads.auth import api as auth
+from push_workloads.auth.jwks import jwks_route
 from push_workloads.message import api as message
 from push_workloads.message.groups.api import group_routes
 from push_workloads.message.groups.rights_api import block_routes, topic_routes
@@ -15,7 +16,10 @@ from push_workloads.push import api as push
 
 NOTHING = cast(Any, None)  # what a table of routes is made of is not touched until a route is called
 TABLES = {
-    "auth": auth.routes(NOTHING, NOTHING, NOTHING, 60, prometheus_client.CollectorRegistry()),
+    "auth": [
+        *auth.routes(NOTHING, NOTHING, NOTHING, NOTHING, NOTHING, 60, prometheus_client.CollectorRegistry()),
+        jwks_route(NOTHING),
+    ],
     "message": [
         *message.routes(NOTHING, NOTHING, NOTHING, NOTHING, 65_536),
         *group_routes(NOTHING, NOTHING, NOTHING),

@@ -78,11 +78,40 @@ def _topic(prefix: Any = "news/", **fields: Any) -> Manifest:
     return _topics({"prefix": prefix, "read": "everyone", "write": "service", **fields})
 
 
+ISSUER: dict[str, Any] = {"issuer": "https://login.example.com", "audience": "push", "userIdPrefix": "corp:"}
+
+
+def _issuer(**fields: Any) -> Manifest:
+    """None leaves a field out."""
+    issuer = {name: value for name, value in (ISSUER | fields).items() if value is not None}
+    return manifest(tokens={"trustedIssuers": [issuer]})
+
+
 def _users(count: int, letters: int) -> list[str]:
     return [f"{number:02}".rjust(letters, "u") for number in range(count)]
 
 
 _TOPICS = "spec.topics"
+_ISSUER = "spec.tokens.trustedIssuers[0]"
+
+
+def _login(**fields: Any) -> Manifest:
+    """One provider, an OpenID one unless another is named."""
+    name = fields.get("name", "acme")
+    redirect = f"https://chat.example.com/oauth/{name}/callback"
+    issuer = {} if name == "github" else {"issuer": "https://login.example.com"}
+    return _logins({"name": name, "credentialsSecret": "login", "redirectUrl": redirect, **issuer, **fields})
+
+
+def _logins(*providers: Any, to: Any = ("https://chat.example.com/",)) -> Manifest:
+    return manifest(auth={"oauth": {"providers": list(providers), "returnUrls": list(to)}})
+
+
+_LOGIN = "spec.auth.oauth.providers[0]"
+_TO = "spec.auth.oauth.returnUrls[0]"
+_GITHUB = {
+    "name": "github", "credentialsSecret": "github", "redirectUrl": "https://chat.example.com/oauth/github/callback",
+}  # fmt: skip
 _MAIL = {"url": "smtp://mail:25", "from": "a@b", "resetUrl": "http://a"}
 
 
@@ -99,8 +128,13 @@ ACCEPTED: dict[str, Manifest] = {
         nats={"url": "tls://nats.example:4222", "credentialsSecret": "nats-login"},
         redis={"managed": {"storage": "2Gi", "retain": False}},
         cassandra={"embedded": {"retain": False}},
-        tokens={"signingKeysSecret": "keys", "accessTokenTtlSeconds": 31536000},
+        tokens={"signingKeysSecret": "keys", "privateKeysSecret": "own", "accessTokenTtlSeconds": 31536000,
+                "trustedIssuers": [ISSUER, ISSUER | {
+                    "issuer": "https://id.example/realms/a/", "jwksUrl": "https://keys.example:8443/k?v=1",
+                    "userIdPrefix": "", "userIdClaim": "https://a.example/id", "algorithms": ["EdDSA", "ES384"],
+                    "topicClaims": {"read": "topics", "write": "may write"}, "allowInsecure": False}]},
     ),
+    "an issuer in the same cluster": _issuer(issuer="http://id:8080", allowInsecure=True),
     "a Cassandra of one's own": manifest(
         size="large",
         cassandra={"contactPoints": ["a", "b.example:9042", "[fd00::1]:9042"], "keyspace": "chat",
@@ -181,6 +215,12 @@ ACCEPTED: dict[str, Manifest] = {
     "history as it is": manifest(history={}),
     "a service credential of one's own": manifest(serviceKeySecret="backend"),
     "proxies": manifest(auth={"trustedProxies": ["10.0.0.0/8", "2001:db8::/32", "::ffff:10.0.0.0/104"]}),
+    "a login": _login(),
+    "a login with a label": _login(label="Acmé ✓ login", issuer="http://127.0.0.1:65535/realms/a.b"),
+    "logins by who is known": _logins(
+        _GITHUB, {**_GITHUB, "name": "google", "redirectUrl": "http://localhost:8081/oauth/google/callback"},
+        to=["https://chat.example.com", "http://localhost:8090/", "com.example.app:/", "x.y:/a/b-c"]),
+    "a GitHub of one's own": _login(name="github", url="https://git.example", apiUrl="https://git.example/api/v3"),
     "mails": manifest(mail={"url": "smtp://mail:25", "from": "a@b", "resetUrl": "https://a.example/reset"}),
     "mails with a login": manifest(mail={"url": "smtps://[fd00::1]", "from": "no-reply+push@chat.example.com",
                                          "resetUrl": "http://localhost:3000", "credentialsSecret": "mail"}),
@@ -448,6 +488,28 @@ REFUSED: dict[str, tuple[Manifest, str]] = {
     "history of nothing": (manifest(history={"inboxDays": 1}), "spec.history.inboxDays"),
     "a proxy that is no network": (manifest(auth={"trustedProxies": ["10.0.0.1"]}), "spec.auth.trustedProxies[0]"),
     "no proxies at all": (manifest(auth={"trustedProxies": []}), "spec.auth.trustedProxies"),
+    "logins without providers": (manifest(auth={"oauth": {"returnUrls": ["https://a.example/"]}}), "spec.auth.oauth"),
+    "logins that return nowhere": (manifest(auth={"oauth": {"providers": [_GITHUB]}}), "spec.auth.oauth"),
+    "no logins": (_logins(), "spec.auth.oauth.providers"),
+    "a login twice": (_logins(_GITHUB, _GITHUB), "spec.auth.oauth.providers"),
+    "a login that returns without TLS": (_logins(_GITHUB, to=["http://a.example/"]), _TO),
+    "a login that returns to a program": (_logins(_GITHUB, to=["javascript:a"]), _TO),
+    "a login that returns with a query": (_logins(_GITHUB, to=["https://a.example/?b"]), _TO),
+    "a login that returns to a part": (_logins(_GITHUB, to=["https://a.example/#b"]), _TO),
+    "a login with a name of two words": (_login(name="my-login"), f"{_LOGIN}.name"),
+    "a login without a Secret": (_login(credentialsSecret=None), f"{_LOGIN}.credentialsSecret"),
+    "a login without a redirect": (_login(redirectUrl=None), f"{_LOGIN}.redirectUrl"),
+    "a login with another's redirect": (
+        _login(redirectUrl="https://chat.example.com/oauth/github/callback"), f"{_LOGIN}.redirectUrl"),
+    "a login with a redirect without TLS": (
+        _login(redirectUrl="http://chat.example.com/oauth/acme/callback"), f"{_LOGIN}.redirectUrl"),
+    "a login without an issuer": (_login(issuer=None), f"{_LOGIN}.issuer"),
+    "a login with an issuer without TLS": (_login(issuer="http://login.example.com"), f"{_LOGIN}.issuer"),
+    "a login with an issuer at no port": (_login(issuer="https://login.example.com:65536"), f"{_LOGIN}.issuer"),
+    "GitHub with an issuer": (_login(name="github", issuer="https://github.com"), f"{_LOGIN}.issuer"),
+    "an OpenID provider with an API": (_login(apiUrl="https://a.example"), f"{_LOGIN}.apiUrl"),
+    "a login with a secret in it": (_login(clientSecret="x"), f"{_LOGIN}.clientSecret"),
+    "a login with a label of two lines": (_login(label="a\nb"), f"{_LOGIN}.label"),
     "mails from nowhere": (manifest(mail={"url": "smtp://m", "resetUrl": "http://a"}), "spec.mail"),
     "mails of nobody": (manifest(mail={}), "spec.mail"),
     "mails by another way": (manifest(mail=_MAIL | {"url": "http://m"}), "spec.mail.url"),
@@ -456,5 +518,17 @@ REFUSED: dict[str, tuple[Manifest, str]] = {
     "mails from two lines": (manifest(mail=_MAIL | {"from": "a@b\nBcc: c@d"}), "spec.mail.from"),
     "a page with a fragment": (manifest(mail=_MAIL | {"resetUrl": "http://a/#b"}), "spec.mail.resetUrl"),
     "a service credential that is no name": (manifest(serviceKeySecret="a_b"), "spec.serviceKeySecret"),
+    "an issuer over plain HTTP": (_issuer(issuer="http://id.example"), _ISSUER),
+    "keys over plain HTTP": (_issuer(jwksUrl="http://id.example/keys"), _ISSUER),
+    "an issuer with a password": (_issuer(issuer="https://a:b@id.example"), f"{_ISSUER}.issuer"),
+    "an issuer that is no address": (_issuer(issuer="pushcluster"), f"{_ISSUER}.issuer"),
+    "an issuer twice": (manifest(tokens={"trustedIssuers": [ISSUER, ISSUER]}), "spec.tokens.trustedIssuers"),
+    "an issuer for nobody": (_issuer(audience=None), f"{_ISSUER}.audience"),
+    "users of whom it is not said what they are called": (_issuer(userIdPrefix=None), f"{_ISSUER}.userIdPrefix"),
+    "a prefix that could be anything": (_issuer(userIdPrefix="corp"), f"{_ISSUER}.userIdPrefix"),
+    "an algorithm with a shared secret": (_issuer(algorithms=["HS256"]), f"{_ISSUER}.algorithms"),
+    "no algorithm": (_issuer(algorithms=[]), f"{_ISSUER}.algorithms"),
+    "an unknown right by a claim": (_issuer(topicClaims={"own": "a"}), f"{_ISSUER}.topicClaims.own"),
+    "an issuer's unknown field": (_issuer(audiences=["a"]), f"{_ISSUER}.audiences"),
     "a secret that is no name": (manifest(tokens={"signingKeysSecret": "a_b"}), "spec.tokens.signingKeysSecret"),
 }  # fmt: skip

@@ -15,6 +15,7 @@ from push_operator.model import SERVICES
 from push_operator.plan.steering import ACTIONS
 
 PUSH, PLUGIN = "push", "kubectl push"
+ROTATE: Final = "rotate"  # of the keys
 STATUS: Final = "status"  # of a rollout; the other words for one are ACTIONS
 LOGGED: Final = (*SERVICES, "nats", "valkey", "cassandra")
 _HERE: Final = """\
@@ -27,6 +28,7 @@ on this machine:
   push apply examples/quickstart.yaml   change what runs to what the file says now
   push logs message -f                  follow the log of one component
   push credentials create shop --scope publish   what your own server shows to send messages
+  push keys rotate                      a new key for access tokens; list
   push down                             stop it from here
 
 `push up` keeps its data, passwords and logs in a state folder, ./.push unless --state or $PUSH_STATE says otherwise;
@@ -41,6 +43,7 @@ on Kubernetes, where the operator runs (docs/operator.md):
   {push} scale gateway 3 -n chat          run three gateways; --name where there are several PushClusters
   {push} rollout undo -n chat             back to the gateways that were there before; status, resume
   {push} logs message -f -n chat          follow the log of one component, over all its pods
+  {push} keys rotate -n chat              a new key for access tokens; list
 """
 _SWARM: Final = """
 from Docker Swarm (docs/migration.md):
@@ -89,6 +92,7 @@ def parser(program: str) -> argparse.ArgumentParser:
     _rollout(commands, anywhere)
     _logs(commands, anywhere)
     _credentials(commands, anywhere)
+    _keys(commands, anywhere)
     _migrate(commands, program)
     return made
 
@@ -174,6 +178,14 @@ def _credentials(commands: Any, anywhere: _Command) -> None:
     for one in (create, revoke, listing):
         one.add_argument("-o", "--output", choices=("table", "json"), default="table", help="default: %(default)s")
         _add_name(one)
+
+
+def _keys(commands: Any, anywhere: _Command) -> None:
+    keys = commands.add_parser("keys", parents=[anywhere], help="see the keys that sign access tokens, or rotate them")
+    keys.add_argument("action", choices=("list", ROTATE), metavar="ACTION", help=f"list, {ROTATE}")
+    keys.add_argument("--now", action="store_true",
+                      help=f"{ROTATE}: the new key signs at once, and every token of the others is void")  # fmt: skip
+    _add_name(keys)
 
 
 def _migrate(commands: Any, program: str) -> None:

@@ -60,6 +60,10 @@ class PlatformClient:
         """Says what becomes of the rollout; returns its revision."""
         return str(self._ask("POST", "/rollout", {"action": action})["revision"])
 
+    def rotate_keys(self, *, at_once: bool) -> str:
+        """One more key that signs access tokens; returns all that there are."""
+        return str(self._ask("POST", "/keys", {"at_once": at_once})["keys"])
+
     def down(self) -> None:
         """Ends the platform; returns when no process of it is left. Raises ClusterError after DOWN_SECONDS."""
         self._ask("POST", "/down", {})

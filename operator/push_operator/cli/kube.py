@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from typing import Any, Final
 
 from push_operator.cli.files import documents_in, read
+from push_operator.cli.keys import new_key
 from push_operator.cli.kubectl import Failed, Kubectl, items
 from push_operator.cli.podlogs import PodLogs
 from push_operator.cli.target import AdminPort, Platform, as_mapping
@@ -20,6 +22,7 @@ from push_operator.plan.names import ADMIN_KEY, credentials_name
 from push_operator.plan.services import ADMIN_PORT
 from push_operator.plan.steering import ROLLOUT, refuse_number, rollout_order
 from push_operator.render.objects import COMPONENT, INSTANCE, MANAGED_BY, OPERATOR, text_of
+from push_operator.tokens import KEYS_ANNOTATION, rotated
 
 _RESOURCE: Final = f"{PUSH_CLUSTERS.plural}.{PUSH_CLUSTERS.group}"
 _SCALED_BY_SUBRESOURCE: Final = SERVICES[0]
@@ -86,6 +89,12 @@ class KubeTarget:
             return base64.b64decode(data[key], validate=True).decode()
         except (KeyError, ValueError) as error:
             raise ClusterError(f"Secret {secret} has no key {key}: does the operator run?") from error
+
+    def rotate_keys(self, *, at_once: bool) -> str:
+        body = self._one_body()
+        keys = rotated(parse(body).tokens, int(time.time()), at_once=at_once)
+        self._patch(body["metadata"]["name"], {"metadata": {"annotations": {KEYS_ANNOTATION: keys}}})
+        return f"{new_key(keys)} {self._where()}"
 
     def logs(self, component: str, tail: int, *, follow: bool) -> Generator[str, None, None]:
         name = self._one()

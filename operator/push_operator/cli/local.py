@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from push_operator.cli.client import PlatformClient
 from push_operator.cli.files import documents_in, read
+from push_operator.cli.keys import new_key
 from push_operator.cli.logs import follow as following
 from push_operator.cli.logs import last_lines
 from push_operator.cli.target import AdminPort, Platform
@@ -53,6 +54,10 @@ class LocalTarget:
         if where is None or where.port is None or token is None:
             raise ClusterError(f"no {component} runs yet: `push get` says what lacks")
         yield AdminPort(where.hostname or "", where.port, token)
+
+    def rotate_keys(self, *, at_once: bool) -> str:
+        self._check_name()
+        return new_key(self._client.rotate_keys(at_once=at_once))
 
     def logs(self, component: str, tail: int, *, follow: bool) -> Generator[str, None, None]:
         """Those of a platform that has ended are still there."""

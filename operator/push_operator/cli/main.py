@@ -10,12 +10,13 @@ from contextlib import closing
 from datetime import UTC, datetime
 from typing import Final
 
-from push_operator.cli.arguments import PLUGIN, PUSH, STATUS, parser
+from push_operator.cli.arguments import PLUGIN, PUSH, ROTATE, STATUS, parser
 from push_operator.cli.choice import state_of, target_of
 from push_operator.cli.client import PlatformClient
 from push_operator.cli.credentials import credentials
 from push_operator.cli.files import documents_in, read
 from push_operator.cli.gateways import rollout_status
+from push_operator.cli.keys import keys_told
 from push_operator.cli.logs import show
 from push_operator.cli.migrate import migrate
 from push_operator.cli.output import complain, rendered
@@ -110,6 +111,16 @@ def _credentials(options: Namespace) -> int:
     return 0
 
 
+def _keys(options: Namespace) -> int:
+    target = target_of(options)
+    if options.action == ROTATE:
+        print(f"{target.rotate_keys(at_once=options.now)}; `push keys list` shows all")
+    else:
+        now = datetime.now(UTC)
+        print("\n\n".join(keys_told(one, now) for one in target.platforms()))
+    return 0
+
+
 def _migrate(options: Namespace) -> int:
     return migrate(options, os.environ)
 
@@ -123,7 +134,7 @@ def _logs(options: Namespace) -> int:
 
 _COMMANDS: Final[Mapping[str, Callable[[Namespace], int]]] = {
     "up": _up, "down": _down, "get": _get, "apply": _apply, "scale": _scale, "rollout": _rollout, "logs": _logs,
-    "credentials": _credentials, "migrate": _migrate,
+    "credentials": _credentials, "keys": _keys, "migrate": _migrate,
 }  # fmt: skip
 
 

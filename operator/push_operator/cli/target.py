@@ -54,5 +54,9 @@ class Target(Protocol):
     def admin(self, component: str) -> AbstractContextManager[AdminPort]:
         """An admin port of a component, to be reached as long as the context is open."""
 
+    def rotate_keys(self, *, at_once: bool) -> str:
+        """Makes one more key that signs access tokens, and tells when it does; `at_once`: and makes the others void.
+        Raises ClusterError where the keys are the user's own, or it is too soon."""
+
     def logs(self, component: str, tail: int, *, follow: bool) -> Generator[str, None, None]:
         """The newest `tail` lines of a component, oldest first, then without end what is written from now on."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 from push_operator.channels import policies_text
 from push_operator.mail import Mail
 from push_operator.model import SERVICES, External, PushCluster
+from push_operator.oauth import KNOWN, LoginProvider, LoginProviders
 from push_operator.plan.cassandra import cassandra_env
-from push_operator.plan.names import ADMIN_KEY, credentials_name, password_key
-from push_operator.plan.workload import Address, DataPath, EnvValue, SecretKey
+from push_operator.plan.names import ADMIN_KEY, REFRESH_KEY, credentials_name, password_key, signing_key_names
+from push_operator.plan.workload import PUBLIC, Address, DataPath, EnvValue, SecretKey
 from push_operator.quantities import mebibytes
 from push_operator.stores import Embedded, Managed
+from push_operator.tokens import issuers_text
 
 LOG_SHARDS = 1  # fixed for the life of a cluster
 LOG_MAX_AGE_HOURS = 72
@@ -24,8 +26,8 @@ def service_env(cluster: PushCluster, service: str, origins: tuple[str, ...], st
     """Variables of one service, without what only the cluster knows (its ports, its instance name)."""
     env: dict[str, EnvValue] = {
         "STOP_SECONDS": str(stop_seconds),
-        "JWT_SECRET": _jwt_secret(cluster),
         "ACCESS_TOKEN_TTL_SECONDS": str(cluster.tokens.access_token_ttl_seconds),
+        **_token_keys(cluster, service),
     }
     if origins:
         env["ALLOWED_ORIGINS"] = ",".join(origins)
@@ -40,9 +42,28 @@ def service_env(cluster: PushCluster, service: str, origins: tuple[str, ...], st
     return env
 
 
-def _jwt_secret(cluster: PushCluster) -> SecretKey:
-    secret = cluster.tokens.signing_keys_secret or credentials_name(cluster.name)
-    return SecretKey(secret, "JWT_SECRET", min_bytes=KEY_BYTES)
+def _token_keys(cluster: PushCluster, service: str) -> dict[str, EnvValue]:
+    """What access tokens are checked with. Private keys are the auth service's alone: others ask it for the public
+    ones."""
+    tokens = cluster.tokens
+    env: dict[str, EnvValue] = {}
+    if tokens.signing_keys_secret is not None:
+        env["JWT_SECRET"] = SecretKey(tokens.signing_keys_secret, "JWT_SECRET", min_bytes=KEY_BYTES)
+    if service == "auth":
+        env |= _private_keys(cluster)
+    elif tokens.private_keys_secret is not None or tokens.makes_keys:
+        env["AUTH_URL"] = Address("auth", PUBLIC, "http")
+    if tokens.trusted_issuers:
+        env["TRUSTED_ISSUERS"] = issuers_text(tokens.trusted_issuers)
+    return env
+
+
+def _private_keys(cluster: PushCluster) -> dict[str, EnvValue]:
+    own = credentials_name(cluster.name)
+    env: dict[str, EnvValue] = {REFRESH_KEY: SecretKey(own, REFRESH_KEY, min_bytes=KEY_BYTES)}
+    if cluster.tokens.private_keys_secret is not None:
+        env["SIGNING_KEYS"] = SecretKey(cluster.tokens.private_keys_secret, "SIGNING_KEYS")
+    return env | {name: SecretKey(own, name, min_bytes=KEY_BYTES) for name in signing_key_names(cluster.tokens)}
 
 
 def _service_key(cluster: PushCluster) -> SecretKey:
@@ -120,7 +141,7 @@ def _auth(cluster: PushCluster) -> dict[str, EnvValue]:
     proxies = cluster.trusted_proxies or (PRIVATE_NETWORKS if cluster.expose is not None else ())
     if proxies:
         own["TRUSTED_PROXIES"] = ",".join(proxies)
-    return {**_store(cluster, "accounts.db"), **own, **_mail(cluster.mail)}
+    return {**_store(cluster, "accounts.db"), **own, **_mail(cluster.mail), **_oauth(cluster.login_providers)}
 
 
 def _mail(mail: Mail | None) -> dict[str, EnvValue]:
@@ -131,6 +152,25 @@ def _mail(mail: Mail | None) -> dict[str, EnvValue]:
         env["MAIL_USER"] = SecretKey(mail.credentials_secret, "username")
         env["MAIL_PASSWORD"] = SecretKey(mail.credentials_secret, "password")
     return env
+
+
+def _oauth(given: LoginProviders) -> dict[str, EnvValue]:
+    if not given.providers:
+        return {}
+    own = [one.name for one in given.providers if one.name not in KNOWN]
+    env: dict[str, EnvValue] = {"OAUTH_RETURN_URLS": ",".join(given.return_urls)}
+    env |= {"OAUTH_PROVIDERS": ",".join(own)} if own else {}
+    return env | {name: value for one in given.providers for name, value in _provider(one).items()}
+
+
+def _provider(one: LoginProvider) -> dict[str, EnvValue]:
+    texts = {
+        "LABEL": one.label, "REDIRECT_URL": one.redirect_url, "ISSUER": one.issuer, "URL": one.url,
+        "API_URL": one.api_url,
+    }  # fmt: skip
+    secrets = {key: SecretKey(one.credentials_secret, key) for key in ("CLIENT_ID", "CLIENT_SECRET")}
+    given: dict[str, EnvValue] = {name: text for name, text in texts.items() if text}
+    return {f"OAUTH_{one.name.upper()}_{name}": value for name, value in (given | secrets).items()}
 
 
 def _message(cluster: PushCluster) -> dict[str, EnvValue]:

@@ -32,7 +32,8 @@ class Rule:
 RULES: Final = (
     Rule(SOCKET_PATH, "gateway", exact=True),
     Rule(EVENTS_PATH, "gateway", exact=True, port=SSE),
-    Rule("/auth", "auth"),
+    *(Rule(path, "auth") for path in ("/auth", "/oauth")),
+    Rule("/.well-known/jwks.json", "auth", exact=True),
     *(Rule(path, "message") for path in ("/conversations", "/messages", "/groups", "/blocks", "/topics", "/channels")),
     *(Rule(path, "presence") for path in ("/presence", "/sessions")),
     Rule("/devices", "push"),

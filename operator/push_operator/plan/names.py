@@ -6,8 +6,12 @@ import hashlib
 import json
 from typing import Any, Final
 
+from push_operator.tokens import TokenSpec
+
 REVISION_KEY: Final = "REVISION_KEY"  # in the generated Secret: what digests of the user's Secrets are keyed with
 ADMIN_KEY: Final = "ADMIN_TOKEN"  # there, too: what makes orders to the gateways' admin ports good
+
+REFRESH_KEY: Final = "REFRESH_SECRET"  # there, too: what refresh tokens are made with
 
 
 def component_name(cluster: str, component: str) -> str:
@@ -22,6 +26,11 @@ def credentials_name(cluster: str) -> str:
 def password_key(component: str, service: str) -> str:
     """The key in that Secret for one service's password at one backing service."""
     return f"{component.upper()}_PASSWORD_{service.upper()}"
+
+
+def signing_key_names(tokens: TokenSpec) -> tuple[str, ...]:
+    """The keys in that Secret, and the variables, with what signs access tokens; none where the user brings that."""
+    return tuple(f"SIGNING_KEY_{made}" for made in tokens.key_times) if tokens.makes_keys else ()
 
 
 def revision(*inputs: Any) -> str:

@@ -106,8 +106,8 @@ class Stage:
 
 @contextmanager
 def crowd_at(place: Place) -> Iterator[Crowd]:
-    secret = place.get("secret", "chat-credentials")["data"]["JWT_SECRET"]
-    environ = place.cluster.environ | {"JWT_SECRET": base64.b64decode(secret).decode()}
+    secret = place.get("secret", "chat-credentials")["data"]["SIGNING_KEY_0"]
+    environ = place.cluster.environ | {"SIGNING_KEY_0": base64.b64decode(secret).decode()}
     url = f"ws://{place.outside('gateway')}/ws"
     with subprocess.Popen([sys.executable, "-m", "tests.support.crowd", url], env=environ, text=True,
                           stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:  # fmt: skip

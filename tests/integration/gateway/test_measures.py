@@ -113,7 +113,7 @@ async def test_a_process_says_by_a_number_what_it_waits_for(
         assert ready["process_resident_memory_bytes"] > 0
         assert {name: value for name, value in ready.items() if name.startswith("push_waiting")} == {
             f'push_waiting{{check="{check}"}}': 0
-            for check in ("drain", "log", "nats", "presence", "revocations", "start")
+            for check in ("drain", "keys", "log", "nats", "presence", "revocations", "start")
         }
         await operators_nats_server.kill()
 

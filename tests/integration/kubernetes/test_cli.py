@@ -85,6 +85,32 @@ def test_a_whole_life(namespace: Namespace, operator: OperatorProcess, push: Pus
     assert "kubectl-client-side-apply" in managers
 
 
+def test_keys_are_rotated_by_an_annotation(
+    namespace: Namespace, operator: OperatorProcess, push: Push, tmp_path: Path
+) -> None:
+    """The operator makes the key, and nobody but the auth service gets it."""
+    path = _file(tmp_path, manifest())
+    push("apply", path)
+    namespace.until(lambda: namespace.condition("Ready") == READY)
+    told = push("keys", "rotate")
+    made = told.split()[1]
+    assert told == f"key {made} is made: it signs in 15 minutes (context x); `push keys list` shows all\n"
+    assert "published, does not sign yet" in push("keys", "list")
+    assert "the newest key signs only in" in push("keys", "rotate", code=1)
+
+    def variables(component: str) -> set[str]:
+        found = namespace.server.get(namespace.apps("deployments", f"chat-{component}"))
+        (container,) = found["spec"]["template"]["spec"]["containers"]
+        return {one["name"] for one in container["env"] if one["name"].startswith("SIGNING_KEY")}
+
+    namespace.until(lambda: variables("auth") == {"SIGNING_KEY_0", f"SIGNING_KEY_{made}"})
+    secret = namespace.server.get(namespace.path("secrets", "chat-credentials"))
+    assert secret["data"]["SIGNING_KEY_0"] != secret["data"][f"SIGNING_KEY_{made}"]
+    assert variables("presence") == set()
+    push("apply", path)  # does not forget it
+    assert made in push("keys", "list")
+
+
 def test_several_are_a_line_each(namespace: Namespace, push: Push) -> None:
     """No operator here: what has not been started is told as such."""
     for name in ("chat", "talk"):

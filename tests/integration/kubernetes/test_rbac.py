@@ -57,7 +57,7 @@ def _secret(place: Namespace) -> dict[str, str]:
 
 
 def _lose_a_key(place: Namespace) -> None:
-    place.server.merge(place.path("secrets", "chat-credentials"), {"data": {"JWT_SECRET": None}})
+    place.server.merge(place.path("secrets", "chat-credentials"), {"data": {"REFRESH_SECRET": None}})
 
 
 def life(elsewhere: str) -> tuple[Step, ...]:
@@ -75,7 +75,7 @@ def life(elsewhere: str) -> tuple[Step, ...]:
         _change(no_ingress, _ready, expose=None),
         _change(_ready, monitoring={"serviceMonitor": True, "rules": True, "dashboards": True}),
         _change(no_monitors, _ready, monitoring=None),
-        Step(_lose_a_key, lambda place: "JWT_SECRET" in _secret(place)),
+        Step(_lose_a_key, lambda place: "REFRESH_SECRET" in _secret(place)),
     )
 
 
@@ -153,10 +153,10 @@ def test_a_key_that_is_made_again_leaves_the_others_as_they_are(
     within(30, lambda: server.get(namespace.path("secrets", "chat-credentials")))
     kept = _secret(namespace)
     _lose_a_key(namespace)
-    within(20, lambda: "JWT_SECRET" in _secret(namespace))
+    within(20, lambda: "REFRESH_SECRET" in _secret(namespace))
     now = _secret(namespace)
     assert now.keys() == kept.keys()
-    assert {name for name in kept if now[name] != kept[name]} == {"JWT_SECRET"}
+    assert {name for name in kept if now[name] != kept[name]} == {"REFRESH_SECRET"}
 
 
 # What no test run could show ------------------------------------------------------------------------------------------

@@ -171,7 +171,10 @@ async def test_the_document_is_served(auth: InProcess, http: ClientSession) -> N
         accounts = {"/auth/register", "/auth/login", "/auth/me"}
         sessions = {"/auth/refresh", "/auth/logout", "/auth/sessions", "/auth/sessions/{session_id}"}
         upkeep = {"/auth/password", "/auth/password/forgot", "/auth/password/reset", "/auth/delete"}
-        assert document["paths"].keys() == accounts | upkeep | sessions
+        oauth = {"/oauth", "/auth/oauth", "/oauth/{provider}", "/oauth/{provider}/callback"}
+        identities = {"/auth/identities", "/auth/identities/{provider}/{subject}"}
+        keys = {"/.well-known/jwks.json"}
+        assert document["paths"].keys() == accounts | upkeep | sessions | oauth | identities | keys
 
 
 async def test_as_its_own_process(valkey_server: Valkey, tmp_path: Path, http: ClientSession) -> None:

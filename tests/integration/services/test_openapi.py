@@ -20,6 +20,19 @@ from aiohttp import ClientSession
 from tests.support.servers import Nats, Valkey
 from tests.support.services import OwnProcess, environ_for, own_process
 
+# Whom nobody asks: the browser is sent there.
+GITHUB: Final = {
+    "OAUTH_GITHUB_CLIENT_ID": "client", "OAUTH_GITHUB_CLIENT_SECRET": "secret",
+    "OAUTH_GITHUB_REDIRECT_URL": "http://localhost:1/oauth/github/callback",
+    "OAUTH_GITHUB_URL": "http://localhost:1", "OAUTH_GITHUB_API_URL": "http://localhost:1",
+    "OAUTH_RETURN_URLS": "http://localhost:1/",
+}  # fmt: skip
+# So that what it sends reaches more than "there is no such provider".
+KNOWN: Final = """
+[[operations]]
+include-path = "/oauth/{provider}"
+parameters = { provider = "github" }
+"""
 SECONDS: Final = 180.0
 SERVICES: Final = ("auth", "message", "presence", "push")
 ON_THE_BUS: Final = ("message", "push")
@@ -39,6 +52,7 @@ async def services(
                 SQLITE_PATH=str(tmp_path / f"{name}.db"),
                 LOG_MAX_BYTES=str(64 * 1024**2),
                 REGISTRATIONS_PER_HOUR="0",
+                **(GITHUB if name == "auth" else {}),
                 **(operators_nats_server.environ_of(name) if name in ON_THE_BUS else {}),
             )
             started[name] = await stack.enter_async_context(own_process(name, environ, tmp_path / f"{name}.log"))
@@ -51,6 +65,7 @@ async def services(
 async def test_every_answer_is_documented_and_none_is_a_fault(
     name: str, services: dict[str, OwnProcess], tmp_path: Path, http: ClientSession
 ) -> None:
+    (tmp_path / "schemathesis.toml").write_text(KNOWN)
     code, out = await _checked(services[name].url, await _token(http, services["auth"]), tmp_path)
     assert code == 0, out
     assert " passed" in out, out

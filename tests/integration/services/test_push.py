@@ -32,7 +32,8 @@ PHONE = {"device_id": "phone", "platform": "fcm", "token": "a-token-of-firebase-
 async def push(operators_nats_server: Nats, valkey_server: Valkey, tmp_path: Path) -> AsyncIterator[InProcess]:
     where = {"SQLITE_PATH": str(tmp_path / "devices.db"), "REDIS_URL": valkey_server.url}
     async with in_process("push", environ_for(**where, **operators_nats_server.environ_of("push"))) as service:
-        await eventually(lambda: "revocations" not in service.process.waiting_for())  # there is no queue yet
+        # Without a queue it is not ready; registrations it takes before.
+        await eventually(lambda: not {"keys", "revocations"} & service.process.waiting_for().keys())
         yield service
 
 

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from tests.unit.gateway.test_session import GENEROUS, KEY, at, one, opened, passed, says, sent, welcomed, who
 
 from push_workloads.common.changes import Change, encode
+from push_workloads.common.issuers import Grants
 from push_workloads.common.questions import Membership, Report, TopicRights
 from push_workloads.common.sending import Publish
+from push_workloads.common.tokens import Identity
 from push_workloads.gateway import frames
 from push_workloads.gateway.actions import (
     Action,
@@ -24,6 +26,7 @@ from push_workloads.gateway.actions import (
     Leave,
     Limits,
     Recover,
+    ShowToken,
     Start,
     Tell,
 )
@@ -420,6 +423,47 @@ def test_a_topic_that_is_withdrawn_is_not_read_any_more() -> None:
     error, leave = session.topic("topic:t", TopicRights(read=False, write=True, for_everyone=True), at())
     assert (json.loads(error)["code"], leave) == ("forbidden", Leave("topic:t"))  # type: ignore[arg-type]
     assert passed(session, message(1), "topic:t") == []
+
+
+NONE = TopicRights(read=False, write=False, for_everyone=True)
+TOKENS_OWN = Grants(read=("news", "team/*"), write=("team/*",))
+
+
+@pytest.mark.parametrize(
+    ("topic", "rights", "reads", "writes"),
+    [
+        ("team/a", NONE, True, True),
+        ("team/a", None, True, True),  # the message service is away, and nothing that it could say counts
+        ("news", NONE, True, False),
+        ("news", TopicRights(read=False, write=True, for_everyone=True), True, True),  # nothing is taken away
+        ("news", None, False, False),
+        ("newspaper", NONE, False, False),
+        ("teams", BOTH, True, True),
+    ],
+)
+def test_a_token_gives_rights_beside_the_policies(
+    topic: str, rights: TopicRights | None, reads: bool, writes: bool
+) -> None:
+    session = opened()
+    session.who.grants = TOKENS_OWN
+    says(session, {"type": "subscribe", "channel": f"topic:{topic}"})
+    says(session, {"type": "send_message", "channel": f"topic:{topic}", "content": 1})
+    actions = session.topic(f"topic:{topic}", rights, at())
+    assert any(isinstance(action, Recover) for action in actions) is reads
+    assert any(isinstance(action, Publish) for action in actions) is writes
+
+
+def test_a_newer_token_that_says_less_ends_what_it_does_not_say() -> None:
+    session = opened()
+    session.who.grants = TOKENS_OWN
+    says(session, {"type": "subscribe", "channel": "topic:team/a"})
+    reading(session, session.topic("topic:team/a", NONE, at()))
+    asked = ShowToken("a token", None)
+    same = Identity("ann", 100, grants=TOKENS_OWN)
+    assert len(list(session.refreshed(asked, same, 10.0, 0.0))) == 1
+    assert one(session.refreshed(asked, Identity("ann", 100), 10.0, 0.0), AskTopic) == AskTopic("topic:team/a")
+    _, leave = session.topic("topic:team/a", NONE, at())
+    assert leave == Leave("topic:team/a")
 
 
 def test_topics_are_bounded() -> None:

@@ -14,16 +14,89 @@ from tests.unit.operator.manifests import manifest
 from push_operator.cli.arguments import PLUGIN, PUSH, parser
 from push_operator.cli.choice import asked_for
 from push_operator.cli.gateways import rollout_status, told
+from push_operator.cli.keys import keys_told, new_key
 from push_operator.cli.kubectl import Place, words_of
 from push_operator.cli.output import rendered
 from push_operator.cli.podlogs import lives_of, parsed
 from push_operator.cli.target import Platform, as_mapping
-from push_operator.errors import ClusterError, OperatorError
+from push_operator.errors import ClusterError, OperatorError, SpecError
 from push_operator.fleet.values import Mark, Why
+from push_operator.model import parse
 from push_operator.plan.observed import Unit
 from push_operator.plan.steering import ACTIONS, refuse_number, rollout_order
+from push_operator.tokens import KEYS_ANNOTATION, PUBLISH_SECONDS, TokenSpec, rotated
 
 NOW = datetime(2030, 1, 2, 12, tzinfo=UTC)
+
+# Keys ----------------------------------------------------------------------------------------------------------------
+
+DAY = 86_400
+
+
+def _tokens(times: str | None = None, **tokens: Any) -> TokenSpec:
+    return parse(_with_keys(times, **tokens)).tokens
+
+
+def _with_keys(times: str | None, **tokens: Any) -> dict[str, Any]:
+    body = manifest(tokens=tokens)
+    if times is not None:
+        body["metadata"]["annotations"] = {KEYS_ANNOTATION: times}
+    return body
+
+
+def test_a_rotation_adds_a_key_and_drops_what_nobody_needs() -> None:
+    assert rotated(_tokens(), 5000, at_once=False) == "0,5000"
+    first_ends = 5000 + PUBLISH_SECONDS + DAY + 60
+    assert rotated(_tokens("0,5000"), first_ends - 1, at_once=False) == f"0,5000,{first_ends - 1}"
+    assert rotated(_tokens("0,5000"), first_ends, at_once=False) == f"5000,{first_ends}"
+    assert rotated(_tokens("0,5000"), 5001, at_once=True) == "5001"
+
+
+@pytest.mark.parametrize(
+    ("tokens", "now", "at_once", "told"),
+    [
+        (_tokens("0,5000"), 5000 + PUBLISH_SECONDS - 60, False, "signs only in 60 s"),
+        (_tokens("0,5000"), 5000, True, "is this machine's clock right"),
+        (_tokens("0,5000"), 5000, False, "signs only in 900 s"),
+        (_tokens("5000"), 5000, False, "is this machine's clock right"),
+        (_tokens("5000"), 4000, False, "is this machine's clock right"),
+        (_tokens(",".join(str(at * 1000) for at in range(1, 17))), 20_000, False, "16 keys are needed still"),
+        (_tokens(signingKeysSecret="mine"), 5000, False, "change Secret mine"),
+        (_tokens(signingKeysSecret="old", privateKeysSecret="mine"), 5000, True, "change Secret mine"),
+    ],
+)
+def test_a_rotation_that_cannot_be_is_told(tokens: TokenSpec, now: int, at_once: bool, told: str) -> None:
+    with pytest.raises(ClusterError, match=told):
+        rotated(tokens, now, at_once=at_once)
+
+
+@pytest.mark.parametrize(
+    "times", ["", "a", "1,", "2,1", "1,1", "-1", "1 ,2", "٣", "9" * 11, ",".join(map(str, range(17))), 5]
+)
+def test_other_annotations_are_refused_with_their_name(times: Any) -> None:
+    with pytest.raises(SpecError, match=f"metadata.annotations.{KEYS_ANNOTATION}: must be 1 to 16 times"):
+        parse(_with_keys(times))
+
+
+def test_the_keys_are_listed_with_what_each_does() -> None:
+    now = int(NOW.timestamp())
+    times = f"0,{now - 2 * DAY},{now - 60}"
+    told = keys_told(Platform(_with_keys(times), []), NOW).splitlines()
+    assert told[0] == "chat: ES256"
+    assert told[2].split() == ["KEY", "MADE", "SIGNS", "FROM", "PUBLISHED", "UNTIL", "STATE"]
+    assert [line.split()[0] for line in told[3:]] == times.split(",")
+    assert [line.split("   ")[-1].strip() for line in told[3:]] == ["over", "signs", "published, does not sign yet"]
+    assert "2029-12-31 12:00:00Z" in told[4]
+    earlier = keys_told(Platform(_with_keys(f"0,{now - PUBLISH_SECONDS}"), []), NOW)
+    assert "checks older tokens" in earlier
+    assert "Secret mine" in keys_told(Platform(_with_keys(None, privateKeysSecret="mine"), []), NOW)
+    assert "HS256" in keys_told(Platform(_with_keys(None, signingKeysSecret="old"), []), NOW)
+
+
+def test_what_a_rotation_tells() -> None:
+    assert new_key("0,5000") == "key 5000 is made: it signs in 15 minutes"
+    assert new_key("5000") == "key 5000 is made: it signs at once, and all others are void"
+
 
 # Which target ---------------------------------------------------------------------------------------------------------
 

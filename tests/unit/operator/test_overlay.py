@@ -14,7 +14,7 @@ from tests.support.overlays import FULL_OVERLAY, full_overlay, overlaid
 from tests.unit.operator.manifests import cluster, manifest
 
 from push_operator.model import SERVICES, parse
-from push_operator.overlay import OWN_PATHS, OWN_VARIABLES, OWN_VOLUMES, overlay_of
+from push_operator.overlay import OWN_BEGINNINGS, OWN_PATHS, OWN_VARIABLES, OWN_VOLUMES, overlay_of
 from push_operator.plan.build import build
 from push_operator.render.build import render
 from push_operator.render.objects import Images, Object, Owner
@@ -160,7 +160,9 @@ def test_the_names_that_are_taken_are_those_that_pods_have() -> None:
     made = [
         build(cluster(), ("https://page.example",)),
         build(cluster(cassandra=cassandra, topics=[{"prefix": "a", "read": "everyone", "write": "service"}],
-                      nats={"url": "nats://a:1", **login}, redis={"url": "redis://a:1", **login})),
+                      nats={"url": "nats://a:1", **login}, redis={"url": "redis://a:1", **login},
+                      tokens={"signingKeysSecret": "old", "privateKeysSecret": "own", "trustedIssuers": [
+                          {"issuer": "https://a.example", "audience": "a", "userIdPrefix": ""}]})),
         build(cluster(cassandra={"managed": {}})),
     ]  # fmt: skip
     pods = [
@@ -170,7 +172,7 @@ def test_the_names_that_are_taken_are_those_that_pods_have() -> None:
         if one["kind"] == "Deployment"
     ]
     containers = [one for pod in pods for one in pod["containers"]]
-    assert {env["name"] for one in containers for env in one["env"]} == OWN_VARIABLES
+    assert {env["name"] for one in containers for env in one["env"]} == {*OWN_VARIABLES, OWN_BEGINNINGS[0] + "0"}
     volumes = {volume["name"] for pod in pods for volume in pod["volumes"]}
     assert volumes <= set(OWN_VOLUMES)
     assert {mount["mountPath"] for one in containers for mount in one["volumeMounts"]} <= set(OWN_PATHS)

@@ -51,8 +51,8 @@ def test_generated_secrets_are_one_object_with_every_password() -> None:
     (secret,) = build(cluster()).secrets
     assert secret.name == "chat-credentials"
     assert set(secret.keys) == {
-        "JWT_SECRET", "SERVICE_KEY", "ADMIN_TOKEN", "NATS_PASSWORD_GATEWAY", "NATS_PASSWORD_MESSAGE",
-        "NATS_PASSWORD_PUSH", "VALKEY_PASSWORD",
+        "SIGNING_KEY_0", "REFRESH_SECRET", "SERVICE_KEY", "ADMIN_TOKEN", "NATS_PASSWORD_GATEWAY",
+        "NATS_PASSWORD_MESSAGE", "NATS_PASSWORD_PUSH", "VALKEY_PASSWORD",
     }  # fmt: skip
 
 
@@ -61,7 +61,7 @@ def test_the_environment_of_a_gateway() -> None:
         "STOP_SECONDS": "315",
         "DRAIN_SECONDS": "300",
         "DRAIN_RATE": "200",
-        "JWT_SECRET": SecretKey("chat-credentials", "JWT_SECRET", min_bytes=32),
+        "AUTH_URL": Address("auth", "public", "http"),
         "ACCESS_TOKEN_TTL_SECONDS": "86400",
         "ALLOWED_ORIGINS": "http://localhost:8090",
         "LOG_SHARDS": "1",
@@ -109,7 +109,7 @@ def test_external_servers_are_not_run_and_their_logins_come_from_the_users_secre
         )
     )
     assert [secret.keys for secret in plan.secrets] == [
-        ("ADMIN_TOKEN", REVISION_KEY)
+        ("ADMIN_TOKEN", "REFRESH_SECRET", REVISION_KEY)
     ]  # for the digests of those of the user
     assert plan.workload("nats") is None
     assert plan.workload("valkey") is None

@@ -423,7 +423,9 @@ def test_an_http_route_has_one_rule_for_each_port_and_no_limit_for_what_lasts() 
         assert rules[target]["timeouts"] == {"request": "0s"}
     assert {target for target, rule in rules.items() if "timeouts" in rule} == set(lasting)
     assert rules["chat-auth", 8081]["matches"] == [
-        {"path": {"type": "PathPrefix", "value": "/auth"}}, {"path": {"type": "Exact", "value": "/openapi/auth.json"}},
+        {"path": {"type": "PathPrefix", "value": "/auth"}}, {"path": {"type": "PathPrefix", "value": "/oauth"}},
+        {"path": {"type": "Exact", "value": "/.well-known/jwks.json"}},
+        {"path": {"type": "Exact", "value": "/openapi/auth.json"}},
     ]  # fmt: skip
     assert set(rules) == _services(_render(cluster()))
     assert "hostnames" not in _exposed("HTTPRoute", GATEWAY)["spec"]

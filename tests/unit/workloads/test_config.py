@@ -43,6 +43,7 @@ def test_nothing_given_names_everything_that_is_needed(service: str) -> None:
 
 
 WRONG = {
+    "ALLOWED_ORIGINS": ("https://chat.example.com,https://chat.example.com/app", "no path"),
     "JWT_SECRET": ("hunter2-hunter2", "at least 32"),
     "REDIS_URL": ("http://secret-user:secret-password@host", "redis://HOST:PORT"),
     "PORT": ("eighty", "1 to 65535"),
@@ -165,3 +166,17 @@ def test_the_variables_of_the_former_system() -> None:
     config = AuthConfig.parse(GOOD | {"JWT_EXPIRY_HOURS": "2"})
     assert config.tokens.ttl_seconds == 7200
     assert AuthConfig.parse(GOOD | {"JWT_EXPIRY_HOURS": "2", "ACCESS_TOKEN_TTL_SECONDS": "90"}).tokens.ttl_seconds == 90
+
+
+@pytest.mark.parametrize(
+    "origins", ["*", "https://a.example/", "a.example", "null", "https://*.example", "https://a b"]
+)
+def test_origins_that_no_browser_sends(origins: str) -> None:
+    assert _faults("push", GOOD | {"ALLOWED_ORIGINS": origins}) != []
+
+
+@pytest.mark.parametrize(
+    "origins", ["", "https://a.example , http://localhost:8090", "capacitor://localhost", "http://[::1]:1"]
+)
+def test_origins_that_browsers_send(origins: str) -> None:
+    assert _faults("push", GOOD | {"ALLOWED_ORIGINS": origins}) == []

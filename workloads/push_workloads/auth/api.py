@@ -10,6 +10,9 @@ from prometheus_client import CollectorRegistry, Counter
 from push_workloads.auth.accounts import Account
 from push_workloads.auth.entrance import Entrance
 from push_workloads.auth.logins import Login, device_of
+from push_workloads.auth.oauth.api import oauth_routes
+from push_workloads.auth.oauth.flow import Flow
+from push_workloads.auth.oauth.office import Office
 from push_workloads.auth.sessions import Sessions, Signed
 from push_workloads.auth.upkeep import Upkeep
 from push_workloads.common.errors import PushError
@@ -102,12 +105,23 @@ class SessionList(Struct):
 
 
 def routes(
-    entrance: Entrance, upkeep: Upkeep, sessions: Sessions, expires_in: int, registry: CollectorRegistry
+    entrance: Entrance,
+    upkeep: Upkeep,
+    sessions: Sessions,
+    flow: Flow,
+    office: Office,
+    expires_in: int,
+    registry: CollectorRegistry,
 ) -> list[Route]:
+    async def sign_in(account: Account, device: str | None, call: Call) -> SignedIn:
+        signed = await sessions.sign_in(account, device_of(device, call.agent), call.address)
+        return _signed_in(signed, expires_in)
+
     return [
         *_account_routes(entrance, expires_in, registry),
         *_upkeep_routes(upkeep, expires_in, registry),
         *_session_routes(sessions, expires_in, registry),
+        *oauth_routes(flow, office, lambda user_id: entrance.account(user_id), sign_in, SignedIn),
     ]
 
 

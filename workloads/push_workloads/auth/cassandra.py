@@ -17,6 +17,8 @@ from typing import Final
 
 from push_workloads.auth.accounts import Account
 from push_workloads.auth.logins import Login
+from push_workloads.auth.oauth import cassandra as identities
+from push_workloads.auth.oauth.identities import Identities
 from push_workloads.auth.store import TAKEN
 from push_workloads.common.cassandra import Cassandra, Row, Statement, Undecided
 from push_workloads.common.cassandra_schema import Checks, opened
@@ -65,6 +67,7 @@ MIGRATIONS: Final = (
       month int, at bigint, user_id text, PRIMARY KEY (month, at, user_id)
     )
     """,
+    *identities.MIGRATIONS,
 )
 KEPT_LONGER_SECONDS: Final = 86_400  # than a token is good for: clocks differ, and the store's is not the judge
 MONTH_SECONDS: Final = 30 * 86_400
@@ -113,7 +116,10 @@ _SETTLED = "SELECT id FROM {ks}.accounts WHERE email = ?"
 class CassandraAccounts:
     """An AccountStore. `settled` reads who has an e-mail once every conditional write on it has come to its end."""
 
-    def __init__(self, cassandra: Cassandra, statements: Mapping[str, Statement], settled: Statement) -> None:
+    def __init__(
+        self, cassandra: Cassandra, statements: Mapping[str, Statement], settled: Statement, identities: Identities
+    ) -> None:
+        self.identities = identities
         self._cassandra = cassandra
         self._statements = statements
         self._settled = settled
@@ -237,4 +243,7 @@ async def cassandra_accounts(config: CassandraConfig, checks: Checks) -> AsyncIt
     """The store in that keyspace, made when it is not there; waits for Cassandra."""
     async with opened(config, "auth", MIGRATIONS, checks) as cassandra:
         statements = {name: await cassandra.prepare(text) for name, text in _STATEMENTS.items()}
-        yield CassandraAccounts(cassandra, statements, await cassandra.prepare(_SETTLED, serial=True))
+        own = {name: await cassandra.prepare(text) for name, text in identities.STATEMENTS.items()}
+        settled = await cassandra.prepare(identities.SETTLED, serial=True)
+        kept = identities.CassandraIdentities(cassandra, own, settled)
+        yield CassandraAccounts(cassandra, statements, await cassandra.prepare(_SETTLED, serial=True), kept)

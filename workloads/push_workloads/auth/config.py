@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from push_workloads.auth.mail import LOG, MailConfig
+from push_workloads.auth.oauth.config import OAuthConfig
 from push_workloads.common.addresses import Network, networks
 from push_workloads.common.config import Common, Env, RedisConfig, StoreConfig, TokenConfig, admin_token, read_store
 
@@ -25,6 +26,7 @@ class AuthConfig:
     tokens: TokenConfig
     store: StoreConfig
     registrations_per_hour: int
+    oauth: OAuthConfig
     mail: MailConfig | None
     admin_token: bytes | None = field(repr=False)
     proxies: tuple[Network, ...]
@@ -36,9 +38,10 @@ class AuthConfig:
         made = cls(
             common=Common.read(env, 8081),
             redis=RedisConfig.read(env),
-            tokens=TokenConfig.read(env),
+            tokens=TokenConfig.read(env, signs=True),
             store=read_store(env),
             registrations_per_hour=env.integer("REGISTRATIONS_PER_HOUR", 60, 0, 1_000_000),
+            oauth=OAuthConfig.read(env),
             mail=_mail(env) if env.optional("MAIL_URL") else None,
             admin_token=admin_token(env),
             proxies=_proxies(env),

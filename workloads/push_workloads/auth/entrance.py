@@ -12,7 +12,7 @@ from push_workloads.auth.passwords import Passwords
 from push_workloads.auth.sessions import Sessions, Signed, new_id
 from push_workloads.auth.store import TAKEN, AccountStore
 from push_workloads.common.errors import Conflict, Unauthorized
-from push_workloads.common.revocations import NOT_VALID
+from push_workloads.common.issuers import NOT_VALID
 
 
 class Entrance:

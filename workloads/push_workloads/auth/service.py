@@ -13,9 +13,12 @@ from push_workloads.auth.attempts import Attempts, MemoryCounts, RedisCounts
 from push_workloads.auth.config import AuthConfig
 from push_workloads.auth.entrance import Entrance
 from push_workloads.auth.eraser import Eraser
+from push_workloads.auth.jwks import jwks_route
 from push_workloads.auth.keyring import Keyring
 from push_workloads.auth.limiter import Limiter
 from push_workloads.auth.mail import posting
+from push_workloads.auth.oauth.office import Office
+from push_workloads.auth.oauth.setup import flow_of
 from push_workloads.auth.passwords import Passwords
 from push_workloads.auth.revoker import Revoker
 from push_workloads.auth.sessions import Sessions
@@ -24,6 +27,7 @@ from push_workloads.auth.store import AccountStore
 from push_workloads.auth.upkeep import Letters, ResetLimits, Upkeep
 from push_workloads.common.cache import cache
 from push_workloads.common.config import SqliteConfig, StoreConfig
+from push_workloads.common.fetching import fetching
 from push_workloads.common.http import application, serving
 from push_workloads.common.revocations import Unrevoked
 from push_workloads.common.revoking import Revoked
@@ -46,25 +50,27 @@ async def serve(config: AuthConfig, process: Process) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(_store(config.store, process))
         redis = await stack.enter_async_context(cache(config.redis))
+        secret = config.tokens.refresh_secret
         revoked, revoker = Revoked(redis), Revoker(store, redis, tokens.ttl_seconds, lambda: int(time.time()))
-        process.checks["revocations"] = revoked.waiting
-        sessions = Sessions(store, tokens, revoker, logins.key_of(config.tokens.secret), _now_ms)
+        process.checks |= {"revocations": revoked.waiting, "keys": tokens.waiting}
+        sessions = Sessions(store, tokens, revoker, logins.key_of(secret), _now_ms)
         attempts = Attempts(RedisCounts(redis), MemoryCounts(_now_ms))
         limiter = Limiter(redis, config.registrations_per_hour)
         entrance = Entrance(store, passwords, sessions, limiter, attempts, _now_ms)
         post = await stack.enter_async_context(posting(config.mail, process.registry))
-        letters = Letters(post, config.mail.reset_url if config.mail else "", resets.key_of(config.tokens.secret))
+        letters = Letters(post, config.mail.reset_url if config.mail else "", resets.key_of(secret))
         eraser = Eraser(store, redis, lambda: int(time.time()))
         upkeep = Upkeep(store, passwords, sessions, attempts, _reset_limits(redis), letters, eraser.erase, _now_ms)
-        api = routes(entrance, upkeep, sessions, tokens.ttl_seconds, process.registry)
+        flow = await stack.enter_async_context(flow_of(config.oauth, secret, redis, process.registry))
+        office = Office(store, passwords, _now_ms)
+        own = routes(entrance, upkeep, sessions, flow, office, tokens.ttl_seconds, process.registry)
+        api = [*own, jwks_route(tokens)]
         keyring = Keyring(store, redis, config.admin_token, _now_ms)
         process.admin_routes = keyring.routes()
         verifier = Unrevoked(tokens, revoked.known)
         app = application("auth", api, verifier, config.common.origins, process.registry, config.proxies)
-        async with (
-            beside(revoked.run(), revoker.run(), keyring.run(), eraser.run()),
-            serving(app, config.common.public),
-        ):
+        running = beside(revoked.run(), revoker.run(), keyring.run(), eraser.run())
+        async with running, fetching(tokens.sources), serving(app, config.common.public):
             yield
 
 

@@ -13,6 +13,8 @@ import msgspec
 
 from push_workloads.auth.accounts import Account
 from push_workloads.auth.logins import Login
+from push_workloads.auth.oauth.sqlite import MIGRATION as IDENTITIES
+from push_workloads.auth.oauth.sqlite import SqliteIdentities
 from push_workloads.auth.store import TAKEN
 from push_workloads.common.credentials import Credential
 from push_workloads.common.errors import Conflict, Unavailable
@@ -72,6 +74,7 @@ MIGRATIONS: Final = (
     ) WITHOUT ROWID;
     CREATE TABLE erasures (user_id TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
     """,
+    IDENTITIES,
 )
 _ACCOUNT = "SELECT id, email, name, password_hash, created_at FROM accounts WHERE"
 _REHASH = "UPDATE accounts SET password_hash = ? WHERE id = ? AND password_hash = ? RETURNING id"
@@ -87,6 +90,7 @@ class SqliteAccounts:
 
     def __init__(self, connection: aiosqlite.Connection) -> None:
         self._connection = connection
+        self.identities = SqliteIdentities(self._run)
 
     async def add(self, account: Account) -> None:
         try:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from push_workloads.auth.accounts import Account
 from push_workloads.auth.logins import Login
+from push_workloads.auth.oauth.identities import Identities, MemoryIdentities
 from push_workloads.common.credentials import Credential
 from push_workloads.common.errors import Conflict
 from push_workloads.common.revocations import Revocation
@@ -16,6 +17,9 @@ TAKEN = "there is an account with this e-mail already"
 
 class AccountStore(Protocol):
     """Each method may raise Unavailable; a write that returned survives a crash."""
+
+    @property
+    def identities(self) -> Identities: ...
 
     async def add(self, account: Account) -> None:
         """Raises Conflict when the e-mail is taken; of several at once, exactly one is added."""
@@ -68,6 +72,7 @@ class MemoryAccounts:
     """For tests."""
 
     def __init__(self) -> None:
+        self.identities = MemoryIdentities()
         self._by_email: dict[str, Account] = {}
         self._credentials: dict[str, Credential] = {}
         self._erased: dict[str, int] = {}

@@ -16,7 +16,7 @@ from push_workloads.auth.passwords import Passwords
 from push_workloads.auth.sessions import Sessions, Signed
 from push_workloads.auth.store import AccountStore
 from push_workloads.common.errors import Conflict, Forbidden, RateLimited, Unauthorized
-from push_workloads.common.revocations import NOT_VALID
+from push_workloads.common.issuers import NOT_VALID
 
 FRESH_MS: Final = 600_000  # a login that is no older says who its user is, as a password does
 SUBJECT: Final = "Your new password"
@@ -117,6 +117,8 @@ class Upkeep:
         # Before, so that it can be asked for again if this ends in between; after, for who logged in meanwhile.
         await self._sessions.end_all(user_id)
         await self._erase(user_id)
+        for identity in await self._store.identities.of_user(user_id):
+            await self._store.identities.remove(identity)
         await self._store.remove(account)
         await self._sessions.end_all(user_id)
 

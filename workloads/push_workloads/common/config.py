@@ -10,10 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from push_workloads.common.issuers import BadIssuers, TrustedIssuer, read_issuers
+from push_workloads.common.keys import BadKey, SigningKey, from_pem, from_seed, in_turn
+
 JWT_SECRET_MIN_BYTES = 32  # HS256 wants a key at least as long as its hash (RFC 7518 §3.2)
 SERVICE_KEY_MIN_BYTES = 32
 ADMIN_TOKEN_MIN_BYTES = 32
+SIGNING_KEY_PREFIX = "SIGNING_KEY_"  # and the moment at which it was made, in Unix seconds
 CASSANDRA_PORT = 9042
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([A-Za-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")  # RFC 6454 §6.2
 _DATACENTER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _KEYSPACE = re.compile(r"[a-z][a-z0-9_]{0,47}")  # unquoted, and 48 is what Cassandra takes
 
@@ -39,6 +44,10 @@ class Env:
             self._faults.append(f"{name} is required")
             return ""
         return value
+
+    def beginning(self, prefix: str) -> dict[str, str]:
+        """All variables whose names begin so, by the rest of their names."""
+        return {name.removeprefix(prefix): value for name, value in self._values.items() if name.startswith(prefix)}
 
     def optional(self, name: str) -> str | None:
         return self._values.get(name) or None
@@ -142,13 +151,24 @@ class Common:
             admin=Listen.read(env, "ADMIN_", 9090),
             log_level=level if level in ("DEBUG", "INFO", "WARNING", "ERROR") else "INFO",
             stop_seconds=env.integer("STOP_SECONDS", 30, 1, 3660),
-            origins=env.words("ALLOWED_ORIGINS"),
+            origins=_origins(env),
         )
 
 
 def admin_token(env: Env) -> bytes | None:
     """What makes orders on the admin port good; None: there are none."""
     return env.secret("ADMIN_TOKEN", ADMIN_TOKEN_MIN_BYTES) if env.optional("ADMIN_TOKEN") else None
+
+
+def _origins(env: Env) -> tuple[str, ...]:
+    """As browsers send them, so that one comparison decides: what never fits would be a page that is refused, and a
+    `*` a door that nobody meant to open."""
+    given = env.words("ALLOWED_ORIGINS")
+    if not all(_ORIGIN.fullmatch(one) for one in given):
+        env.fault(
+            "ALLOWED_ORIGINS must be origins such as https://chat.example.com, separated by commas: no path, no *"
+        )
+    return given
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,20 +270,77 @@ def _contact_point(env: Env, word: str) -> tuple[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class TokenConfig:
-    """How access tokens are signed and checked (HS256 with one shared secret). `service_key`: the service credential,
-    where one is accepted."""
+    """How access tokens are signed and checked. `secret`: shared by all services (HS256). `signing_keys`: our own
+    private ones, which sign in its place; in the order in which they begin. `keys_url`: the auth service, where others
+    get the public ones. `trusted`: who else may sign. `refresh_secret`: what refresh tokens are made with.
+    `service_key`: the service credential, where one is accepted."""
 
-    secret: bytes
+    secret: bytes | None
     ttl_seconds: int
     issuer: str
     service_key: bytes | None = None
+    signing_keys: tuple[SigningKey, ...] = ()
+    keys_url: str | None = None
+    trusted: tuple[TrustedIssuer, ...] = ()
+    refresh_secret: bytes = b""
 
     @classmethod
-    def read(cls, env: Env) -> TokenConfig:
+    def read(cls, env: Env, *, signs: bool = False) -> TokenConfig:
+        """`signs`: of the service that issues tokens."""
         hours = env.integer("JWT_EXPIRY_HOURS", 24, 1, 24 * 365)
+        ttl_seconds = env.integer("ACCESS_TOKEN_TTL_SECONDS", hours * 3600, 60, 365 * 86400)
+        secret = env.secret("JWT_SECRET", JWT_SECRET_MIN_BYTES) if env.optional("JWT_SECRET") else None
+        keys = _signing_keys(env, ttl_seconds) if signs else ()
+        keys_url = env.url("AUTH_URL", ("http", "https")).rstrip("/") if env.optional("AUTH_URL") else None
+        if secret is None and not (keys if signs else keys_url):
+            env.fault("JWT_SECRET is required")
+        issuer = env.text("TOKEN_ISSUER", "pushcluster")
         return cls(
-            secret=env.secret("JWT_SECRET", JWT_SECRET_MIN_BYTES),
-            ttl_seconds=env.integer("ACCESS_TOKEN_TTL_SECONDS", hours * 3600, 60, 365 * 86400),
-            issuer=env.text("TOKEN_ISSUER", "pushcluster"),
+            secret=secret,
+            ttl_seconds=ttl_seconds,
+            issuer=issuer,
             service_key=env.secret("SERVICE_KEY", SERVICE_KEY_MIN_BYTES) if env.optional("SERVICE_KEY") else None,
+            signing_keys=keys,
+            keys_url=keys_url,
+            trusted=_trusted(env, issuer),
+            refresh_secret=_refresh_secret(env, secret, keys) if signs else b"",
         )
+
+
+def _signing_keys(env: Env, ttl_seconds: int) -> tuple[SigningKey, ...]:
+    """The user's own in SIGNING_KEYS, or those that the operator has made, each under the moment of that."""
+    given, made = env.optional("SIGNING_KEYS"), env.beginning(SIGNING_KEY_PREFIX)
+    name = "SIGNING_KEYS"
+    try:
+        if given:
+            return from_pem(given)
+        seeds: dict[int, SigningKey] = {}
+        for moment, seed in made.items():
+            name = SIGNING_KEY_PREFIX + moment
+            if not moment.isdecimal():
+                raise BadKey("must end in the Unix seconds at which it was made")
+            seeds[int(moment)] = from_seed(seed)
+        return in_turn(seeds, ttl_seconds) if seeds else ()
+    except BadKey as error:
+        env.fault(f"{name} {error}")
+        return ()
+
+
+def _refresh_secret(env: Env, secret: bytes | None, keys: tuple[SigningKey, ...]) -> bytes:
+    """Apart from the keys that sign: those come and go, and logins stay."""
+    if env.optional("REFRESH_SECRET"):
+        return env.secret("REFRESH_SECRET", JWT_SECRET_MIN_BYTES)
+    if secret is None and keys:
+        env.fault("REFRESH_SECRET is required where there is no JWT_SECRET: make one with `openssl rand -hex 32`")
+    return secret or b""
+
+
+def _trusted(env: Env, own: str) -> tuple[TrustedIssuer, ...]:
+    try:
+        found = read_issuers(env.text("TRUSTED_ISSUERS", "[]"))
+    except BadIssuers as error:
+        env.fault(f"TRUSTED_ISSUERS must be a JSON list of issuers: {error}")
+        return ()
+    if any(one.issuer == own for one in found):
+        env.fault(f"TRUSTED_ISSUERS must not name {own}: that is us (TOKEN_ISSUER)")
+    return found

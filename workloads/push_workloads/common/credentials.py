@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from push_workloads.common.errors import Unauthorized, Unavailable
-from push_workloads.common.revocations import NOT_VALID
+from push_workloads.common.issuers import NOT_VALID
 from push_workloads.common.tokens import NEVER, SERVICE, Identity
 
 PREFIX: Final = "pcs_"  # by which those who look for leaked secrets know it

@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from aiohttp import web
@@ -28,6 +28,14 @@ from push_workloads.common.revocations import Verifier
 from push_workloads.common.tokens import Identity, bearer
 
 MAX_BODY_BYTES = 256 * 1024
+# What we answer is data: no browser is to guess at it, show it in a frame, run it, keep it, or tell others its address.
+SECURITY_HEADERS: Final[Mapping[str, str]] = {
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",  # CORS has its own rules, these are for all that does not ask
+    "Referrer-Policy": "no-referrer",
+}
 _log = logging.getLogger(__name__)
 
 
@@ -41,6 +49,7 @@ class Call:
     identity: Identity | None
     address: str
     agent: str = ""
+    cookies: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def bearer(self) -> Identity:
@@ -52,6 +61,24 @@ class Call:
     @property
     def user_id(self) -> str:
         return self.bearer.user_id
+
+
+class Cookie(msgspec.Struct, frozen=True):
+    """For this host alone, and no script of a page may read it. `max_age` in seconds; 0 takes it away. `secure`:
+    browsers reach us over TLS. Lax: it comes along when another site sends the browser here, and with nothing that a
+    page of another site asks for by itself."""
+
+    name: str
+    value: str
+    max_age: int
+    secure: bool
+
+
+class Redirect(msgspec.Struct, frozen=True):
+    """The answer that sends a browser elsewhere, with cookies for when it comes back."""
+
+    location: str
+    cookies: tuple[Cookie, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +93,9 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One line of the API. `body` and `answer` are msgspec types; `answer` None is an empty 204. `max_bytes`: of the
-    body, at most MAX_BODY_BYTES. `scope`: with which a service credential may ask; None: no such one may."""
+    """One line of the API. `body` and `answer` are msgspec types; `answer` None is an empty 204, Redirect a `status`
+    that sends on. `max_bytes`: of the body, at most MAX_BODY_BYTES. `max_age`: for how many seconds anybody may keep
+    the answer, 0 for not at all. `scope`: with which a service credential may ask; None: no such one may."""
 
     method: str
     path: str
@@ -81,6 +109,7 @@ class Route:
     errors: tuple[int, ...] = field(default=())
     max_bytes: int = MAX_BODY_BYTES
     scope: str | None = None
+    max_age: int = 0
 
 
 def application(
@@ -158,11 +187,15 @@ def _handle(
         body = _decode(decoder, await _read(request, route.max_bytes)) if decoder is not None else None
         agent = request.headers.get("User-Agent", "")
         address = client_address(request.remote or "", request.headers.getall("X-Forwarded-For", []), proxies)
-        call = Call(dict(request.match_info), dict(request.query), body, identity, address, agent)
+        call = Call(dict(request.match_info), dict(request.query), body, identity, address, agent, request.cookies)
         answer = await route.handler(call)
         if answer is None:
             return web.Response(status=204)
-        return web.Response(body=msgspec.json.encode(answer), status=route.status, content_type="application/json")
+        if isinstance(answer, Redirect):
+            return _sent_on(answer, route.status)
+        kept = {"Cache-Control": f"public, max-age={route.max_age}"} if route.max_age else {}
+        body = msgspec.json.encode(answer)
+        return web.Response(body=body, status=route.status, content_type="application/json", headers=kept)
 
     return handle
 
@@ -172,6 +205,15 @@ def _admit(identity: Identity, route: Route) -> None:
     if identity.scopes is not None and route.scope not in identity.scopes:
         needs = f"the scope {route.scope}" if route.scope is not None else "a user's token"
         raise Forbidden(f"this takes {needs}")
+
+
+def _sent_on(answer: Redirect, status: int) -> web.Response:
+    response = web.Response(status=status, headers={"Location": answer.location})
+    for one in answer.cookies:
+        response.set_cookie(
+            one.name, one.value, max_age=one.max_age, path="/", secure=one.secure, httponly=True, samesite="Lax"
+        )
+    return response
 
 
 async def _read(request: web.Request, max_bytes: int) -> bytes:
@@ -214,8 +256,8 @@ def edge(origins: frozenset[str]) -> Any:
             response = await _answer(request, handler)
         if response.prepared:
             return response
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Cache-Control"] = "no-store"
+        for name, value in SECURITY_HEADERS.items():
+            response.headers.setdefault(name, value)
         response.headers.update(cors(request.headers.get("Origin"), origins))
         return response
 
@@ -262,6 +304,7 @@ def cors(origin: str | None, origins: frozenset[str]) -> dict[str, str]:
         "Access-Control-Allow-Origin": origin,
         "Access-Control-Allow-Headers": "Authorization, Content-Type",
         "Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, DELETE",
+        "Access-Control-Expose-Headers": "Retry-After",
         "Access-Control-Max-Age": "600",
         "Vary": "Origin",
     }
@@ -283,9 +326,8 @@ _REASONS = {
 
 def openapi(title: str, routes: Sequence[Route]) -> dict[str, Any]:
     """The OpenAPI 3.1 document of a table of routes."""
-    types = sorted(
-        {kind for route in routes for kind in (route.body, route.answer) if kind}, key=lambda kind: kind.__name__
-    )
+    kinds = {kind for route in routes for kind in (route.body, route.answer)} - {None, Redirect}
+    types = sorted((kind for kind in kinds if kind), key=lambda kind: kind.__name__)
     _, schemas = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     schemas["Error"] = {
         "type": "object",
@@ -341,6 +383,9 @@ def _operation(route: Route) -> dict[str, Any]:
 
 
 def _success(route: Route) -> dict[str, Any]:
+    if route.answer is Redirect:
+        header = {"description": "where to go on", "required": True, "schema": {"type": "string"}}
+        return {"description": route.summary, "headers": {"Location": header}}
     if route.answer is None:
         return {"description": "done"}
     return {"description": route.summary, "content": _json(route.answer.__name__)}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Protocol
 
 from msgspec import Struct
 
 from push_workloads.common.errors import Unauthorized, Unavailable
+from push_workloads.common.issuers import NOT_VALID
 from push_workloads.common.tokens import Identity
-
-NOT_VALID: Final = "the access token is missing or not valid"
 
 
 class Revocation(Struct, frozen=True, omit_defaults=True, gc=False):

@@ -10,6 +10,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from push_workloads.common.issuers import NO_GRANTS, Grants
 from push_workloads.common.questions import Report
 from push_workloads.common.sending import Find, Publish
 from push_workloads.common.tokens import NEVER
@@ -32,7 +33,8 @@ class Limits:
 class Who(Struct, gc=False):
     """Whose session it is. `ends_at` is on the monotonic clock: when the token expires. `resumes`: it goes on from the
     device's cursors without asking; `places_itself`: the client says where, in a `resume` of its own. `login_id`: which
-    login the token descends from, if one is known; `issued_at` in Unix seconds."""
+    login the token descends from, if one is known; `issued_at` in Unix seconds. `grants`: topics that the token itself
+    gives rights to."""
 
     user_id: str
     device_id: str
@@ -42,6 +44,7 @@ class Who(Struct, gc=False):
     places_itself: bool = False
     login_id: str | None = None
     issued_at: int = NEVER
+    grants: Grants = NO_GRANTS
 
 
 class ShowToken(Struct, gc=False):

@@ -108,7 +108,7 @@ def _list(header: str) -> list[str]:
 
 
 def _refusal(error: PushError) -> WSUpgradeResponse:
-    headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+    headers = {"Content-Type": "application/json", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
     if error.status in (429, 503):
         headers["Retry-After"] = str(RETRY_AFTER_MS // 1000)
     body = msgspec.json.encode({"error": {"code": error.code, "message": error.message}})

@@ -64,5 +64,5 @@ def new_who(identity: Identity, device_id: str | None, resumes: bool, places_its
     session_id = uuid7(wall_ms, os.urandom(10))
     return Who(
         identity.user_id, device_id or uuid7(wall_ms, os.urandom(10)), session_id, ends_at, resumes, places_itself,
-        identity.session_id, identity.issued_at,
+        identity.session_id, identity.issued_at, identity.grants,
     )  # fmt: skip

@@ -13,6 +13,7 @@ from push_workloads.common.bus import Bus, DirectClient, connected
 from push_workloads.common.cache import cache
 from push_workloads.common.collector import tracing
 from push_workloads.common.errors import Unavailable
+from push_workloads.common.fetching import fetching
 from push_workloads.common.revocations import Unrevoked
 from push_workloads.common.revoking import Revoked
 from push_workloads.common.service import Process
@@ -56,12 +57,14 @@ async def serve(config: GatewayConfig, process: Process) -> AsyncIterator[None]:
         rights, receipts = Rights(client, spawner), ReceiptWriter(client)
         traces = Traces(tracer, config.tracing) if tracer is not None else None
         revoked = Revoked(redis, lambda one: gateway.revoked(one))
-        unrevoked = Unrevoked(Tokens(config.tokens), revoked.known)
+        tokens = Tokens(config.tokens)
+        unrevoked = Unrevoked(tokens, revoked.known)
         gateway = Gateway(config, hub, log, presence, cursors, devices, rights, receipts, spawner, unrevoked, traces)
         door = Door(unrevoked, config.common.origins, _full(gateway, process), new_who)
         process.registry.register(GatewayCollector(gateway, door))
         process.checks |= {"nats": lambda: None if client.is_connected else "not connected to NATS"}
         process.checks |= {"log": log.waiting, "presence": presence.waiting, "revocations": revoked.waiting}
+        process.checks["keys"] = tokens.waiting
         process.checks |= {"drain": lambda: "draining" if gateway.draining else None}
         departures = Departures(gateway)
         stats = Stats(gateway, door, departures, lambda: client.is_connected)
@@ -77,7 +80,8 @@ async def serve(config: GatewayConfig, process: Process) -> AsyncIterator[None]:
                 pace = (gateway.ingress.run(), departures.run())
                 streams = streaming(gateway, door, config.sse, config.common.origins)
                 sockets = accepting(gateway, door, config.common.public)
-                async with beside(*writers, *followers, *pace), streams as for_streams, sockets as for_sockets:
+                work = beside(*writers, *followers, *pace)
+                async with work, fetching(tokens.sources), streams as for_streams, sockets as for_sockets:
                     await departures.look_after(for_streams, for_sockets)
                     yield
                     await departures.stop()

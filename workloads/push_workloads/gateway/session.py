@@ -166,7 +166,9 @@ class Session:
         if identity.user_id != self.who.user_id:
             return self._blame(error_frame(codes.FORBIDDEN, NOT_THEIRS, asked.id), now)
         self.who.ends_at, self.who.login_id, self.who.issued_at = ends_at, identity.session_id, identity.issued_at
-        return (frames.refreshed_frame(asked.id, identity.expires_at * 1000),)
+        same, self.who.grants = identity.grants == self.who.grants, identity.grants
+        answer = frames.refreshed_frame(asked.id, identity.expires_at * 1000)
+        return (answer,) if same else (answer, *self._channels.ask_topics())
 
     def not_refreshed(self, asked: ShowToken, refusal: PushError, now: float) -> Iterable[Action]:
         """It is not good; the socket lives as long as the one before."""
@@ -327,7 +329,9 @@ class Session:
         return [*actions, *self._channels.join_all(new, places, first=first)]
 
     def topic(self, channel: str, rights: TopicRights | None, at: At) -> list[Action]:
-        """What the user may do on a topic; None when that is not to be had now."""
+        """What the policies let the user do on a topic; None when that is not to be had now. The token may let them do
+        more, whoever answers."""
+        rights = self._granted(channel, rights)
         actions: list[Action] = self._channels.no_longer(channel) if rights is not None and not rights.read else []
         for number, frame in enumerate(self._channels.topic_frames(channel)):
             if rights is None:
@@ -339,6 +343,13 @@ class Session:
             elif isinstance(frame, Subscribe):
                 actions += self._channels.subscribe(frame)
         return actions
+
+    def _granted(self, channel: str, rights: TopicRights | None) -> TopicRights | None:
+        topic = channel.partition(":")[2]
+        read, write = self.who.grants.reads(topic), self.who.grants.writes(topic)
+        if rights is None:
+            return TopicRights(read, write, for_everyone=False) if read and write else None
+        return TopicRights(rights.read or read, rights.write or write, for_everyone=False)
 
     def topics_changed(self) -> list[Action]:
         """Policies have changed: is what is read still to be read?"""

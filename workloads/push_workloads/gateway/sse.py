@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from push_workloads.common.config import Listen
 from push_workloads.common.errors import BadRequest, PushError
-from push_workloads.common.http import cors, edge, serving
+from push_workloads.common.http import SECURITY_HEADERS, cors, edge, serving
 from push_workloads.common.listening import Listener
 from push_workloads.common.subjects import inbox
 from push_workloads.gateway.actions import Who
@@ -180,7 +180,7 @@ async def streaming(gateway: Gateway, door: Door, listen: Listen, origins: tuple
         )
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
         response.headers.update(cors(request.headers.get("Origin"), allowed))
-        response.headers["Cache-Control"] = "no-store"
+        response.headers.update(SECURITY_HEADERS)
         await response.prepare(request)
         if request.transport is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
             with contextlib.suppress(OSError):

@@ -39,7 +39,7 @@ def history_routes(store: HistoryStore, access: Access) -> list[Route]:
 
     async def channel(call: Call) -> HistoryPage:
         name = call.path["channel"]
-        return await _page(store, call, await reading(access, call.user_id, name), name)
+        return await _page(store, call, await reading(access, call.bearer, name), name)
 
     return [
         Route(

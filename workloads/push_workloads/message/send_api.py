@@ -58,7 +58,7 @@ def send_route(sender: Sender, max_bytes: int) -> Route:
     async def send(call: Call) -> Outcomes:
         asked: NewMessage = call.body
         messages = outgoings(asked)
-        sent = await sender.send(call.user_id, messages)
+        sent = await sender.send(call.bearer, messages)
         refused = [one for one in sent if isinstance(one, PushError)]
         if refused and (asked.recipients is None or _nothing_answers(refused, len(sent))):
             raise refused[0]

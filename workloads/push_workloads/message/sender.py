@@ -23,6 +23,7 @@ from push_workloads.common.sending import (
     begin,
 )
 from push_workloads.common.subjects import inbox_subject
+from push_workloads.common.tokens import Identity
 from push_workloads.message.access import Access
 from push_workloads.message.callers import Callers
 from push_workloads.message.doors import writing
@@ -47,17 +48,17 @@ class Sender:
     def open(self, log: Log) -> None:
         self._log = log
 
-    async def send(self, user_id: str, messages: Sequence[Outgoing]) -> list[Send | PushError]:
+    async def send(self, caller: Identity, messages: Sequence[Outgoing]) -> list[Send | PushError]:
         """Sends the same content to each recipient, or to one channel; what became of each, in their order.
 
         Raises BadRequest, RateLimited or Unavailable when nothing was sent to anyone.
         """
-        log = self._admit(user_id, messages)
+        log = self._admit(caller.user_id, messages)
         self._running += 1
         try:
             now = asyncio.get_running_loop().time()
-            sent_at = self._callers.sent_at(user_id, now, time.time_ns() // 1_000_000)
-            return list(await asyncio.gather(*(self._one(log, user_id, message, sent_at) for message in messages)))
+            sent_at = self._callers.sent_at(caller.user_id, now, time.time_ns() // 1_000_000)
+            return list(await asyncio.gather(*(self._one(log, caller, message, sent_at) for message in messages)))
         finally:
             self._running -= 1
 
@@ -76,16 +77,16 @@ class Sender:
             raise RateLimited("too many messages", retry_after_ms=wait)
         return self._log
 
-    async def _one(self, log: Log, user_id: str, message: Outgoing, sent_at: int) -> Send | PushError:
-        outcome = await self._sent(log, user_id, message, sent_at)
+    async def _one(self, log: Log, caller: Identity, message: Outgoing, sent_at: int) -> Send | PushError:
+        outcome = await self._sent(log, caller, message, sent_at)
         self._outcomes.labels(outcome.code if isinstance(outcome, PushError) else "ok").inc()
         return outcome
 
-    async def _sent(self, log: Log, user_id: str, message: Outgoing, sent_at: int) -> Send | PushError:
+    async def _sent(self, log: Log, caller: Identity, message: Outgoing, sent_at: int) -> Send | PushError:
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                await writing(self._access, user_id, message)
-                send = begin(user_id, inbox_subject(user_id), message, 0.0, sent_at, os.urandom(10))
+                await writing(self._access, caller, message)
+                send = begin(caller.user_id, inbox_subject(caller.user_id), message, 0.0, sent_at, os.urandom(10))
                 if not (message.retry and await self._is_known(send)):
                     await _write(log, send)
         except TimeoutError:

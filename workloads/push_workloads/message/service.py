@@ -17,6 +17,7 @@ from push_workloads.common.config import CassandraConfig, SqliteConfig
 from push_workloads.common.consumer import Consumer, Source
 from push_workloads.common.credentials import Credentialed
 from push_workloads.common.errors import Unavailable
+from push_workloads.common.fetching import fetching
 from push_workloads.common.following import Following
 from push_workloads.common.http import application, serving
 from push_workloads.common.measures import Consumed, Questions
@@ -79,12 +80,15 @@ async def serve(config: MessageConfig, process: Process) -> AsyncIterator[None]:
             *topic_routes(groups, permits, teller.tell),
         ]
         credentials = Following(redis)
-        verifier = Credentialed(Unrevoked(Tokens(config.tokens), revoked.known), credentials.known)
+        tokens = Tokens(config.tokens)
+        process.checks["keys"] = tokens.waiting
+        verifier = Credentialed(Unrevoked(tokens, revoked.known), credentials.known)
         app = application("message", api, verifier, config.common.origins, process.registry)
         client = DirectClient()  # for `drop_unsent` alone
         process.checks["nats"] = lambda: "not connected to NATS"
         public = serving(app, config.common.public)
-        async with beside(revoked.run(), credentials.run()), public, connected(config.nats, "message", client) as bus:
+        heard, keys = beside(revoked.run(), credentials.run()), fetching(tokens.sources)
+        async with heard, keys, public, connected(config.nats, "message", client) as bus:
             bus.on_lost(client.drop_unsent)
             process.checks["nats"] = bus.waiting
             metrics = HistoryMetrics(process.registry)

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 from push_workloads.common.cache import cache
 from push_workloads.common.credentials import Credentialed
+from push_workloads.common.fetching import fetching
 from push_workloads.common.following import Following
 from push_workloads.common.http import application, serving
 from push_workloads.common.revocations import Unrevoked
@@ -35,8 +36,11 @@ async def serve(config: PresenceConfig, process: Process) -> AsyncIterator[None]
         revoked = Revoked(redis)
         process.checks["revocations"] = revoked.waiting
         credentials = Following(redis)
-        verifier = Credentialed(Unrevoked(Tokens(config.tokens), revoked.known), credentials.known)
+        tokens = Tokens(config.tokens)
+        process.checks["keys"] = tokens.waiting
+        verifier = Credentialed(Unrevoked(tokens, revoked.known), credentials.known)
         app = application("presence", api, verifier, config.common.origins, process.registry)
-        async with beside(sweeper.run(), revoked.run(), credentials.run()), serving(app, config.common.public):
+        running = beside(sweeper.run(), revoked.run(), credentials.run())
+        async with running, fetching(tokens.sources), serving(app, config.common.public):
             yield
         await sweeper.close()

@@ -12,6 +12,7 @@ from push_workloads.common.cache import cache
 from push_workloads.common.config import SqliteConfig, StoreConfig
 from push_workloads.common.consumer import Consumer
 from push_workloads.common.erasing import Erasing
+from push_workloads.common.fetching import fetching
 from push_workloads.common.http import application, serving
 from push_workloads.common.measures import Consumed
 from push_workloads.common.revocations import Unrevoked
@@ -34,12 +35,15 @@ async def serve(config: PushConfig, process: Process) -> AsyncIterator[None]:
     async with _store(config.store, process) as store, cache(config.redis) as redis:
         revoked = Revoked(redis)
         process.checks["revocations"] = revoked.waiting
-        verifier = Unrevoked(Tokens(config.tokens), revoked.known)
+        tokens = Tokens(config.tokens)
+        process.checks["keys"] = tokens.waiting
+        verifier = Unrevoked(tokens, revoked.known)
         app = application("push", routes(store, _now_ms), verifier, config.common.origins, process.registry)
         process.checks["nats"] = lambda: "not connected to NATS"
         public = serving(app, config.common.public)
         erasing = Erasing(redis, partial(_forget, store))
-        async with beside(revoked.run(), erasing.run()), public, connected(config.nats, "push") as bus:
+        heard, keys = beside(revoked.run(), erasing.run()), fetching(tokens.sources)
+        async with heard, keys, public, connected(config.nats, "push") as bus:
             worker = Worker(store, PushMetrics(process.registry), _now_ms)
             consumer = Consumer(bus.client, SOURCE, worker.handle, Consumed(process.registry))
             process.checks |= {"nats": bus.waiting, "queue": consumer.waiting}

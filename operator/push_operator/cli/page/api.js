@@ -65,6 +65,22 @@ export class Api {
     return call(`${this.#endpoints.auth}/auth/login`, { method: "POST", body: { email, password } });
   }
 
+  /** The providers with which one can log in: their names and labels. */
+  async providers() {
+    return (await call(`${this.#endpoints.auth}/oauth`)).providers;
+  }
+
+  /** Where the browser goes to log in at a provider; it comes back to `returnTo`. */
+  providerUrl(name, returnTo, challenge) {
+    const query = new URLSearchParams({ return_to: returnTo, code_challenge: challenge });
+    return `${this.#endpoints.auth}/oauth/${name}?${query}`;
+  }
+
+  /** Signs in with the code that came back. */
+  exchange(code, verifier) {
+    return call(`${this.#endpoints.auth}/auth/oauth`, { method: "POST", body: { code, code_verifier: verifier } });
+  }
+
   /** "valid", "expired" or "unreachable": what a refused handshake cannot tell in a browser. */
   async checkToken(token) {
     try {

@@ -3,6 +3,7 @@
 import { Api } from "./api.js";
 import { Chat, forgetDevice } from "./chat.js";
 import { invited, readJson, writeJson } from "./conversations.js";
+import { comeBack, leaveFor } from "./oauth.js";
 import * as view from "./view.js";
 
 const { $ } = view;
@@ -42,14 +43,33 @@ async function enter(event) {
     const answer = await (registering
       ? api.register(email.value.trim(), password.value, name.value.trim())
       : api.login(email.value.trim(), password.value));
-    writeJson(sessionStorage, SESSION_KEY, { user: answer.user, token: answer.access_token });
     password.value = "";
+    keepSession(answer);
     openChat();
   } catch (error) {
     view.showProblem("entrance-problem", error.message);
   } finally {
     $("entrance-submit").disabled = false;
   }
+}
+
+function keepSession(answer) {
+  writeJson(sessionStorage, SESSION_KEY, { user: answer.user, token: answer.access_token });
+}
+
+/** A button for each provider; none where there are none. */
+async function offerProviders() {
+  const offered = await api.providers().catch(() => []); // with a password one can log in all the same
+  const buttons = offered.map(({ name, label }) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "secondary";
+    button.textContent = `Continue with ${label}`;
+    button.addEventListener("click", () => leaveFor(api, name));
+    return button;
+  });
+  $("entrance-providers").replaceChildren(...buttons);
+  $("entrance-providers").hidden = buttons.length === 0;
 }
 
 function openChat() {
@@ -188,6 +208,14 @@ async function main() {
   } catch (error) {
     showEntrance(error.message);
     $("entrance-submit").disabled = true;
+    return;
+  }
+  offerProviders();
+  try {
+    const answer = await comeBack(api);
+    if (answer !== null) keepSession(answer);
+  } catch (error) {
+    showEntrance(error.message);
     return;
   }
   openChat();

@@ -31,6 +31,7 @@ from push_operator.plan.secrets import Secrets
 from push_operator.plan.status import Status
 from push_operator.plan.steering import ROLLOUT
 from push_operator.plan.workload import Plan, SecretKey
+from push_operator.tokens import KEYS_ANNOTATION, annotations_of
 
 LOG_CHECK_SECONDS = 10.0
 _log = logging.getLogger(__name__)
@@ -245,17 +246,16 @@ def _next_object(body: Mapping[str, Any], kept: Mapping[str, Any] | None, *, run
         generation += 1
     made = {**body, "metadata": {**body["metadata"], "generation": generation}}
     made.pop("status", None)
+    keys = annotations_of(before).get(KEYS_ANNOTATION)  # without it the keys that sign tokens now would be none
+    made = _annotated(made, {KEYS_ANNOTATION: keys, **annotations_of(made)}) if keys else made
     if not running:
         return made
-    order = _annotations(before).get(ROLLOUT)  # what a person said of the rollout that goes on, as `kubectl apply` does
-    made = _annotated(made, {ROLLOUT: order, **_annotations(made)}) if order else made
+    order = annotations_of(before).get(
+        ROLLOUT
+    )  # what a person said of the rollout that goes on, as `kubectl apply` does
+    made = _annotated(made, {ROLLOUT: order, **annotations_of(made)}) if order else made
     return made | ({"status": before["status"]} if "status" in before else {})
 
 
-def _annotations(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    given = body["metadata"].get("annotations")
-    return given if isinstance(given, Mapping) else {}
-
-
 def _annotated(body: Mapping[str, Any], annotations: Mapping[str, Any]) -> dict[str, Any]:
-    return {**body, "metadata": {**body["metadata"], "annotations": {**_annotations(body), **annotations}}}
+    return {**body, "metadata": {**body["metadata"], "annotations": {**annotations_of(body), **annotations}}}

@@ -4,6 +4,7 @@
     PUT  /object              {"documents": […]} → {"generation": n}
     POST /scale               {"component": …, "replicas": n} → {"generation": n}
     POST /rollout             {"action": "resume" or "undo"} → {"revision": …}
+    POST /keys                {"at_once": bool} → {"keys": text}: one more key that signs access tokens
     POST /down                the platform ends
 
 A refusal is {"error": text}, or {"faults": [{"path", "message"}]} with status 422.
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict
@@ -26,6 +28,7 @@ from push_operator.cluster.local.state import StateFolder
 from push_operator.errors import OperatorError, SpecError
 from push_operator.model import SERVICES, parse
 from push_operator.plan.steering import ACTIONS, ROLLOUT, refuse_number, rollout_order
+from push_operator.tokens import KEYS_ANNOTATION, rotated
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 _log = logging.getLogger(__name__)
@@ -33,7 +36,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Control:
-    """The five requests; `down` is called when someone asks for the end."""
+    """The six requests; `down` is called when someone asks for the end."""
 
     def __init__(self, cluster: LocalCluster, page: str, down: Callable[[], None]) -> None:
         self._cluster, self._page, self._down = cluster, page, down
@@ -72,6 +75,12 @@ class Control:
         self._cluster.annotate(ROLLOUT, order)
         return web.json_response({"revision": order.partition(":")[2]})
 
+    async def keys(self, request: web.Request) -> web.Response:
+        at_once = (await _json(request)).get("at_once")
+        order = rotated(parse(self._cluster.body).tokens, int(time.time()), at_once=at_once is True)
+        self._cluster.annotate(KEYS_ANNOTATION, order)
+        return web.json_response({"keys": order})
+
     async def end(self, _: web.Request) -> web.Response:
         self._down()
         return web.json_response({"pid": os.getpid()}, status=202)
@@ -85,6 +94,7 @@ async def control_socket(state: StateFolder, control: Control) -> AsyncIterator[
     app.router.add_put("/object", control.put)
     app.router.add_post("/scale", control.scale)
     app.router.add_post("/rollout", control.rollout)
+    app.router.add_post("/keys", control.keys)
     app.router.add_post("/down", control.end)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
     await runner.setup()

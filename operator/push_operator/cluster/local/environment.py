@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Final
 
 from push_operator.cluster.local.secrets import SecretStore
-from push_operator.cluster.local.sockets import LOOPBACK
 from push_operator.plan.workload import PUBLIC, Address, DataPath, EnvValue, SecretKey
 
 INHERITED = ("PATH", "HOME", "LANG", "TZ")
@@ -29,23 +28,24 @@ def descriptor_variable(port: str) -> str:
 
 
 def planned_env(
-    planned: Mapping[str, EnvValue], secrets: SecretStore, port_of: Callable[[str, str], int], data: Path
+    planned: Mapping[str, EnvValue], secrets: SecretStore, at: Callable[[str, str], tuple[str, int]], data: Path
 ) -> dict[str, str]:
-    """The variables of a workload as text. Raises ClusterError when a Secret lacks a key."""
+    """The variables of a workload as text; `at`: where a port of a component is reached. Raises ClusterError when a
+    Secret lacks a key."""
     made = {}
     for name, value in planned.items():
-        text = _text(value, secrets, port_of, data)
+        text = _text(value, secrets, at, data)
         if text is not None:
             made[name] = text
     return made | ({"DRAIN_SECONDS": str(DRAIN_SECONDS)} if "DRAIN_SECONDS" in made else {})
 
 
-def _text(value: EnvValue, secrets: SecretStore, port_of: Callable[[str, str], int], data: Path) -> str | None:
+def _text(value: EnvValue, secrets: SecretStore, at: Callable[[str, str], tuple[str, int]], data: Path) -> str | None:
     match value:
         case SecretKey():
             return secrets.value(value)
         case Address():
-            return value.at(LOOPBACK, port_of(value.component, value.port))
+            return value.at(*at(value.component, value.port))
         case DataPath():
             return str(data / value.file)
         case _:

@@ -24,7 +24,7 @@ from push_operator.cluster.local.unit import LocalUnit, Recipe
 from push_operator.errors import Conflict, NotFound
 from push_operator.fleet.values import GatewaySet, Mark
 from push_operator.plan.observed import Unit
-from push_operator.plan.workload import Plan, Workload
+from push_operator.plan.workload import PUBLIC, Plan, Workload
 
 SERVICES_STOP_SECONDS, SERVERS_STOP_SECONDS = 6.0, 2.5
 """What the end of the platform allows: together under the ten seconds that Ctrl-C promises."""
@@ -75,6 +75,11 @@ class Members:
     def port(self, component: str, name: str) -> int:
         """Where a server that opens its own sockets listens."""
         return self._ports.port(component, name)
+
+    def _at(self, component: str, port: str) -> tuple[str, int]:
+        """Where another component is reached from here."""
+        public = self._sockets.port(component) if port == PUBLIC else None
+        return (LOOPBACK, self.port(component, port)) if public is None else (self._sockets.reached_at, public)
 
     def log_files(self) -> tuple[LogFile, ...]:
         return tuple(entry.unit.recipe.log for entry in self._entries.values())
@@ -165,7 +170,7 @@ class Members:
         data = self._state.data(workload.component)
         public = self._sockets.descriptors(workload.component)
         env = base_env(os.environ)
-        env |= planned_env(workload.env, self._secrets, self.port, data)
+        env |= planned_env(workload.env, self._secrets, self._at, data)
         env["INSTANCE"] = name
         ports = {}
         if admin is not None:

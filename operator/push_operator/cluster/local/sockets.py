@@ -11,6 +11,7 @@ from push_operator.plan.workload import PUBLIC, Plan
 
 LOOPBACK = "127.0.0.1"
 BACKLOG = 1024
+_ALL_OF_IT = ("", "0.0.0.0", "::", "localhost")  # noqa: S104 - compared, not bound
 _HOSTS = "give --host an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all of them"
 
 
@@ -77,6 +78,13 @@ class PublicSockets:
         """The number that the port which each service has is open under, the offset included; None when it is not."""
         made = self._open.get((component, PUBLIC))
         return int(made.getsockname()[1]) if made is not None else None
+
+    @property
+    def reached_at(self) -> str:
+        """The host by which this machine reaches them."""
+        if self.host in _ALL_OF_IT:
+            return LOOPBACK
+        return f"[{self.host}]" if ":" in self.host else self.host
 
     def close(self) -> None:
         for made in self._open.values():

@@ -46,12 +46,12 @@ def receipt_routes(store: HistoryStore, access: Access, desk: ReceiptDesk) -> li
 
     async def read_channel(call: Call) -> None:
         channel = call.path["channel"]
-        await reading(access, call.user_id, channel)
+        await reading(access, call.bearer, channel)
         await desk.read(of_channel(call.user_id, channel), _up_to(call))
 
     async def receipts(call: Call) -> ChannelReceipts:
         channel = call.path["channel"]
-        subject = await reading(access, call.user_id, channel)
+        subject = await reading(access, call.bearer, channel)
         if not channel.startswith(GROUP) or await access.members(channel) > MAX_TOLD:
             raise BadRequest(f"channel: only a group of at most {MAX_TOLD} members has receipts of each")
         marks = [mark for mark in await store.marks(subject) if mark.kind == "read"]
