@@ -17,6 +17,7 @@ from push_workloads.auth.oauth.linking import (
     Link,
     SignIn,
     decide,
+    not_the_owners,
     refusal_to_link,
     refusal_to_unlink,
 )
@@ -161,6 +162,11 @@ def test_nobody_gets_an_account_by_an_address_that_one_side_has_not_proved(
     else:
         assert decided == Create(email or "")
         assert of_email is None
+
+
+def test_what_a_proof_of_the_address_takes_away() -> None:
+    other, nobodys = (Identity("github", email or "x", "u1", email, False, 1) for email in ("eve@example.com", None))
+    assert not_the_owners(ADA, [PROVEN, other, nobodys]) == [other, nobodys]
 
 
 def test_linking_and_unlinking() -> None:

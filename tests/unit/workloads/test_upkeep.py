@@ -18,6 +18,7 @@ from push_workloads.auth.attempts import ACCOUNT, Attempts, MemoryCounts
 from push_workloads.auth.entrance import Entrance
 from push_workloads.auth.limiter import Limiter
 from push_workloads.auth.mail import Letter, MailError, Post
+from push_workloads.auth.oauth.identities import Identity
 from push_workloads.auth.passwords import Passwords
 from push_workloads.auth.revoker import Revoker
 from push_workloads.auth.sessions import Sessions, Signed
@@ -145,6 +146,26 @@ async def test_who_does_not_know_the_password_changes_nothing_and_is_slowed_down
     assert await world.is_signed_in(signed)
     with pytest.raises(BadRequest):
         await world.upkeep.change(signed.account.id, OLD, "short", "", HOME)
+
+
+async def test_a_mail_takes_away_the_logins_that_somebody_else_may_have_linked() -> None:
+    """Who registers with another's address and links a login of their own must not come back by it."""
+    world = World()
+    account = (await world.register()).account
+    others = Identity("github", "1", account.id, "eve@example.com", False, 0)
+    own = Identity("google", "2", account.id, EMAIL, False, 0)
+    for one in (others, own):
+        await world.store.identities.add(one)
+    await world.upkeep.reset(await world.token(), NEW, "phone", HOME)
+    assert await world.store.identities.of_user(account.id) == [own]
+
+
+async def test_an_account_takes_its_logins_along() -> None:
+    world = World()
+    account = (await world.register()).account
+    await world.store.identities.add(Identity("github", "1", account.id, EMAIL, True, 0))
+    await world.upkeep.delete(account.id, None, OLD, HOME)
+    assert await world.store.identities.find("github", "1") is None
 
 
 async def test_a_mail_sets_a_new_password_once() -> None:

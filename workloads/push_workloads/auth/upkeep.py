@@ -12,6 +12,7 @@ from push_workloads.auth.accounts import Account, BadCredentials, email_of, give
 from push_workloads.auth.attempts import Attempts, network_of
 from push_workloads.auth.limiter import Limiter
 from push_workloads.auth.mail import Letter, Post, no_mailer
+from push_workloads.auth.oauth.linking import not_the_owners
 from push_workloads.auth.passwords import Passwords
 from push_workloads.auth.sessions import Sessions, Signed
 from push_workloads.auth.store import AccountStore
@@ -101,10 +102,13 @@ class Upkeep:
         now = self._now_ms() // 1000
         if token is None or account is None or not resets.is_good(account, token, self._letters.key, now):
             raise Unauthorized(NO_RESET)
+        await self._unlink_others(account)  # now: if this ends in between, the token is good still
         try:
-            return await self._set(account, wanted, device, address)
+            signed = await self._set(account, wanted, device, address)
         except Conflict as error:  # of two at once the other one was first
             raise Unauthorized(NO_RESET) from error
+        await self._unlink_others(account)  # and once more: nobody who was signed in can link any more
+        return signed
 
     async def delete(self, user_id: str, session_id: str | None, password: str | None, address: str) -> None:
         """Ends the account for good. Raises Forbidden unless the password says that it is its owner who asks, or a
@@ -121,6 +125,10 @@ class Upkeep:
             await self._store.identities.remove(identity)
         await self._store.remove(account)
         await self._sessions.end_all(user_id)
+
+    async def _unlink_others(self, account: Account) -> None:
+        for identity in not_the_owners(account, await self._store.identities.of_user(account.id)):
+            await self._store.identities.remove(identity)
 
     async def _account(self, user_id: str) -> Account:
         account = await self._store.by_id(user_id)

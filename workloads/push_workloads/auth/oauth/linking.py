@@ -64,6 +64,12 @@ def decide(person: Person, known: Account | None, of_email: Account | None, its:
     raise AccountExists("there is an account with this e-mail already: log in with its password, then link this login")
 
 
+def not_the_owners(account: Account, its: Iterable[Identity]) -> list[Identity]:
+    """Those that go when somebody has proved to have the account's address: whoever held the account before may have
+    been another, and have linked a login of theirs to come back by."""
+    return [one for one in its if one.email != account.email]
+
+
 def refusal_to_link(user_id: str, held: Identity | None) -> PushError | None:
     """Why a user who is logged in cannot have this identity as well."""
     if held is not None and held.user_id != user_id:
