@@ -12,6 +12,7 @@ from typing import Any, Final, NoReturn
 from push_operator.fleet.values import Draining, Stats
 
 MAX_NUMBER: Final = 2**53  # above it not every whole number survives JSON
+MOST_CONNECTIONS: Final = 1_000_000  # what a gateway can be set to
 MAX_BOOT: Final = 128
 _SCALED: Final = {"loop_lag_ms": ("loop_lag", 1000.0), "uptime_s": ("uptime", 1.0), "cpu_seconds": ("cpu_seconds", 1.0)}
 _COUNTS: Final = (
@@ -49,6 +50,8 @@ def parse_stats(body: bytes) -> Stats:
     if "nats" in said:
         made["nats"] = _flag(said, "nats")
     stats = Stats(boot=boot, connections=count(said, "connections"), draining=_draining(said.get("draining")), **made)
+    if stats.max_connections > MOST_CONNECTIONS:
+        raise Nonsense(f"`max_connections` is over {MOST_CONNECTIONS}, which no gateway takes")
     if stats.connections > stats.max_connections:
         raise Nonsense("`connections` is over `max_connections`")
     return stats

@@ -68,9 +68,9 @@ def _automatic(
     memory = _watched(memory, now)
     low, high = max(1, auto.min_replicas, min(least, auto.max_replicas)), auto.max_replicas
     current = memory.desired or low
-    if load.fresh < ENOUGH_SHARE * load.ready:
+    if is_blind(load):
         held, window = min(max(current, low), high), auto.stabilization_seconds
-        said = f"{load.ready - load.fresh} of {load.ready} gateways say nothing: it stays at {held}"
+        said = f"{load.silent} of {load.silent + load.fresh} gateways say nothing: it stays at {held}"
         memory = replace(memory, loads=with_value(memory.loads, now, load.feared, window))
         return Decision(held, "MetricsLost", said, "metrics", active=False), memory
     signals = _signals(auto, load, memory, current, now)
@@ -83,6 +83,11 @@ def _automatic(
     if loudest.wants > current or low > current:
         return _grown(loudest, load, memory, now, (current, low, high), signals)
     return _shrunk(auto, load, memory, now, (current, low, high), signals, frozen)
+
+
+def is_blind(load: Load) -> bool:
+    """Too few are heard of to decide anything."""
+    return load.fresh < ENOUGH_SHARE * load.ready or (load.silent > 0 and load.fresh == 0)
 
 
 def _watched(memory: Memory, now: float) -> Memory:

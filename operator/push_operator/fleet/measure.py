@@ -13,16 +13,18 @@ TICK_SECONDS: Final = 10.0
 FRESH_SECONDS: Final = 2 * TICK_SECONDS
 LEAST_SECONDS: Final = 0.5  # between two samples of which a difference is made
 SMOOTHING_SECONDS: Final = 60.0
+MOST_ARRIVALS: Final = 5000.0  # a second, at one gateway; more is nothing that one can take
 PENDING_BYTES: Final = 1024 * 1024  # that wait in the broker for one gateway: it does not keep up
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """`known`: connections, each gateway's last known number. `feared`: the same, but a gateway that serves and says
-    nothing counts as full. `ready`: gateways that serve; `fresh` of them said something lately. `rate`: new connections
-    a second that nobody asked to come back. `busy`: CPU seconds a second, of all together. `pressed`: gateways for
-    which the broker holds much back, or that it has cut off. `bus`: whether the broker's numbers are known. `shed`:
-    clients a second that gateways send elsewhere while they go on serving."""
+    """`known`: connections, each gateway's last known number. `feared`: the same, but a gateway that says nothing
+    counts as full. `ready`: gateways that serve; `fresh` of them said something lately. `silent`: those that did not,
+    whether they serve or not, once their process has begun: who is not ready may have clients all the same. `rate`:
+    new connections a second that nobody asked to come back. `busy`: CPU seconds a second, of all together. `pressed`:
+    gateways for which the broker holds much back, or that it has cut off. `bus`: whether the broker's numbers are
+    known. `shed`: clients a second that gateways send elsewhere while they go on serving."""
 
     known: int
     feared: int
@@ -33,10 +35,11 @@ class Load:
     pressed: int
     bus: bool
     shed: float = 0.0
+    silent: int = 0
 
     @property
     def complete(self) -> bool:
-        return self.fresh == self.ready
+        return self.silent == 0
 
 
 def is_fresh(gateway: Gateway, now: float) -> bool:
@@ -53,7 +56,7 @@ def measure(fleet: Fleet, memory: Memory, target: int, now: float) -> tuple[Load
     memory = _rated(fleet, memory, now)
     serving = [one for one in fleet.gateways if serves(one)]
     fresh = [one for one in serving if is_fresh(one, now)]
-    silent = len(serving) - len(fresh)
+    silent = sum(not one.pending and not one.leaving and not is_fresh(one, now) for one in fleet.gateways)
     known = sum(one.sample.stats.connections for one in fleet.gateways if one.sample is not None)
     said = sum(one.sample.stats.connections for one in fleet.gateways if one.sample and is_fresh(one, now))
     load = Load(
@@ -66,6 +69,7 @@ def measure(fleet: Fleet, memory: Memory, target: int, now: float) -> tuple[Load
         pressed=_pressed(serving, fleet.bus, memory.bus),
         bus=fleet.bus is not None,
         shed=sum(memory.shed.get(one.name, 0.0) for one in fresh),
+        silent=silent,
     )
     return load, replace(memory, bus=fleet.bus or memory.bus)
 
@@ -80,7 +84,7 @@ def _rated(fleet: Fleet, memory: Memory, now: float) -> Memory:
     made = replace(memory, samples=samples, busy=busy, shed=shed, unready=unready(fleet, memory, now))
     if not newer:
         return made
-    arrived = max(0.0, sum(_arrivals(before, after) for before, after in newer.values()))
+    arrived = max(0.0, sum(min(_arrivals(*pair), MOST_ARRIVALS) for pair in newer.values()))
     if memory.rated_at is None:
         return replace(made, rate=arrived, rated_at=now)
     weight = 1 - exp(-(now - memory.rated_at) / SMOOTHING_SECONDS)

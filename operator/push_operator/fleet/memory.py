@@ -14,10 +14,12 @@ from push_operator.fleet.values import Bus, Fleet, Sample
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """`now`: seconds of a clock that only grows. `wall`: Unix seconds, which other processes know too."""
+    """`now`: seconds of a clock that only grows. `wall`: Unix seconds, which other processes know too. `began`: since
+    when this process has looked without a gap, by the first of these clocks."""
 
     now: float
     wall: float
+    began: float = float("-inf")
 
 
 @dataclass(frozen=True, slots=True)

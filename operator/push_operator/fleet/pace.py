@@ -11,6 +11,7 @@ from push_operator.scaling import GatewayScaling
 
 LEAST_RATE: Final = 1.0  # clients a second: an end comes, however full the rest is
 ACCEPT_SHARE: Final = 0.5  # of what the serving ones can accept: the rest is for clients that come by themselves
+LEAST_ORDER: Final = 0.1  # clients a second: a gateway takes no slower order, so that some have to wait for others
 SAME_SHARE: Final = 0.1  # a rate that differs by less is not ordered anew
 
 
@@ -29,8 +30,14 @@ def left_of(fleet: Fleet, whole: float, now: float) -> float:
 def orders(emptied: Sequence[Gateway], share: float) -> Mapping[str, float]:
     """Which gateways are told to drain, or to drain at another rate. `share`: the budget of all of them."""
     busy = [one for one in emptied if not _is_empty(one)]
-    each = share / max(1, len(busy))
-    return {one.name: round(each, 1) for one in emptied if not _has(one, each)}
+    busy.sort(key=lambda one: (not _drains(one), one.name))  # those that have begun go on
+    each = max(LEAST_ORDER, share / max(1, len(busy)))
+    waiting = {one.name for one in busy[int(share / LEAST_ORDER + 0.5) :] if not _drains(one)}
+    return {one.name: round(each, 1) for one in emptied if one.name not in waiting and not _has(one, each)}
+
+
+def _drains(gateway: Gateway) -> bool:
+    return gateway.sample is not None and gateway.sample.stats.draining is not None
 
 
 def _own_pace(gateway: Gateway, now: float) -> float:

@@ -23,6 +23,7 @@ from push_operator.scaling import GatewayScaling
 
 SURGE_SHARE: Final = 0.25
 HOLD_SECONDS: Final = 60.0  # a quarantined gateway keeps its clients so long: it may yet come to itself
+SKEW_SECONDS: Final = 300.0  # a mark from further in the future has no date that means anything
 HUNG_SECONDS: Final = 60.0  # beyond the time that a drain may take: who says nothing until then is ended
 
 
@@ -95,15 +96,17 @@ def _set(fleet: Fleet, revision: str, scaling: GatewayScaling, moment: Moment) -
 
 
 def is_done(gateway: Gateway, scaling: GatewayScaling, moment: Moment) -> bool:
-    """Nobody is there to be cut off: it is empty and takes nobody, or it never began, or it has said nothing for longer
-    than a drain may take."""
+    """Nobody is there to be cut off: it is empty and takes nobody, or it never began, or it is marked for longer than a
+    drain may take and has said nothing for as long, or for as long as this process has looked."""
     if gateway.mark is None:
         return False
     if gateway.pending:
         return True
     if not is_fresh(gateway, moment.now):
         patience = scaling.drain.timeout_seconds + HUNG_SECONDS
-        return moment.wall - gateway.mark.since > patience
+        heard = gateway.sample.at if gateway.sample is not None else moment.began
+        marked = moment.wall - gateway.mark.since
+        return moment.now - heard > patience and not -SKEW_SECONDS <= marked <= patience
     assert gateway.sample is not None  # noqa: S101 - a fresh one has it
     stats = gateway.sample.stats
     return stats.draining is not None and stats.connections == 0

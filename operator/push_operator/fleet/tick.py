@@ -6,7 +6,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 
 from push_operator.fleet.anomaly import Anomaly, notice
-from push_operator.fleet.autoscale import ENOUGH_SHARE, Decision, decide
+from push_operator.fleet.autoscale import Decision, decide, is_blind
 from push_operator.fleet.capacity import Capacity, capacity, learn
 from push_operator.fleet.health import Health, judge
 from push_operator.fleet.lag import LagDecision
@@ -71,6 +71,7 @@ def tick(fleet: Fleet, scaling: GatewayScaling, memory: Memory | None, told: Tol
     decision, memory = decide(scaling, load, memory, moment.now, least=told.least, frozen=frozen)
     memory = _blinded(memory, load, moment.now)
     halted = rollout.state is State.STOPPED or rollout.is_waiting or _is_waiting(memory, scaling, moment.now)
+    moment = replace(moment, began=memory.began)
     wish = Wish(decision.desired, target(fleet, rollout), halted=halted)
     steps = _with_care(steer(fleet, wish, scaling, moment), health)
     still = losing(fleet, steps.gone)
@@ -95,7 +96,7 @@ def _frozen(rollout: Rollout, health: Health, anomalies: tuple[Anomaly, ...]) ->
 
 
 def _blinded(memory: Memory, load: Load, now: float) -> Memory:
-    if load.fresh >= ENOUGH_SHARE * load.ready:
+    if not is_blind(load):
         return replace(memory, blind=None)
     return memory if memory.blind is not None else replace(memory, blind=now)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from push_workloads.auth import accounts
 from push_workloads.auth.accounts import MAX_EMAIL_BYTES, email_of, given_password, name_of, new_password
 from push_workloads.common.errors import BadRequest
 
@@ -92,3 +95,13 @@ def test_name(text: str | None, name: str | None) -> None:
 def test_no_name(text: str) -> None:
     with pytest.raises(BadRequest, match=r"^name: "):
         name_of(text)
+
+
+@pytest.mark.parametrize("read", [email_of, given_password, new_password, name_of])
+def test_what_is_much_too_long_is_not_even_normalised(
+    read: Callable[[str], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That takes a time that grows with the square of the length."""
+    monkeypatch.setattr(accounts, "unicodedata", None)
+    with pytest.raises(BadRequest):
+        read("\u0315\u0316" * 10_000)

@@ -101,3 +101,12 @@ async def test_linking_again_changes_nothing_and_what_was_left_can_be_linked(
     assert await office.link(user, PERSON._replace(email=None)) == first
     with pytest.raises(Conflict):
         await office.link(Account("u8", "e@example.com", None, "hash", NOW_MS), PERSON)
+
+
+async def test_an_account_that_a_provider_made_keeps_a_way_in(office: Office) -> None:
+    account = await office.account_of(PERSON)
+    await office.link(account, Person("google", "g", None, None))
+    await office.unlink(account.id, "github", "1")
+    with pytest.raises(Conflict):
+        await office.unlink(account.id, "google", "g")
+    assert await office.account_of(Person("google", "g", None, None)) == account

@@ -326,3 +326,27 @@ async def test_of_two_changes_at_once_one_is_made() -> None:
     asked = [world.upkeep.change(user_id, OLD, f"password {number}", "", HOME) for number in range(3)]
     told = await asyncio.gather(*asked, return_exceptions=True)
     assert [type(one) for one in told if not isinstance(one, Conflict | Forbidden)] == [Signed]
+
+
+@pytest.mark.parametrize("ends", ["once", "never"])
+async def test_a_password_that_is_set_halfway_leaves_nobody_in(ends: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    thief = await world.register()
+    account = await world.store.by_email(EMAIL)
+    assert account is not None
+    before, calls = world.sessions.end_all, []
+
+    async def fails(user_id: str) -> None:
+        calls.append(user_id)
+        if ends == "never" or len(calls) > 1:
+            raise Unavailable("the store is away", retry_after_ms=1000)
+        await before(user_id)
+
+    monkeypatch.setattr(world.sessions, "end_all", fails)
+    with pytest.raises(Unavailable):
+        await world.upkeep.change(account.id, OLD, NEW, "", HOME)
+    changed = await world.store.by_id(account.id)
+    assert changed is not None
+    assert (changed.password_hash == account.password_hash) is (ends == "never")
+    assert bool(await world.store.logins(account.id, world.now_ms)) is (ends == "never")
+    assert await world.is_good(thief) is await world.is_signed_in(thief) is (ends == "never")

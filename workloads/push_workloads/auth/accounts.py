@@ -42,6 +42,7 @@ def email_of(text: str) -> str:
 
     Lower case and not case folding: folding makes `ß` into `ss`, and thereby two people's addresses into one.
     """
+    _bounded(text, MAX_EMAIL_BYTES, f"email: at most {MAX_EMAIL_BYTES} bytes")
     email = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).strip().lower())
     if not email.isprintable() or len(email.encode()) > MAX_EMAIL_BYTES or not _EMAIL.fullmatch(email):
         raise BadRequest(f"email: an address such as ada@example.com, at most {MAX_EMAIL_BYTES} bytes")
@@ -58,6 +59,7 @@ def new_password(text: str) -> bytes:
 
 def given_password(text: str) -> bytes:
     """A password as given at login, as what is hashed: NFC, since keyboards differ in how they compose (RFC 8265)."""
+    _bounded(text, MAX_PASSWORD_BYTES, f"password: {MIN_PASSWORD_BYTES} to {MAX_PASSWORD_BYTES} bytes")
     try:
         password = unicodedata.normalize("NFC", text).encode()
     except UnicodeEncodeError as error:
@@ -69,7 +71,14 @@ def given_password(text: str) -> bytes:
 
 def name_of(text: str | None) -> str | None:
     """A name to show: NFC, trimmed, printable; None when none was given."""
+    _bounded(text or "", MAX_NAME, f"name: at most {MAX_NAME} printable characters")
     name = unicodedata.normalize("NFC", text or "").strip()
     if len(name) > MAX_NAME or not name.isprintable():
         raise BadRequest(f"name: at most {MAX_NAME} printable characters")
     return name or None
+
+
+def _bounded(text: str, most: int, refusal: str) -> None:
+    """Before it is normalised, which takes a time that grows with the square of the length; it may shrink by that."""
+    if len(text) > 4 * most:
+        raise BadRequest(refusal)

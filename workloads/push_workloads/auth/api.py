@@ -14,8 +14,8 @@ from push_workloads.auth.oauth.api import oauth_routes
 from push_workloads.auth.oauth.flow import Flow
 from push_workloads.auth.oauth.office import Office
 from push_workloads.auth.sessions import Sessions, Signed
-from push_workloads.auth.upkeep import Upkeep
-from push_workloads.common.errors import PushError
+from push_workloads.auth.upkeep import FRESH_MS, Upkeep
+from push_workloads.common.errors import Forbidden, PushError
 from push_workloads.common.http import Call, Route
 
 
@@ -117,11 +117,16 @@ def routes(
         signed = await sessions.sign_in(account, device_of(device, call.agent), call.address)
         return _signed_in(signed, expires_in)
 
+    async def owner(call: Call) -> Account:
+        if not await sessions.is_fresh(call.user_id, call.bearer.session_id, FRESH_MS):
+            raise Forbidden("log in again first: within ten minutes of that you can link another login")
+        return await entrance.account(call.user_id)
+
     return [
         *_account_routes(entrance, expires_in, registry),
         *_upkeep_routes(upkeep, expires_in, registry),
         *_session_routes(sessions, expires_in, registry),
-        *oauth_routes(flow, office, lambda user_id: entrance.account(user_id), sign_in, SignedIn),
+        *oauth_routes(flow, office, owner, sign_in, SignedIn),
     ]
 
 

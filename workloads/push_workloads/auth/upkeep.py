@@ -121,9 +121,9 @@ class Upkeep:
         # Before, so that it can be asked for again if this ends in between; after, for who logged in meanwhile.
         await self._sessions.end_all(user_id)
         await self._erase(user_id)
+        await self._store.remove(account)  # then its identities: they are nobody's without it
         for identity in await self._store.identities.of_user(user_id):
             await self._store.identities.remove(identity)
-        await self._store.remove(account)
         await self._sessions.end_all(user_id)
 
     async def _unlink_others(self, account: Account) -> None:
@@ -147,6 +147,8 @@ class Upkeep:
     async def _set(self, account: Account, wanted: bytes, device: str, address: str) -> Signed:
         """Raises Conflict when another password was set meanwhile."""
         fresh = await self._passwords.hash(wanted)
+        # Before: if this ends in between, nobody is left in. After: for who logged in meanwhile.
+        await self._sessions.end_all(account.id)
         if not await self._store.replace_password_hash(account.id, account.password_hash, fresh):
             raise Conflict("the password was changed by somebody else just now")
         await self._sessions.end_all(account.id)

@@ -5,6 +5,7 @@ A handler takes a Call (who asks, path and query, the decoded body) and returns 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import re
@@ -28,6 +29,7 @@ from push_workloads.common.revocations import Verifier
 from push_workloads.common.tokens import Identity, bearer
 
 MAX_BODY_BYTES = 256 * 1024
+BODY_SECONDS = 15.0
 # What we answer is data: no browser is to guess at it, show it in a frame, run it, keep it, or tell others its address.
 SECURITY_HEADERS: Final[Mapping[str, str]] = {
     "X-Content-Type-Options": "nosniff",
@@ -181,10 +183,11 @@ def _handle(
     decoder = msgspec.json.Decoder(route.body) if route.body is not None else None
 
     async def handle(request: web.Request) -> web.Response:
-        identity = tokens.verify(bearer(request.headers.get("Authorization"))) if route.auth else None
-        if identity is not None:
-            _admit(identity, route)
-        body = _decode(decoder, await _read(request, route.max_bytes)) if decoder is not None else None
+        identity = _caller(request, route, tokens)
+        body = None
+        if decoder is not None:
+            body = _decode(decoder, await _read(request, route.max_bytes))
+            identity = _caller(request, route, tokens)  # while the body came, the token may have been revoked
         agent = request.headers.get("User-Agent", "")
         address = client_address(request.remote or "", request.headers.getall("X-Forwarded-For", []), proxies)
         call = Call(dict(request.match_info), dict(request.query), body, identity, address, agent, request.cookies)
@@ -198,6 +201,15 @@ def _handle(
         return web.Response(body=body, status=route.status, content_type="application/json", headers=kept)
 
     return handle
+
+
+def _caller(request: web.Request, route: Route, tokens: Verifier) -> Identity | None:
+    """Who asks, on a route that wants to know. Raises Unauthorized, Forbidden."""
+    if not route.auth:
+        return None
+    identity = tokens.verify(bearer(request.headers.get("Authorization")))
+    _admit(identity, route)
+    return identity
 
 
 def _admit(identity: Identity, route: Route) -> None:
@@ -217,7 +229,11 @@ def _sent_on(answer: Redirect, status: int) -> web.Response:
 
 
 async def _read(request: web.Request, max_bytes: int) -> bytes:
-    raw = await request.read()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            raw = await request.read()
+    except TimeoutError as error:
+        raise BadRequest(f"the body did not come within {BODY_SECONDS:g} s") from error
     if len(raw) > max_bytes:
         raise TooLarge(f"the body is over {max_bytes} bytes")
     return raw

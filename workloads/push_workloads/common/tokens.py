@@ -193,7 +193,7 @@ class Tokens:
         if not isinstance(session_id, str | None):
             raise TypeError("sid is text")
         grants = grants_of(issuer, claims)
-        return Identity(user_id, int(claims["exp"]), session_id, int(claims["iat"]), grants)
+        return Identity(user_id, min(int(claims["exp"]), NEVER), session_id, min(int(claims["iat"]), NEVER), grants)
 
 
 def _decoded(part: str) -> bytes:

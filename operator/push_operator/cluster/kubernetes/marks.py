@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Final
 
 from push_operator.fleet.values import Mark, Why
@@ -12,6 +11,7 @@ from push_operator.render.objects import SERVING, Object
 DRAIN: Final = "pushcluster.io/drain"  # annotation: why and since when, for whichever operator comes next
 DELETION_COST: Final = "controller.kubernetes.io/pod-deletion-cost"
 COST: Final = "-100"  # below every other's, which is 0: a ReplicaSet takes the cheapest of those that are alike
+LAST_SINCE: Final = 32_503_680_000.0  # the year 3000: a later date is none, and could not be told
 UNREADABLE: Final = Mark(Why.SCALE_DOWN, 0.0)
 
 
@@ -26,7 +26,7 @@ def mark_of(pod: Object) -> Mark | None:
         mark = Mark(Why(told["why"]), float(told["since"]))
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return UNREADABLE
-    return mark if math.isfinite(mark.since) else UNREADABLE
+    return mark if 0 <= mark.since <= LAST_SINCE else UNREADABLE
 
 
 def mark_patch(namespace: str, name: str, uid: str, mark: Mark | None) -> Object:

@@ -63,6 +63,7 @@ def test_a_count_is_whole(name: str) -> None:
     "changed",
     [
         {"connections": 51},
+        {"max_connections": 1_000_001},
         {"boot": ""},
         {"boot": 7},
         {"boot": "x" * 129},

@@ -21,9 +21,10 @@ LONG = 10_000.0  # after so long nothing holds it back
 
 
 def _load(known: int = 1600, ready: int = 2, *, fresh: int | None = None, rate: float = 0.0, busy: float = 0.0,
-          pressed: int = 0, feared: int | None = None) -> Load:  # fmt: skip
+          pressed: int = 0, feared: int | None = None, unready: int = 0) -> Load:  # fmt: skip
     heard = ready if fresh is None else fresh
-    return Load(known, known if feared is None else feared, ready, heard, rate, busy, pressed, bus=True)
+    silent = ready - heard + unready
+    return Load(known, known if feared is None else feared, ready, heard, rate, busy, pressed, bus=True, silent=silent)
 
 
 def _memory(desired: int, began: float = 0.0, **more: Any) -> Memory:
@@ -93,6 +94,8 @@ def test_it_shrinks_with_room_to_spare() -> None:
     [
         (_load(100, ready=5, fresh=4), _memory(5), "", "MetricsPartial"),
         (_load(100, ready=5, fresh=2), _memory(5), "", "MetricsLost"),
+        (_load(100, ready=5, unready=1), _memory(5), "", "MetricsPartial"),  # it may have clients all the same
+        (_load(0, ready=0, unready=5), _memory(5), "", "MetricsLost"),
         (_load(100, ready=5), _memory(5, began=LONG - 299), "", "Restarted"),
         (_load(100, ready=5), _memory(5), "RolloutUnderWay", "RolloutUnderWay"),
     ],
@@ -256,7 +259,7 @@ def test_at_the_highest_headroom_something_is_left_to_fill() -> None:
 
 LOADS = st.builds(
     lambda known, extra, ready, silent, rate, busy, pressed: Load(
-        known, known + extra, ready, max(0, ready - silent), rate, busy, min(pressed, ready), bus=True
+        known, known + extra, ready, max(0, ready - silent), rate, busy, min(pressed, ready), bus=True, silent=silent
     ),
     st.integers(0, 30_000), st.integers(0, 5000), st.integers(0, 25), st.integers(0, 25), st.floats(0, 5000),
     st.floats(0, 20), st.integers(0, 25),

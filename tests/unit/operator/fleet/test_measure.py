@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import exp
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from push_operator.fleet.measure import PENDING_BYTES, Load, is_fresh, measure
+from push_operator.fleet.measure import MOST_ARRIVALS, PENDING_BYTES, Load, is_fresh, measure
 from push_operator.fleet.memory import Memory, Peak, with_value
 from push_operator.fleet.values import Bus, Draining, Fleet, Gateway, Mark, Sample, Stats, Why
 
@@ -18,10 +17,10 @@ TARGET = 1000
 
 
 def _one(name: str, at: float | None, *, ready: bool = True, mark: bool = False, leaving: bool = False,
-         **stats: Any) -> Gateway:  # fmt: skip
+         pending: bool = False, **stats: Any) -> Gateway:  # fmt: skip
     """`at`: of its sample, None: it never said anything."""
     sample = None if at is None else Sample(at, Stats(**{"boot": name, **stats}))
-    return Gateway(name, name, "a", ready, leaving=leaving, mark=Mark(Why.SCALE_DOWN, 0.0) if mark else None,
+    return Gateway(name, name, "a", ready, pending, leaving=leaving, mark=Mark(Why.SCALE_DOWN, 0.0) if mark else None,
                    sample=sample)  # fmt: skip
 
 
@@ -49,8 +48,15 @@ def test_one_that_serves_and_says_nothing_counts_as_full() -> None:
     assert _load(100.0, _one("a", 100.0, connections=10), _one("b", None)).feared == 10 + TARGET
     assert _load(100.0, _one("a", 100.0, connections=10), _one("b", 79.0, connections=5)).feared == 10 + TARGET
     assert _load(100.0, _one("a", 100.0, connections=10), _one("b", 79.0, connections=3000)).feared == 3010
-    assert _load(100.0, _one("a", 100.0, connections=10), _one("b", None, ready=False)).feared == 10
+    assert _load(100.0, _one("a", 100.0, connections=10), _one("b", None, ready=False)).feared == 10 + TARGET
+    assert _load(100.0, _one("a", 100.0, connections=10), _one("b", None, pending=True)).feared == 10
+    assert _load(100.0, _one("a", 100.0, connections=10), _one("b", None, leaving=True)).feared == 10
     assert _load(100.0, _one("b", None)).busy == 0.0
+
+
+def test_one_that_claims_a_flood_counts_for_no_more_than_a_gateway_can_take() -> None:
+    load, _ = _looked((100.0, (_one("a", 100.0, uptime=50.0), _one("b", 100.0, accepted=2**53, uptime=50.0))))
+    assert load.rate == MOST_ARRIVALS
 
 
 def test_a_sample_is_fresh_for_two_ticks() -> None:
@@ -204,8 +210,8 @@ def test_whatever_is_missing_sums_are_on_the_safe_side(rows: list[tuple[float | 
         for number, (at, held, ready, mark) in enumerate(rows)
     )
     load = _load(200.0, *gateways)
-    silent = load.ready - load.fresh
+    silent = sum(at is None or at < 180 for at, *_ in rows)
+    assert load.silent == silent >= load.ready - load.fresh
     assert load.feared >= load.known >= 0
     assert load.feared >= TARGET * silent
     assert load.complete is (silent == 0)
-    assert replace(load, fresh=load.ready).complete

@@ -63,6 +63,14 @@ def test_those_that_are_emptied_share_it() -> None:
     assert orders([], 100.0) == {}
 
 
+def test_no_order_is_slower_than_a_gateway_takes_and_the_rest_wait() -> None:
+    many = [_one(f"g{number:02}") for number in range(25)]
+    assert orders(many, 1.0) == {f"g{number:02}": 0.1 for number in range(10)}
+    begun = [_one(f"h{number}", 10, 0.1) for number in range(4)]
+    assert orders([*many, *begun], 1.0) == {f"g{number:02}": 0.1 for number in range(6)}  # those go on
+    assert orders(many[:10], 1.0) == {f"g{number:02}": 0.1 for number in range(10)}
+
+
 def test_an_order_that_stands_is_not_given_again() -> None:
     assert orders([_one("a", 10, 100.0)], 100.0) == {}
     assert orders([_one("a", 10, 110.0)], 100.0) == {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from push_operator.fleet.memory import Moment
@@ -83,7 +85,7 @@ def test_a_quarantined_one_is_replaced_beside_it() -> None:
 
 
 def test_who_says_nothing_is_waited_for_as_long_as_a_drain_may_take() -> None:
-    silent = _one("a1", 5, mark=Why.SCALE_DOWN, at=900.0)
+    silent = _one("a1", 5, mark=Why.SCALE_DOWN, at=800.0)
     assert _steps(1, silent, _one("a2"), a=2) == Steps()
     patient = Moment(NOW.now, 4990.0 + SCALING.drain.timeout_seconds + HUNG_SECONDS + 1)
     late = steer(Fleet("a", (GatewaySet("a", 2),), (silent, _one("a2"))), Wish(1, "a"), SCALING, patient)
@@ -172,7 +174,7 @@ def test_one_that_has_not_begun_waits_for_those_that_are_emptied() -> None:
 def test_who_is_not_ready_keeps_those_that_are_from_going() -> None:
     """A smaller set takes first who is not ready, marked or not."""
     patient = Moment(NOW.now, 4990.0 + SCALING.drain.timeout_seconds + HUNG_SECONDS + 1)
-    silent = _one("a1", 5, mark=Why.SCALE_DOWN, at=900.0)
+    silent = _one("a1", 5, mark=Why.SCALE_DOWN, at=800.0)
     fleet = Fleet("a", (GatewaySet("a", 2),), (silent, _one("a2", ready=False)))
     assert steer(fleet, Wish(1, "a"), SCALING, patient) == Steps()
 
@@ -182,9 +184,33 @@ def test_who_is_not_ready_keeps_those_that_are_from_going() -> None:
                           (SCALING.drain.timeout_seconds + HUNG_SECONDS + 1, True)]
 )  # fmt: skip
 def test_a_drain_of_one_that_is_silent_has_its_time(seconds: float, goes: bool) -> None:
-    silent = _one("a1", 5, mark=Why.SCALE_DOWN, at=979.0)
+    silent = _one("a1", 5, mark=Why.SCALE_DOWN, at=0.0)
     fleet = Fleet("a", (GatewaySet("a", 2),), (silent, _one("a2")))
     steps = steer(fleet, Wish(1, "a"), SCALING, Moment(NOW.now, 4990.0 + seconds))
+    assert (steps.gone == {"a1"}) is goes
+
+
+PATIENCE = SCALING.drain.timeout_seconds + HUNG_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("marked_for", "heard", "began", "goes"),
+    [
+        (400.0, 979.0, 0.0, False),  # it has drained for long, and misses two answers
+        (400.0, 1000.0 - PATIENCE - 1, 0.0, True),
+        (1e9, None, 1000.0 - PATIENCE + 1, False),  # this process has not asked it for long enough
+        (1e9, None, 1000.0 - PATIENCE - 1, True),
+        (-200.0, None, 0.0, False),  # clocks differ
+        (-1e9, None, 0.0, True),  # such a date says nothing
+    ],
+)
+def test_only_who_is_silent_for_long_is_given_up(
+    marked_for: float, heard: float | None, began: float, goes: bool
+) -> None:
+    sample = Sample(heard, Stats("a1", connections=6000)) if heard is not None else None
+    silent = Gateway("a1", "a1", "a", True, mark=Mark(Why.SCALE_DOWN, NOW.wall - marked_for), sample=sample)
+    fleet = Fleet("a", (GatewaySet("a", 2),), (silent, _one("a2")))
+    steps = steer(fleet, Wish(1, "a"), SCALING, replace(NOW, began=began))
     assert (steps.gone == {"a1"}) is goes
 
 

@@ -64,10 +64,11 @@ SignIn = Callable[[Account, str | None, Call], Awaitable[Struct]]
 
 
 def oauth_routes(
-    flow: Flow, office: Office, account: Callable[[str], Awaitable[Account]], sign_in: SignIn, signed_in: type[Struct]
+    flow: Flow, office: Office, owner: Callable[[Call], Awaitable[Account]], sign_in: SignIn, signed_in: type[Struct]
 ) -> list[Route]:
-    """`account`: by the id of who is logged in. `signed_in`: the type that `sign_in` answers."""
-    return [*_login_routes(flow, office, sign_in, signed_in), *_identity_routes(flow, office, account)]
+    """`owner`: the account of a caller who has logged in lately; raises Forbidden when that is long ago. `signed_in`:
+    the type that `sign_in` answers."""
+    return [*_login_routes(flow, office, sign_in, signed_in), *_identity_routes(flow, office, owner)]
 
 
 def _login_routes(flow: Flow, office: Office, sign_in: SignIn, signed_in: type[Struct]) -> list[Route]:
@@ -108,13 +109,13 @@ def _login_routes(flow: Flow, office: Office, sign_in: SignIn, signed_in: type[S
     ]  # fmt: skip
 
 
-def _identity_routes(flow: Flow, office: Office, account: Callable[[str], Awaitable[Account]]) -> list[Route]:
+def _identity_routes(flow: Flow, office: Office, owner: Callable[[Call], Awaitable[Account]]) -> list[Route]:
     async def listed(call: Call) -> IdentityList:
         return IdentityList([_told(one) for one in await office.of_user(call.user_id)])
 
     async def link(call: Call) -> LinkedIdentity:
         asked: CodeLink = call.body
-        user = await account(call.user_id)
+        user = await owner(call)  # a stolen token alone is no way to stay in
         person = await flow.person(asked.code, asked.code_verifier)
         return _told(await office.link(user, person))
 

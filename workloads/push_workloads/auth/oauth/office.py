@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from push_workloads.auth.accounts import Account
@@ -71,7 +72,14 @@ class Office:
         refusal = refusal_to_unlink(one, len(found) - 1)
         if refusal is not None:
             raise refusal
+        if one.founding:
+            await self._inherit(next(other for other in found if other != one))
         await self._store.identities.remove(one)
+
+    async def _inherit(self, heir: Identity) -> None:
+        """From now on this is the way in that must stay."""
+        await self._store.identities.remove(heir)
+        await self._store.identities.add(replace(heir, founding=True))
 
     async def _settled(self, person: Person) -> Account:
         held = await self._held(person)
