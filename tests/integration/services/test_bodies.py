@@ -46,13 +46,13 @@ async def _said(call: Call) -> Words:
 
 
 @asynccontextmanager
-async def _request(door: Door) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+async def _request(door: Door, head: bytes = HEAD) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """Its headers are there."""
     routes = [Route("POST", "/words", _said, "Says it again", Words, body=Words)]
     async with TestServer(application("some", routes, door, (), CollectorRegistry())) as server:
         assert server.port is not None
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-        writer.write(HEAD)
+        writer.write(head)
         await door.knocked.wait()
         yield reader, writer
         writer.close()
@@ -74,3 +74,10 @@ async def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.M
     async with _request(Door()) as (reader, writer):
         writer.write(BODY[:3])
         assert (await reader.readline()).split()[1] == b"400"
+
+
+async def test_a_body_that_came_with_its_head_asks_for_no_second_look() -> None:
+    door = Door()
+    async with _request(door, HEAD + BODY) as (reader, _):
+        assert (await reader.readline()).split()[1] == b"200"
+    assert door.asked == 1

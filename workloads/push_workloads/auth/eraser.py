@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from push_workloads.auth.store import AccountStore
 from push_workloads.common.cache import CALL_SECONDS
 from push_workloads.common.erasing import KEPT_SECONDS, WHOLE, tell
-from push_workloads.common.errors import Unavailable
+from push_workloads.common.looking import Trouble, look_again
 
 LOOK_SECONDS: Final = 5.0
 _log = logging.getLogger(__name__)
@@ -25,7 +25,8 @@ class Eraser:
         self._store = store
         self._cache = cache
         self._now = now
-        self._whole = False  # all that is in the store was written to Redis
+        self._missed = 0  # what Redis did not take when it was told
+        self._made_up = -1  # of that: so much it has by now, as all that is in the store was written
 
     async def erase(self, user_id: str) -> None:
         """Every service erases what it has of this user, within seconds or when it is back. Raises Unavailable when the
@@ -35,29 +36,19 @@ class Eraser:
         try:
             await tell(self._cache, {user_id: now}, now)
         except (RedisError, OSError, TimeoutError) as error:
-            self._whole = False
+            self._missed += 1
             _log.warning("an erasure is told later: Redis does not answer", extra={"cause": repr(error)})
 
     async def run(self) -> None:
         """Until cancelled."""
-        told = False
-        while True:
-            try:
-                await self._look()
-                told = False
-            except (RedisError, OSError, TimeoutError, Unavailable) as error:
-                if not told:
-                    _log.warning("erasures are not in Redis: %s", str(error) or type(error).__name__)
-                told, self._whole = True, False
-            await asyncio.sleep(LOOK_SECONDS)
+        await look_again(self._look, lambda: asyncio.sleep(LOOK_SECONDS), Trouble(_log, "erasures are not in Redis"))
 
     async def _look(self) -> None:
+        missed, now = self._missed, self._now()
         async with asyncio.timeout(CALL_SECONDS):
-            whole = self._whole and await self._cache.exists(WHOLE)
-        if whole:
-            return
-        now = self._now()
-        self._whole = True  # until one more is not taken
+            if self._made_up == missed and await self._cache.exists(WHOLE):
+                return
         await tell(self._cache, await self._store.erased(now - KEPT_SECONDS), now)
         async with asyncio.timeout(CALL_SECONDS):
             await self._cache.set(WHOLE, b"1")
+        self._made_up = missed

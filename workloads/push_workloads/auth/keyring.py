@@ -23,8 +23,9 @@ from redis.exceptions import RedisError
 
 from push_workloads.auth.store import AccountStore
 from push_workloads.common.credentials import ID_BYTES, SCOPES, SECRET_BYTES, Credential, made
-from push_workloads.common.errors import BadRequest, Conflict, NotFound, PushError, Unavailable
+from push_workloads.common.errors import BadRequest, Conflict, NotFound, PushError
 from push_workloads.common.following import tell
+from push_workloads.common.looking import Trouble, look_again
 from push_workloads.common.orders import answer, authorize, decoded
 from push_workloads.common.service import AdminRoutes
 from push_workloads.common.tasks import wait
@@ -65,17 +66,11 @@ class Keyring:
 
     async def run(self) -> None:
         """Until cancelled: what the services know is what the store has, also after Redis has lost it."""
-        told = False
-        while True:
-            try:
-                await self._tell()
-                told = False
-            except (RedisError, OSError, TimeoutError, Unavailable) as error:
-                if not told:
-                    _log.warning("credentials are not in Redis: %s", str(error) or type(error).__name__)
-                told = True
-            await wait(self._wake, LOOK_SECONDS)
-            self._wake.clear()
+        await look_again(self._tell, self._pause, Trouble(_log, "credentials are not in Redis"))
+
+    async def _pause(self) -> None:
+        await wait(self._wake, LOOK_SECONDS)
+        self._wake.clear()
 
     async def _asked(
         self,

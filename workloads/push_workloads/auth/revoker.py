@@ -10,12 +10,15 @@ from typing import Any, Final
 from redis.exceptions import RedisError
 
 from push_workloads.auth.store import AccountStore
-from push_workloads.common.errors import Unavailable
+from push_workloads.common.cache import CALL_SECONDS
+from push_workloads.common.looking import Trouble, look_again
 from push_workloads.common.revocations import Revocation
 from push_workloads.common.revoking import ANEW, KEY, WHOLE, tell
+from push_workloads.common.tasks import wait
 from push_workloads.common.tokens import LEEWAY_SECONDS
 
 LOOK_SECONDS: Final = 5.0
+RETRY_SECONDS: Final = 1.0
 BATCH: Final = 1000
 _log = logging.getLogger(__name__)
 
@@ -28,7 +31,8 @@ class Revoker:
         self._cache = cache
         self._ttl_seconds = ttl_seconds
         self._now = now
-        self._whole = False  # all that is in the store was written to Redis
+        self._missed = 0  # what Redis did not take when it was told
+        self._made_up = -1  # of that: so much it has by now, as all that is in the store was written
         self._wake = asyncio.Event()
 
     async def revoke(self, user_id: str, session_id: str) -> None:
@@ -50,38 +54,26 @@ class Revoker:
             await tell(self._cache, (one,), now)
         except (RedisError, OSError, TimeoutError) as error:
             _log.warning("a revocation is told later: Redis does not answer", extra={"cause": repr(error)})
-            self._whole = False
+            self._missed += 1
             self._wake.set()
 
     async def run(self) -> None:
         """Until cancelled: writes all of them to Redis at the start, and whenever it has lost them."""
-        while True:
-            try:
-                if not self._whole or not await self._is_whole():
-                    await self._write_all()
-            except (RedisError, OSError, TimeoutError, Unavailable) as error:
-                self._whole = False
-                _log.warning("revocations are not in Redis: %s", str(error) or type(error).__name__)
-                await asyncio.sleep(1)
-                continue
-            await self._pause()
+        await look_again(self._look, self._pause, Trouble(_log, "revocations are not in Redis"))
 
     async def _pause(self) -> None:
-        try:
-            async with asyncio.timeout(LOOK_SECONDS):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
+        await wait(self._wake, LOOK_SECONDS if self._made_up == self._missed else RETRY_SECONDS)
         self._wake.clear()
 
-    async def _is_whole(self) -> bool:
-        return bool(await self._cache.exists(WHOLE))
-
-    async def _write_all(self) -> None:
-        now = self._now()
-        self._whole = True  # until one more is not taken
+    async def _look(self) -> None:
+        missed, now = self._missed, self._now()
+        async with asyncio.timeout(CALL_SECONDS):
+            if self._made_up == missed and await self._cache.exists(WHOLE):
+                return
         found = await self._store.revocations(now)
         for start in range(0, len(found), BATCH):
             await tell(self._cache, found[start : start + BATCH], now)
-        await self._cache.set(WHOLE, b"1")
-        await self._cache.publish(KEY, ANEW)
+        async with asyncio.timeout(CALL_SECONDS):
+            await self._cache.set(WHOLE, b"1")
+            await self._cache.publish(KEY, ANEW)
+        self._made_up = missed

@@ -12,10 +12,8 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-from redis.exceptions import RedisError
-
 from push_workloads.common.cache import CALL_SECONDS
-from push_workloads.common.errors import Unavailable
+from push_workloads.common.looking import Trouble, look_again
 
 KEY: Final = "auth:erased"  # user ids, by Unix seconds
 WHOLE: Final = "auth:erased:whole"  # is there as long as the set is
@@ -44,16 +42,8 @@ class Erasing:
 
     async def run(self) -> None:
         """Until cancelled."""
-        told = False
-        while True:
-            try:
-                await self._look()
-                told = False
-            except (RedisError, OSError, TimeoutError, Unavailable) as error:
-                if not told:
-                    _log.warning("data of accounts that have ended stays: %s", str(error) or type(error).__name__)
-                told = True
-            await asyncio.sleep(LOOK_SECONDS)
+        trouble = Trouble(_log, "data of accounts that have ended stays")
+        await look_again(self._look, lambda: asyncio.sleep(LOOK_SECONDS), trouble)
 
     async def _look(self) -> None:
         """All that have ended since the last time, a page after the other."""

@@ -11,11 +11,9 @@ import hashlib
 import logging
 from typing import Any, Final
 
-import msgspec
-from redis.exceptions import RedisError
-
 from push_workloads.common.cache import CALL_SECONDS
 from push_workloads.common.credentials import Credential, Credentials, decoded, encoded
+from push_workloads.common.looking import Trouble, look_again
 
 KEY: Final = "auth:credentials"
 VERSION: Final = "auth:credentials:version"
@@ -42,16 +40,7 @@ class Following:
 
     async def run(self) -> None:
         """Until cancelled."""
-        told = False
-        while True:
-            try:
-                await self._look()
-                told = False
-            except (RedisError, OSError, TimeoutError, msgspec.DecodeError) as error:
-                if not told:
-                    _log.warning("credentials are not read: %s", str(error) or type(error).__name__)
-                told = True
-            await asyncio.sleep(LOOK_SECONDS)
+        await look_again(self._look, lambda: asyncio.sleep(LOOK_SECONDS), Trouble(_log, "credentials are not read"))
 
     async def _look(self) -> None:
         async with asyncio.timeout(CALL_SECONDS):

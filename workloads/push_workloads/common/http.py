@@ -186,8 +186,10 @@ def _handle(
         identity = _caller(request, route, tokens)
         body = None
         if decoder is not None:
+            was_there = request.content.is_eof()
             body = _decode(decoder, await _read(request, route.max_bytes))
-            identity = _caller(request, route, tokens)  # while the body came, the token may have been revoked
+            if not was_there:  # while the body came, the token may have been revoked
+                identity = _caller(request, route, tokens)
         agent = request.headers.get("User-Agent", "")
         address = client_address(request.remote or "", request.headers.getall("X-Forwarded-For", []), proxies)
         call = Call(dict(request.match_info), dict(request.query), body, identity, address, agent, request.cookies)

@@ -16,9 +16,9 @@ from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
-from redis.exceptions import RedisError
 
 from push_workloads.common.cache import CALL_SECONDS
+from push_workloads.common.looking import Trouble, look_again
 from push_workloads.common.revocations import Revocation, Revocations
 
 KEY: Final = "auth:revoked"  # the set, by when each counts no more; and the channel
@@ -43,7 +43,7 @@ end
 
 
 async def tell(cache: Any, revocations: Iterable[Revocation], now: int) -> None:
-    """Everybody refuses these from now on. Raises Unavailable, or what the Redis client raises."""
+    """Everybody refuses these from now on. Raises what the Redis client raises, or TimeoutError."""
     told = [value for one in revocations for value in (one.until, _encode(one))]
     async with asyncio.timeout(CALL_SECONDS):
         await cache.eval(_TELL_LUA, 1, KEY, now, *told)
@@ -56,6 +56,7 @@ class Revoked:
         self.known = Revocations()
         self._cache = cache
         self._on_new = on_new
+        self._trouble = Trouble(_log, "revocations are not heard")
 
     def waiting(self) -> str | None:
         """A readiness check: before the set was read once, nobody can be let in."""
@@ -63,15 +64,10 @@ class Revoked:
 
     async def run(self) -> None:
         """Until cancelled."""
-        told = False
-        while True:
-            try:
-                await self._follow()
-            except (RedisError, OSError, TimeoutError) as error:
-                if not told:
-                    _log.warning("revocations are not heard: %s", str(error) or type(error).__name__)
-                told = True
-            await asyncio.sleep(random.uniform(*RETRY_SECONDS))  # noqa: S311 - spreads retries
+        await look_again(self._follow, self._pause, self._trouble)
+
+    async def _pause(self) -> None:
+        await asyncio.sleep(random.uniform(*RETRY_SECONDS))  # noqa: S311 - spreads retries
 
     async def _follow(self) -> None:
         async with self._cache.pubsub() as channel:
@@ -109,6 +105,7 @@ class Revoked:
             if cursor == 0:
                 break
         self.known.complete = True
+        self._trouble.is_over()
 
     def _take(self, data: bytes) -> None:
         with suppress(msgspec.DecodeError):  # of a newer version: it is in the store, and the next one reads it
