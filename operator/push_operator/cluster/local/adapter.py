@@ -250,9 +250,8 @@ def _next_object(body: Mapping[str, Any], kept: Mapping[str, Any] | None, *, run
     made = _annotated(made, {KEYS_ANNOTATION: keys, **annotations_of(made)}) if keys else made
     if not running:
         return made
-    order = annotations_of(before).get(
-        ROLLOUT
-    )  # what a person said of the rollout that goes on, as `kubectl apply` does
+    # What a person said of the rollout that goes on, as `kubectl apply` keeps it.
+    order = annotations_of(before).get(ROLLOUT)
     made = _annotated(made, {ROLLOUT: order, **annotations_of(made)}) if order else made
     return made | ({"status": before["status"]} if "status" in before else {})
 
