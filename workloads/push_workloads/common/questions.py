@@ -19,6 +19,8 @@ TOPIC: Final = "svc.message.topic"  # TopicAsked → TopicRights
 BLOCKS: Final = "svc.message.blocks"  # UserAsked → Blocks
 RECEIPTS: Final = "svc.message.receipts"  # Reports → Done, once all of them are stored
 KNOWN: Final = "svc.message.known"  # KnownAsked → Known
+UNREAD: Final = "svc.message.unread"  # UnreadAsked → Unread
+MEMBERS: Final = "svc.message.members"  # MembersAsked → Members
 
 # Told by the message service to all gateways: what they keep of these answers is void.
 BLOCKS_CHANGED: Final = "ctl.blocks."  # + token of the user who blocks
@@ -119,4 +121,35 @@ class Known(Struct, tag_field="answer", tag="known"):
     messages: list[KnownMessage]
 
 
-Answer = Failure | Memberships | TopicRights | Blocks | Done | Known
+class UnreadAsked(Struct):
+    """Has the user read this message of a conversation (`user:<other user>` or `group:<id>`), and how many messages are
+    unread in all? For the push service."""
+
+    user_id: str
+    conversation: str
+    sent_at: int
+    message_id: MessageId
+
+
+class Unread(Struct, tag_field="answer", tag="unread"):
+    """`count`: over all conversations, 100 and more of one count as 100."""
+
+    read: bool
+    count: int
+
+
+class MembersAsked(Struct):
+    """A page of a group's members, behind `after`. For the push service."""
+
+    group_id: str
+    after: str | None
+    limit: int
+
+
+class Members(Struct, tag_field="answer", tag="members"):
+    """In the order of their ids; fewer than asked for: that was the last page."""
+
+    user_ids: list[str]
+
+
+Answer = Failure | Memberships | TopicRights | Blocks | Done | Known | Unread | Members

@@ -21,7 +21,7 @@ from push_workloads.message.config import MessageConfig
 from push_workloads.message.store import HistoryStore
 
 DEDUP_WINDOW_SECONDS: Final = 120
-PUSH_MAX_AGE_HOURS: Final = 24
+PUSH_MAX_AGE_DAYS: Final = 32  # what is to be sent in a month waits here; how long each is worth it, the job says
 _EPOCH_BYTES: Final = 6
 _NANOSECONDS: Final = 1_000_000_000
 _log = logging.getLogger(__name__)
@@ -68,17 +68,18 @@ def _log_stream(config: MessageConfig, shard: int) -> dict[str, Any]:
 
 
 def _push_stream(config: MessageConfig) -> dict[str, Any]:
-    """A notification that nobody fetched for a day, or that a full queue has no room for, is not worth a stop."""
+    """What a full queue has no room for is not worth a stop: the oldest goes."""
     return {
         "name": push_jobs.STREAM,
-        "subjects": [push_jobs.SUBJECTS],
+        "subjects": [*push_jobs.SUBJECTS],
         "retention": "workqueue",
         "storage": "file",
         "discard": "old",
-        "max_age": PUSH_MAX_AGE_HOURS * 3600 * _NANOSECONDS,
+        "max_age": PUSH_MAX_AGE_DAYS * 86_400 * _NANOSECONDS,
         "max_bytes": config.log_max_bytes // 10,
         "duplicate_window": DEDUP_WINDOW_SECONDS * _NANOSECONDS,
         "num_replicas": config.log_replicas,
+        "allow_msg_schedules": True,
     }
 
 

@@ -17,7 +17,7 @@ from push_workloads.push.store import DeviceStore
 
 SOURCE: Final = Source(
     stream=push_jobs.STREAM,
-    subject=push_jobs.SUBJECTS,
+    subject=push_jobs.JOBS,
     durable=push_jobs.CONSUMER,
     batch=64,
     max_ack_pending=256,

@@ -1,0 +1,45 @@
+"""A send: one notification for one device, on the queue of that device's provider. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from push_workloads.common.subjects import token
+from push_workloads.push.devices import Platform
+from push_workloads.push.notification import Notification
+
+ALL: Final = "push.send.{platform}.>"
+
+
+class Send(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`platform` chooses the queue. No address: the device is looked up when it is sent, since it may have a new one by
+    then, or be gone. `user_id` and `device_id` with the notification's `message_id` name it: one claim, one send.
+    `attempt`: how often it was tried before. `rechecked`: whether what was decided is looked at again before it goes
+    (a message may have been read elsewhere while it waited); a broadcast has nothing to look at."""
+
+    user_id: str
+    device_id: str
+    platform: Platform
+    notification: Notification
+    attempt: int = 0
+    rechecked: bool = True
+
+
+def subject(send: Send) -> str:
+    return f"push.send.{send.platform}.{token(send.user_id)}"
+
+
+def send_id(send: Send) -> str:
+    """Its `Nats-Msg-Id`: the same for the same notification, device and attempt."""
+    return f"{send.notification.message_id}:{token(send.user_id)}:{send.device_id}:{send.attempt}"
+
+
+encode = msgspec.json.encode
+_decoder = msgspec.json.Decoder(Send)
+
+
+def decode(raw: bytes) -> Send:
+    """Raises msgspec.DecodeError (or its ValidationError) when this is no send."""
+    return _decoder.decode(raw)
