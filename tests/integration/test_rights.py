@@ -18,7 +18,10 @@ from push_workloads.common.subjects import delivery_subject, ephemeral_subject, 
 
 SERVICES = ("gateway", "message", "push")
 FORBIDDEN = "nobodys"  # the subject that nobody may use
-QUESTIONS = ("svc.message.*", questions.MEMBERSHIPS, questions.TOPIC, questions.BLOCKS, questions.RECEIPTS)
+QUESTIONS = (
+    "svc.message.*", questions.MEMBERSHIPS, questions.TOPIC, questions.BLOCKS, questions.RECEIPTS, questions.KNOWN,
+    questions.UNREAD, questions.MEMBERS,
+)  # fmt: skip
 CHANNELS = ("u.alice", "g.team", "t.news=2Fsport")
 
 
@@ -65,7 +68,10 @@ async def peer(server: Nats, service: str) -> AsyncIterator[Peer]:
 PUBLISH = {  # subject: who may
     "log.0.u.alice": {"gateway", "message"},
     "eph.u.alice": {"gateway", "message"},
-    "svc.message.topic": {"gateway"},
+    questions.TOPIC: {"gateway"},
+    questions.KNOWN: {"gateway"},
+    questions.UNREAD: {"push"},
+    questions.MEMBERS: {"push"},
     "ctl.gateway.other": {"gateway"},
     "ctl.blocks.alice": {"message"},
     "ctl.topics": {"message"},

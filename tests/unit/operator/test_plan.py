@@ -263,7 +263,7 @@ def test_nobody_may_publish_deliveries_and_only_the_message_service_manages_stre
     users = {line.split("user: ")[1].split(",")[0]: line for line in config.splitlines() if "{user:" in line}
     assert set(users) == {"gateway", "message", "push"}
     for name, line in users.items():
-        publish = line.split("publish: [")[1].split("]")[0]
+        publish = line.split("publish: {allow: [")[1].split("]")[0]
         assert "dlv" not in publish
         assert ("$JS.API.>" in publish) == (name == "message")
         assert ('"log.>"' in publish) == (name in ("gateway", "message"))

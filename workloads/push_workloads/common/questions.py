@@ -28,6 +28,7 @@ TOPICS_CHANGED: Final = "ctl.topics"
 
 MAX_REPORTS: Final = 500
 MAX_KNOWN: Final = 100
+MAX_MEMBERS_PAGE: Final = 500
 
 
 class Failure(Struct, tag_field="answer", tag="failure"):
@@ -123,27 +124,32 @@ class Known(Struct, tag_field="answer", tag="known"):
 
 class UnreadAsked(Struct):
     """Has the user read this message of a conversation (`user:<other user>` or `group:<id>`), and how many messages are
-    unread in all? For the push service."""
+    unread in all? For the push service. `counted` False: how many is of no use, and not looked up, which is most of
+    what an answer costs."""
 
     user_id: str
     conversation: str
     sent_at: int
     message_id: MessageId
+    counted: bool = True
 
 
 class Unread(Struct, tag_field="answer", tag="unread"):
-    """`count`: over all conversations, 100 and more of one count as 100."""
+    """`count`: over all groups and the hundred direct conversations with the newest messages, 100 and more of one count
+    as 100; 0 when it was not to be counted."""
 
     read: bool
     count: int
 
 
 class MembersAsked(Struct):
-    """A page of a group's members, behind `after`. For the push service."""
+    """A page of a group's members, behind `after`. For the push service. `sender`: those who block that user are left
+    out; they read in the group what it says, and are not called for it. `limit`: at most MAX_MEMBERS_PAGE."""
 
     group_id: str
     after: str | None
     limit: int
+    sender: str | None = None
 
 
 class Members(Struct, tag_field="answer", tag="members"):

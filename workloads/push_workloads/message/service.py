@@ -32,7 +32,7 @@ from push_workloads.message.api import routes
 from push_workloads.message.callers import Callers
 from push_workloads.message.completer import Completer
 from push_workloads.message.config import MessageConfig
-from push_workloads.message.groups.answers import gateway_questions
+from push_workloads.message.groups.answers import gateway_questions, members_question
 from push_workloads.message.groups.api import group_routes
 from push_workloads.message.groups.office import Office
 from push_workloads.message.groups.permits import Permits
@@ -49,6 +49,7 @@ from push_workloads.message.sqlite import sqlite_store
 from push_workloads.message.store import HistoryStore, wall_clock
 from push_workloads.message.streams import ensure_log, ensure_push_queue
 from push_workloads.message.trim import keep_room
+from push_workloads.message.unread import unread_question
 from push_workloads.message.writer import HistoryMetrics, HistoryWriter
 
 BATCH = 500
@@ -105,6 +106,8 @@ async def serve(config: MessageConfig, process: Process) -> AsyncIterator[None]:
                 *gateway_questions(groups, permits),
                 Question(questions.RECEIPTS, questions.Reports, desk.take),
                 Question(questions.KNOWN, questions.KnownAsked, known.answer),
+                unread_question(store, permits),
+                members_question(groups),
             )
             consumed = Consumed(process.registry)
             consumers = [_consumer(bus, shard, writer, consumed) for shard, writer in enumerate(writers)]

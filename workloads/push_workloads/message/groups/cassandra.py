@@ -132,6 +132,10 @@ class CassandraGroups:
     async def blocks_one(self, user_id: str, other: str) -> bool:
         return bool(await self._rows("blocks_one", user_id, other))
 
+    async def blockers(self, user_ids: Sequence[str], other: str) -> set[str]:
+        blocking = await together(self.blocks_one(user, other) for user in user_ids)
+        return {user for user, blocks in zip(user_ids, blocking, strict=True) if blocks}
+
     async def block(self, user_id: str, other: str) -> None:
         await self._do("block", user_id, other)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -97,6 +98,10 @@ class SqliteGroups:
 
     async def blocks_one(self, user_id: str, other: str) -> bool:
         return bool(await self._read("SELECT 1 FROM blocks WHERE user_id = ? AND other = ?", user_id, other))
+
+    async def blockers(self, user_ids: Sequence[str], other: str) -> set[str]:
+        query = "SELECT user_id FROM json_each(?) JOIN blocks ON user_id = value WHERE other = ?"
+        return {row[0] for row in await self._read(query, json.dumps(list(user_ids)), other)}
 
     async def block(self, user_id: str, other: str) -> None:
         await self._write("INSERT OR IGNORE INTO blocks VALUES (?, ?)", user_id, other)

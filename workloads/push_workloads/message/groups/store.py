@@ -51,6 +51,9 @@ class GroupStore(Protocol):
 
     async def blocks_one(self, user_id: str, other: str) -> bool: ...
 
+    async def blockers(self, user_ids: Sequence[str], other: str) -> set[str]:
+        """Those of the users who block the other one."""
+
     async def block(self, user_id: str, other: str) -> None: ...
 
     async def unblock(self, user_id: str, other: str) -> None: ...
@@ -124,6 +127,9 @@ class MemoryGroups:
 
     async def blocks_one(self, user_id: str, other: str) -> bool:
         return (user_id, other) in self._blocks
+
+    async def blockers(self, user_ids: Sequence[str], other: str) -> set[str]:
+        return {user for user in user_ids if (user, other) in self._blocks}
 
     async def block(self, user_id: str, other: str) -> None:
         self._blocks.add((user_id, other))
