@@ -16,9 +16,9 @@ from tests.support.waiting import eventually
 from push_workloads.common import questions
 from push_workloads.common.subjects import delivery_subject, ephemeral_subject, log_subject, reading_subject
 
-SERVICES = ("gateway", "message", "push")
+SERVICES = ("gateway", "message", "presence", "push")
 FORBIDDEN = "nobodys"  # the subject that nobody may use
-QUESTIONS = ("svc.message.*", questions.MEMBERSHIPS, questions.TOPIC, questions.BLOCKS, questions.RECEIPTS)
+QUESTIONS = ("svc.message.*", questions.MEMBERSHIPS, questions.TOPIC, questions.BLOCKS, questions.WATCH)
 CHANNELS = ("u.alice", "g.team", "t.news=2Fsport")
 
 
@@ -65,9 +65,12 @@ async def peer(server: Nats, service: str) -> AsyncIterator[Peer]:
 PUBLISH = {  # subject: who may
     "log.0.u.alice": {"gateway", "message"},
     "eph.u.alice": {"gateway", "message"},
+    "presence.7": {"gateway", "presence"},
+    "svc.message.watch": {"gateway", "presence"},
     "svc.message.topic": {"gateway"},
     "ctl.gateway.other": {"gateway"},
     "ctl.blocks.alice": {"message"},
+    "ctl.privacy.alice": {"message"},
     "ctl.topics": {"message"},
     "dlv.u.alice": set[str](),
     "_INBOX_gateway.one": {"gateway"},
@@ -79,10 +82,12 @@ SUBSCRIBE = {
     "*.u.alice": {"gateway"},
     "*.g.team": {"gateway"},
     "*.t.news": {"gateway"},
+    "presence.*": {"gateway"},
     "dlv.u.alice": {"gateway"},
     "ctl.gateway.own": {"gateway"},
     "ctl.blocks.alice": {"gateway"},
     "ctl.blocks.*": {"gateway"},
+    "ctl.privacy.*": {"gateway"},
     "ctl.topics": {"gateway"},
     "_INBOX_gateway.>": {"gateway"},
     "_INBOX_message.>": {"message"},
