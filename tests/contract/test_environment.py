@@ -45,6 +45,7 @@ MANIFESTS: dict[str, dict[str, Any]] = {
             {"prefix": "börse", "read": "service", "write": "service", "readers": ["bob"], "writers": ["ann", "zoë"]},
         ],
         "history": {"directDays": 365, "groupDays": 90, "topicDays": 1},
+        "presence": {"offlineGraceSeconds": 0, "visibleTo": "nobody"},
     },
     "gateways that the operator counts": {
         "gateway": {"scaling": {"mode": "Operator"}, "drain": {"timeoutSeconds": 3600, "reconnectsPerSecond": 100_000}},

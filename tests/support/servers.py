@@ -22,7 +22,7 @@ from push_operator.plan.names import password_key
 from tests.support.waiting import within
 
 STORAGE_MIB = 256  # what the operator's NATS may hold
-PASSWORDS = {name: f"test-password-of-{name}" for name in ("gateway", "message", "push")}
+PASSWORDS = {name: f"test-password-of-{name}" for name in ("gateway", "message", "presence", "push")}
 PLAIN_NATS = """
 jetstream { store_dir: $NATS_STORE, sync_interval: "1s" }
 """

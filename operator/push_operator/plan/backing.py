@@ -22,11 +22,14 @@ SYNC_INTERVAL_SECONDS = 1  # what an acknowledged message may wait for the disk;
 _PUSH_ASKS = ("svc.message.unread", "svc.message.members")
 _RIGHTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     # service: what it may publish, what it may subscribe besides its own inbox; "SUBJECT QUEUE" in that queue only
-    "gateway": (("log.>", "eph.>", "svc.message.*", "$JS.API.STREAM.MSG.GET.*", "$JS.API.DIRECT.GET.*",
+    "gateway": (("log.>", "eph.>", "presence.*", "svc.message.*", "$JS.API.STREAM.MSG.GET.*", "$JS.API.DIRECT.GET.*",
                  "$JS.API.STREAM.INFO.*", "ctl.gateway.*", "_INBOX_gateway.>"),
-                ("*.u.*", "*.g.*", "*.t.*", "ctl.gateway.*", "ctl.blocks.*", "ctl.topics")),
-    "message": (("log.>", "eph.>", "ctl.blocks.*", "ctl.topics", "ctl.message.*", "$JS.API.>", "$JS.ACK.>", "push.>"),
+                ("*.u.*", "*.g.*", "*.t.*", "presence.*", "ctl.gateway.*", "ctl.blocks.*", "ctl.privacy.*",
+                 "ctl.topics")),
+    "message": (("log.>", "eph.>", "ctl.blocks.*", "ctl.privacy.*", "ctl.topics", "ctl.message.*",
+                 "$JS.API.>", "$JS.ACK.>", "push.>"),
                 ("svc.message.* message", "ctl.message.*")),
+    "presence": (("presence.*", "svc.message.watch"), ()),
     "push": (("$JS.API.CONSUMER.INFO.PUSH.push", "$JS.API.CONSUMER.CREATE.PUSH.push.>",
               "$JS.API.CONSUMER.MSG.NEXT.PUSH.push", "$JS.ACK.PUSH.push.>", *_PUSH_ASKS), ()),
 }  # fmt: skip

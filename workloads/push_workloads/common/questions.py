@@ -6,9 +6,9 @@ know, or wait; messages flow without it. An answer is the struct named here, or 
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from push_workloads.common.changes import Role
 from push_workloads.common.outgoing import MessageId
@@ -21,14 +21,17 @@ RECEIPTS: Final = "svc.message.receipts"  # Reports → Done, once all of them a
 KNOWN: Final = "svc.message.known"  # KnownAsked → Known
 UNREAD: Final = "svc.message.unread"  # UnreadAsked → Unread
 MEMBERS: Final = "svc.message.members"  # MembersAsked → Members
+WATCH: Final = "svc.message.watch"  # WatchAsked → Watchable
 
 # Told by the message service to all gateways: what they keep of these answers is void.
 BLOCKS_CHANGED: Final = "ctl.blocks."  # + token of the user who blocks
+PRIVACY_CHANGED: Final = "ctl.privacy."  # + token of the user whose settings these are
 TOPICS_CHANGED: Final = "ctl.topics"
 
 MAX_REPORTS: Final = 500
 MAX_KNOWN: Final = 100
 MAX_MEMBERS_PAGE: Final = 500
+MAX_WATCHED: Final = 500  # pairs of one question; users whom one socket watches
 
 
 class Failure(Struct, tag_field="answer", tag="failure"):
@@ -158,4 +161,16 @@ class Members(Struct, tag_field="answer", tag="members"):
     user_ids: list[str]
 
 
-Answer = Failure | Memberships | TopicRights | Blocks | Done | Known | Unread | Members
+class WatchAsked(Struct):
+    """Of each pair: may the first user see the second's presence? At most MAX_WATCHED."""
+
+    pairs: Annotated[list[tuple[str, str]], Meta(max_length=MAX_WATCHED)]
+
+
+class Watchable(Struct, tag_field="answer", tag="watchable"):
+    """In the order of the pairs."""
+
+    allowed: list[bool]
+
+
+Answer = Failure | Memberships | TopicRights | Blocks | Done | Known | Unread | Members | Watchable
