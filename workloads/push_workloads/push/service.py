@@ -24,6 +24,7 @@ from push_workloads.push.api import routes
 from push_workloads.push.config import PushConfig
 from push_workloads.push.sqlite import sqlite_devices
 from push_workloads.push.store import DeviceStore
+from push_workloads.push.webpush.api import key_routes
 from push_workloads.push.worker import SOURCE, PushMetrics, Worker
 
 parse = PushConfig.parse
@@ -38,7 +39,8 @@ async def serve(config: PushConfig, process: Process) -> AsyncIterator[None]:
         tokens = Tokens(config.tokens)
         process.checks["keys"] = tokens.waiting
         verifier = Unrevoked(tokens, revoked.known)
-        app = application("push", routes(store, _now_ms), verifier, config.common.origins, process.registry)
+        table = [*routes(store, _now_ms), *key_routes(config.webpush.public_key if config.webpush else None)]
+        app = application("push", table, verifier, config.common.origins, process.registry)
         process.checks["nats"] = lambda: "not connected to NATS"
         public = serving(app, config.common.public)
         erasing = Erasing(redis, partial(_forget, store))
