@@ -16,6 +16,7 @@ from push_workloads.presence import api as presence
 from push_workloads.push import api as push
 from push_workloads.push.delivery_api import delivery_route
 from push_workloads.push.preference_api import preference_routes
+from push_workloads.push.webpush.api import key_routes
 
 NOTHING = cast(Any, None)  # what a table of routes is made of is not touched until a route is called
 TABLES = {
@@ -34,6 +35,7 @@ TABLES = {
         *push.routes(NOTHING, lambda: 0),
         *preference_routes(NOTHING, lambda: 0),
         delivery_route(NOTHING),
+        *key_routes(None),
     ],
     "presence": presence.routes(NOTHING, NOTHING, NOTHING),
 }

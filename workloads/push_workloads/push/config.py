@@ -6,15 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from push_workloads.common.config import Common, Env, NatsConfig, RedisConfig, StoreConfig, TokenConfig, read_store
+from push_workloads.push.fcm.config import FcmConfig
+from push_workloads.push.webpush.config import WebPushConfig
 
 
 @dataclass(frozen=True, slots=True)
 class PushConfig:
+    """`fcm`, `webpush` None: nothing is carried that way."""
+
     common: Common
     nats: NatsConfig
     redis: RedisConfig
     tokens: TokenConfig
     store: StoreConfig
+    fcm: FcmConfig | None = None
+    webpush: WebPushConfig | None = None
 
     @classmethod
     def parse(cls, environ: Mapping[str, str]) -> PushConfig:
@@ -26,6 +32,8 @@ class PushConfig:
             redis=RedisConfig.read(env),
             tokens=TokenConfig.read(env),
             store=read_store(env),
+            fcm=FcmConfig.read(env),
+            webpush=WebPushConfig.read(env),
         )
         env.check()
         return made

@@ -26,6 +26,7 @@ from push_workloads.push.config import PushConfig
 from push_workloads.push.delivery_api import delivery_route
 from push_workloads.push.preference_api import preference_routes
 from push_workloads.push.stores import Stores, stores
+from push_workloads.push.webpush.api import key_routes
 from push_workloads.push.worker import SOURCE, PushMetrics, Worker
 
 parse = PushConfig.parse
@@ -45,6 +46,7 @@ async def serve(config: PushConfig, process: Process) -> AsyncIterator[None]:
             *routes(kept.devices, _now_ms),
             *preference_routes(kept.preferences, _now_ms),
             delivery_route(kept.deliveries),
+            *key_routes(config.webpush.public_key if config.webpush else None),
         ]
         app = application("push", api, verifier, config.common.origins, process.registry)
         process.checks["nats"] = lambda: "not connected to NATS"

@@ -148,10 +148,6 @@ class CassandraGroups:
     async def unblock(self, user_id: str, other: str) -> None:
         await self._do("unblock", user_id, other)
 
-    async def blockers(self, user_id: str, others: Sequence[str]) -> set[str]:
-        found = await together(self.blocks_one(other, user_id) for other in others)
-        return {other for other, blocks in zip(others, found, strict=True) if blocks}
-
     async def sharing(self, user_id: str, others: Sequence[str]) -> set[str]:
         mine = await self._group_ids(user_id)
         theirs = await together(self._group_ids(other) for other in others) if mine else []

@@ -48,9 +48,6 @@ WHERE group_id = ? AND version = ?
 
 
 # Each looks the others up by a key, however many rows the table has.
-_BLOCKERS: Final = """
-SELECT o.value FROM json_each(?) AS o WHERE EXISTS (SELECT 1 FROM blocks WHERE user_id = o.value AND other = ?)
-"""
 _SHARING: Final = """
 SELECT o.value FROM json_each(?) AS o WHERE EXISTS (
   SELECT 1 FROM members AS mine CROSS JOIN members AS theirs
@@ -124,9 +121,6 @@ class SqliteGroups:
 
     async def unblock(self, user_id: str, other: str) -> None:
         await self._write("DELETE FROM blocks WHERE user_id = ? AND other = ?", user_id, other)
-
-    async def blockers(self, user_id: str, others: Sequence[str]) -> set[str]:
-        return {row[0] for row in await self._read(_BLOCKERS, json.dumps(list(others)), user_id)}
 
     async def sharing(self, user_id: str, others: Sequence[str]) -> set[str]:
         return {row[0] for row in await self._read(_SHARING, json.dumps(list(others)), user_id)}

@@ -58,9 +58,6 @@ class GroupStore(Protocol):
 
     async def unblock(self, user_id: str, other: str) -> None: ...
 
-    async def blockers(self, user_id: str, others: Sequence[str]) -> set[str]:
-        """Those of the others who block this user."""
-
     async def sharing(self, user_id: str, others: Sequence[str]) -> set[str]:
         """Those of the others who are in a group with this user, of the first MAX_GROUPS_OF_USER of each."""
 
@@ -151,9 +148,6 @@ class MemoryGroups:
 
     async def unblock(self, user_id: str, other: str) -> None:
         self._blocks.discard((user_id, other))
-
-    async def blockers(self, user_id: str, others: Sequence[str]) -> set[str]:
-        return {other for other in others if (other, user_id) in self._blocks}
 
     async def sharing(self, user_id: str, others: Sequence[str]) -> set[str]:
         mine = {one.group_id for one in self._members.values() if one.user_id == user_id}

@@ -49,7 +49,7 @@ class Watchers:
     async def _seen(self, asker: str, others: Sequence[str]) -> frozenset[str]:
         if self._policy == "nobody":
             return frozenset({asker})
-        blocked = {*await self._groups.blocks(asker, MAX_BLOCKS), *await self._groups.blockers(asker, others)}
+        blocked = {*await self._groups.blocks(asker, MAX_BLOCKS), *await self._groups.blockers(others, asker)}
         found = sight(asker, others, self._policy, await self._groups.visibilities(others), blocked)
         return found.shown | await self._contacts(asker, sorted(found.to_contacts))
 
