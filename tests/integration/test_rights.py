@@ -65,14 +65,14 @@ async def peer(server: Nats, service: str) -> AsyncIterator[Peer]:
 PUBLISH = {  # subject: who may
     "log.0.u.alice": {"gateway", "message"},
     "eph.u.alice": {"gateway", "message"},
-    "svc.message.topic": {"gateway"},
+    "svc.message.topic": {"gateway", "push"},
     "ctl.gateway.other": {"gateway"},
     "ctl.blocks.alice": {"message"},
     "ctl.topics": {"message"},
     "dlv.u.alice": set[str](),
     "_INBOX_gateway.one": {"gateway"},
     "_INBOX_push.one": set[str](),
-    "push.jobs.alice": {"message"},
+    "push.jobs.alice": {"message", "push"},
     "$JS.API.STREAM.CREATE.MINE": {"message"},
 }
 SUBSCRIBE = {

@@ -13,6 +13,8 @@ from push_workloads.message.groups.api import group_routes
 from push_workloads.message.groups.rights_api import block_routes, topic_routes
 from push_workloads.presence import api as presence
 from push_workloads.push import api as push
+from push_workloads.push.requests_api import push_routes
+from push_workloads.push.templates_api import template_routes
 
 NOTHING = cast(Any, None)  # what a table of routes is made of is not touched until a route is called
 TABLES = {
@@ -27,5 +29,5 @@ TABLES = {
         *topic_routes(NOTHING, NOTHING, NOTHING),
     ],
     "presence": presence.routes(NOTHING, NOTHING),
-    "push": push.routes(NOTHING, lambda: 0),
+    "push": [*push.routes(NOTHING, lambda: 0), *template_routes(NOTHING), *push_routes(NOTHING)],
 }

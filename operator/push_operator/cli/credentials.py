@@ -14,7 +14,7 @@ from push_operator.cli.target import AdminPort, Target
 from push_operator.errors import ClusterError
 
 CREATE, LIST, REVOKE = "create", "list", "revoke"
-SCOPES: Final = ("publish", "groups", "topics", "presence")
+SCOPES: Final = ("publish", "groups", "topics", "presence", "push")
 REQUEST_SECONDS: Final = 10.0
 MAX_ANSWER_BYTES: Final = 1024 * 1024
 _SERVICE: Final = "auth"

@@ -25,7 +25,8 @@ _RIGHTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
                 ("*.u.*", "*.g.*", "*.t.*", "ctl.gateway.*", "ctl.blocks.*", "ctl.topics")),
     "message": (("log.>", "eph.>", "ctl.blocks.*", "ctl.topics", "ctl.message.*", "$JS.API.>", "$JS.ACK.>", "push.>"),
                 ("svc.message.* message", "ctl.message.*")),
-    "push": (("$JS.API.CONSUMER.INFO.PUSH.push", "$JS.API.CONSUMER.CREATE.PUSH.push.>",
+    "push": (("push.jobs.*", "push.send.*.*", "push.timer.>", "svc.message.topic",
+              "$JS.API.STREAM.PURGE.PUSH", "$JS.API.CONSUMER.INFO.PUSH.*", "$JS.API.CONSUMER.CREATE.PUSH.push.>",
               "$JS.API.CONSUMER.MSG.NEXT.PUSH.push", "$JS.ACK.PUSH.push.>"), ()),
 }  # fmt: skip
 # Once, to each question that it was asked, for so long: no right on the inboxes of those who ask.

@@ -105,7 +105,7 @@ class CassandraDevices:
         changes = rows[0]["changes"] if rows else None
         # The static column alone is a row too, without a device.
         devices = {
-            row["device_id"]: Device(**{name: row[name] for name in Device._fields})
+            row["device_id"]: Device(**{name: row[name] for name in Device._fields[:9]})
             for row in rows
             if row["device_id"] is not None
         }
@@ -120,7 +120,7 @@ class CassandraDevices:
     async def _changed(self, device: Device, changes: int | None) -> bool:
         """False when another change came between: look again."""
         upped = ((changes or 0) + 1, device.user_id, changes)
-        return await self._cassandra.write_if(self._statements["put"], *upped, *device) is None
+        return await self._cassandra.write_if(self._statements["put"], *upped, *device[:9]) is None
 
     async def _claim(self, device: Device) -> None:
         """Takes the address from whoever has it. What the device's former address says stays: it names a device that

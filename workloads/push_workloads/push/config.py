@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from push_workloads.common.config import Common, Env, NatsConfig, RedisConfig, StoreConfig, TokenConfig, read_store
+from push_workloads.common.config import (
+    Common,
+    Env,
+    NatsConfig,
+    RedisConfig,
+    StoreConfig,
+    TokenConfig,
+    admin_token,
+    read_store,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class PushConfig:
+    """`admin_token`: whoever shows it orders broadcasts over the admin port."""
+
     common: Common
     nats: NatsConfig
     redis: RedisConfig
     tokens: TokenConfig
     store: StoreConfig
+    admin_token: bytes | None = field(repr=False)
 
     @classmethod
     def parse(cls, environ: Mapping[str, str]) -> PushConfig:
@@ -26,6 +38,7 @@ class PushConfig:
             redis=RedisConfig.read(env),
             tokens=TokenConfig.read(env),
             store=read_store(env),
+            admin_token=admin_token(env),
         )
         env.check()
         return made
