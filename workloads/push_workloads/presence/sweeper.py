@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from redis.exceptions import RedisError
 
 from push_workloads.common import presence_keys as keys
-from push_workloads.presence.lock import Lock
+from push_workloads.common.lock import Lock
 from push_workloads.presence.restarts import SETTLE_SECONDS, RestartGuard
 
 LOCK_KEY: Final = "presence:sweeper"
