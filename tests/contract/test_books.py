@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from tests.support.cassandra import CassandraServer
 
-from push_workloads.push.books.cassandra import cassandra_books
 from push_workloads.push.books.memory import MemoryBooks
 from push_workloads.push.books.ports import KEEP_DAYS, Books
-from push_workloads.push.books.sqlite import sqlite_books
+from push_workloads.push.cassandra_stores import cassandra_stores
 from push_workloads.push.requests import Request, Stage
+from push_workloads.push.stores import sqlite_stores
 from push_workloads.push.templates import SILENT, Template, Text
 
 SHIPPED = Template(Text("{data.order}"), {"de": Text("Bestellung", "{data.order}")})
@@ -25,12 +25,12 @@ async def books(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     if request.param == "memory":
         yield MemoryBooks()
     elif request.param == "sqlite":
-        async with sqlite_books(str(tmp_path / "pushes.db")) as sqlite:
-            yield sqlite
+        async with sqlite_stores(str(tmp_path / "devices.db"), lambda: REQUEST.created_at) as in_file:
+            yield in_file.books
     else:
         server: CassandraServer = request.getfixturevalue("cassandra_server")
-        async with cassandra_books(await server.emptied("contract_books"), {}) as cassandra:
-            yield cassandra
+        async with cassandra_stores(await server.emptied("contract_push"), {}) as shared:
+            yield shared.books
 
 
 async def test_templates_are_put_replaced_and_removed(books: Books) -> None:
@@ -62,7 +62,8 @@ async def test_a_request_moves_on_from_where_it_is(books: Books) -> None:
 
 
 async def test_sqlite_forgets_what_is_old(tmp_path: Path) -> None:
-    async with sqlite_books(str(tmp_path / "pushes.db")) as store:
+    async with sqlite_stores(str(tmp_path / "devices.db"), lambda: REQUEST.created_at) as in_file:
+        store = in_file.books
         await store.add_request(REQUEST)
         later = REQUEST._replace(push_id="p2", created_at=REQUEST.created_at + KEEP_DAYS * 86_400_000 + 1)
         await store.add_request(later)

@@ -13,6 +13,10 @@ from push_workloads.message.groups.api import group_routes
 from push_workloads.message.groups.rights_api import block_routes, topic_routes
 from push_workloads.presence import api as presence
 from push_workloads.push import api as push
+from push_workloads.push.broadcast.api import broadcast_routes
+from push_workloads.push.broadcast.topics_api import topic_routes as push_topic_routes
+from push_workloads.push.delivery_api import delivery_route
+from push_workloads.push.preference_api import preference_routes
 from push_workloads.push.requests_api import push_routes
 from push_workloads.push.templates_api import template_routes
 
@@ -29,5 +33,13 @@ TABLES = {
         *topic_routes(NOTHING, NOTHING, NOTHING),
     ],
     "presence": presence.routes(NOTHING, NOTHING),
-    "push": [*push.routes(NOTHING, lambda: 0), *template_routes(NOTHING), *push_routes(NOTHING)],
+    "push": [
+        *push.routes(NOTHING, lambda: 0),
+        *preference_routes(NOTHING, lambda: 0),
+        delivery_route(NOTHING),
+        *template_routes(NOTHING),
+        *push_topic_routes(NOTHING, NOTHING),
+        *push_routes(NOTHING),
+        *broadcast_routes(NOTHING),
+    ],
 }

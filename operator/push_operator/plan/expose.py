@@ -36,7 +36,7 @@ RULES: Final = (
     Rule("/.well-known/jwks.json", "auth", exact=True),
     *(Rule(path, "message") for path in ("/conversations", "/messages", "/groups", "/blocks", "/topics", "/channels")),
     *(Rule(path, "presence") for path in ("/presence", "/sessions")),
-    *(Rule(path, "push") for path in ("/devices", "/push")),
+    *(Rule(path, "push") for path in ("/devices", "/preferences", "/deliveries", "/push", "/broadcasts")),
     # A gateway has no such document.
     *(Rule(f"/openapi/{service}.json", service, exact=True) for service in SERVICES if service != "gateway"),
 )

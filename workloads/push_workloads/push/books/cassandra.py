@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
 from push_workloads.common.cassandra import Cassandra, Statement
-from push_workloads.common.cassandra_schema import Checks, opened
-from push_workloads.common.config import CassandraConfig
 from push_workloads.push.books.ports import KEEP_DAYS
 from push_workloads.push.requests import Request, Stage
 from push_workloads.push.templates import Template
@@ -28,7 +25,7 @@ MIGRATIONS: Final = (
 )
 _ONE: Final = "push"
 _TTL: Final = KEEP_DAYS * 86_400
-_STATEMENTS: Final = {
+STATEMENTS: Final = {
     "templates": "SELECT name, template FROM {ks}.push_templates WHERE one = ? LIMIT 5000",
     "put_template": "INSERT INTO {ks}.push_templates (one, name, template) VALUES (?, ?, ?)",
     "remove_template": "DELETE FROM {ks}.push_templates WHERE one = ? AND name = ?",
@@ -77,11 +74,3 @@ class CassandraBooks:
 def _request(row: Mapping[str, object]) -> Request:
     made = Request(**row)  # type: ignore[arg-type]  # its columns are the fields
     return made._replace(stage=Stage(made.stage))
-
-
-@asynccontextmanager
-async def cassandra_books(config: CassandraConfig, checks: Checks) -> AsyncIterator[CassandraBooks]:
-    """The store in that keyspace, made when it is not there; waits for Cassandra."""
-    async with opened(config, "push-books", MIGRATIONS, checks) as cassandra:
-        statements = {name: await cassandra.prepare(text) for name, text in _STATEMENTS.items()}
-        yield CassandraBooks(cassandra, statements)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
-from push_workloads.common.sqlite import opened
 from push_workloads.push.books.ports import KEEP_DAYS
 from push_workloads.push.requests import Request, Stage
 from push_workloads.push.rows import Rows
@@ -62,10 +60,3 @@ class SqliteBooks:
     async def move_request(self, push_id: str, before: Stage, after: Stage) -> bool:
         moved = "UPDATE requests SET stage = ? WHERE push_id = ? AND stage = ?"
         return bool(await self._rows.write(moved, after, push_id, before))
-
-
-@asynccontextmanager
-async def sqlite_books(path: str) -> AsyncIterator[SqliteBooks]:
-    """The store in the file at `path`, made when it is not there."""
-    async with opened(path, MIGRATIONS, autocommit=True) as connection:
-        yield SqliteBooks(Rows(connection, "templates and pushes are"))
