@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from nats.errors import Error as NatsError
 
@@ -45,9 +45,21 @@ def headers_of(entry: Entry) -> dict[str, str]:
     return headers
 
 
-class Outbox:
-    """Raises Unavailable until it is opened, and whenever the bus does not answer: then nobody knows what of it is
-    there, and the same may be put there again."""
+class Outbox(Protocol):
+    """Each may raise Unavailable: then nobody knows what of it is there, and the same may be put there again."""
+
+    async def put(self, entries: Iterable[Entry]) -> None:
+        """All of them are stored when this returns."""
+
+    async def drop(self, timers: str) -> None:
+        """What waits under these timers is not sent any more."""
+
+    async def behind(self, consumers: Sequence[str]) -> int:
+        """How many entries these consumers have before them; one that is not there has none."""
+
+
+class JetStreamOutbox:
+    """An Outbox. Raises Unavailable until it is opened."""
 
     def __init__(self) -> None:
         self._bus: Bus | None = None
@@ -57,7 +69,6 @@ class Outbox:
         self._bus = bus
 
     async def put(self, entries: Iterable[Entry]) -> None:
-        """All of them are stored when this returns."""
         await together(self._put(entry) for entry in entries)
 
     async def _put(self, entry: Entry) -> None:
@@ -71,14 +82,12 @@ class Outbox:
                 raise Unavailable("the push queue does not answer; try again", retry_after_ms=_RETRY_MS) from error
 
     async def drop(self, timers: str) -> None:
-        """What waits under these timers is not sent any more."""
         wanted = {"filter": timers}
         answer = await self._opened().ask(f"$JS.API.STREAM.PURGE.{push_jobs.STREAM}", wanted, timeout=ANSWER_SECONDS)
         if "error" in answer:
             raise Unavailable("the push queue cannot be changed now; try again", retry_after_ms=_RETRY_MS)
 
     async def behind(self, consumers: Sequence[str]) -> int:
-        """How many entries these consumers have before them; one that is not there has none."""
         bus = self._opened()
         subjects = [f"$JS.API.CONSUMER.INFO.{push_jobs.STREAM}.{one}" for one in consumers]
         answers = await together(bus.ask(subject) for subject in subjects)
@@ -88,3 +97,24 @@ class Outbox:
         if self._bus is None or not self._bus.client.is_connected:
             raise Unavailable("the push queue is not reached yet; try again", retry_after_ms=_RETRY_MS)
         return self._bus
+
+
+class MemoryOutbox:
+    """For tests: keeps what was put, by its id; nobody takes anything away. `length`: what consumers have before
+    them."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, Entry] = {}
+        self.length = 0
+
+    async def put(self, entries: Iterable[Entry]) -> None:
+        for entry in entries:
+            self.entries.setdefault(entry.entry_id, entry)
+
+    async def drop(self, timers: str) -> None:
+        begin = timers.removesuffix(">")
+        waiting = {name for name, one in self.entries.items() if one.at is not None and one.timer.startswith(begin)}
+        self.entries = {name: one for name, one in self.entries.items() if name not in waiting}
+
+    async def behind(self, consumers: Sequence[str]) -> int:
+        return self.length

@@ -28,11 +28,11 @@ from push_workloads.push.broadcast.audience import TopicRightsOnTheBus
 from push_workloads.push.broadcast.desk import BroadcastDesk
 from push_workloads.push.broadcast.tally import Tally
 from push_workloads.push.broadcast.topics_api import topic_routes, unfollow_all
-from push_workloads.push.cancels import Cancels
+from push_workloads.push.cancels import RedisCancels
 from push_workloads.push.config import PushConfig
 from push_workloads.push.delivery_api import delivery_route
 from push_workloads.push.office import PushOffice
-from push_workloads.push.outbox import Outbox
+from push_workloads.push.outbox import JetStreamOutbox
 from push_workloads.push.preference_api import preference_routes
 from push_workloads.push.requests_api import push_routes
 from push_workloads.push.stores import Stores, stores
@@ -52,7 +52,7 @@ async def serve(config: PushConfig, process: Process) -> AsyncIterator[None]:
         process.checks["keys"] = tokens.waiting
         credentials = Following(redis)
         verifier = Credentialed(Unrevoked(tokens, revoked.known), credentials.known)
-        outbox, cancels = Outbox(), Cancels(redis)
+        outbox, cancels = JetStreamOutbox(), RedisCancels(redis)
         office = PushOffice(kept.books, outbox, cancels, kept.deliveries, _now_ms, secrets.token_bytes)
         tally, topics = Tally(kept.deliveries, time.monotonic), TopicRightsOnTheBus(time.monotonic)
         desk = BroadcastDesk(kept.broadcasts, kept.books, tally, outbox, cancels, _now_ms, secrets.token_bytes)

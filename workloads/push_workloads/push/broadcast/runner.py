@@ -11,7 +11,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
@@ -51,8 +51,32 @@ class BroadcastMetrics:
         self.running = Gauge("push_broadcasts_running", "Broadcasts that this replica runs", registry=registry)
 
 
+class Lease(Protocol):
+    """Each may raise Unavailable."""
+
+    async def hold(self) -> bool:
+        """Takes it or keeps it; whether it is ours now."""
+
+    async def release(self) -> None: ...
+
+
+class RedisLease:
+    """Of one broadcast; ends by itself LEASE_MS after the last `hold`."""
+
+    def __init__(self, cache: Any, broadcast_id: str) -> None:
+        self._lock = Lock(cache, LEASE_KEY + broadcast_id, LEASE_MS)
+
+    async def hold(self) -> bool:
+        async with reaching("the lease of a broadcast"):
+            return await self._lock.hold()
+
+    async def release(self) -> None:
+        async with reaching("the lease of a broadcast"):
+            await self._lock.release()
+
+
 class RunnerPorts(NamedTuple):
-    """`carried`: the platforms that somebody carries to. `now_ms` is the clock on the wall."""
+    """`carried`: the platforms that somebody carries to. `lease`: of a broadcast. `now_ms` is the clock on the wall."""
 
     store: BroadcastStore
     audience: Audience
@@ -62,7 +86,7 @@ class RunnerPorts(NamedTuple):
     outbox: Outbox
     cancels: Cancels
     renderer: Renderer
-    cache: Any
+    lease: Callable[[str], Lease]
     carried: Collection[Platform]
     now_ms: Callable[[], int]
 
@@ -90,19 +114,18 @@ class Runner:
 
     async def _work(self, broadcast_id: str) -> None:
         """Until it is over for now, or another replica has it."""
-        lease = Lock(self._ports.cache, LEASE_KEY + broadcast_id, LEASE_MS)
+        lease = self._ports.lease(broadcast_id)
         try:
-            while await _held(lease) and await self._step(broadcast_id, lease):
+            while await lease.hold() and await self._step(broadcast_id, lease):
                 self._metrics.running.set(len(self._running))
-            async with reaching("the lease of a broadcast"):
-                await lease.release()
+            await lease.release()
         except FAILURES as error:
             _log.warning("a broadcast waits: %s", str(error) or type(error).__name__, extra={"broadcast": broadcast_id})
         finally:
             self._running.discard(broadcast_id)
             self._metrics.running.set(len(self._running))
 
-    async def _step(self, broadcast_id: str, lease: Lock) -> bool:
+    async def _step(self, broadcast_id: str, lease: Lease) -> bool:
         """Whether to go on at once."""
         held = await self._ports.store.one(broadcast_id)
         if held is None:  # it is just being made
@@ -117,7 +140,7 @@ class Runner:
                 await self._settle(held, asked)
                 return False
 
-    async def _page(self, held: Broadcast, asked: NewBroadcast, lease: Lock) -> bool:
+    async def _page(self, held: Broadcast, asked: NewBroadcast, lease: Lease) -> bool:
         now_ms = self._ports.now_ms()
         if now_ms > model.expires_ms(held, asked):
             await self._ports.store.replace(model.moved(held, None, 0, 0, now_ms))
@@ -158,7 +181,7 @@ class Runner:
         where = timer(held.broadcast_id, token(device.user_id), device.device_id)
         return Entry(sends.subject(send), sends.encode(send), sends.send_id(send), at, where)
 
-    async def _put(self, broadcast_id: str, entries: Sequence[Entry], per_second: int, lease: Lock) -> int:
+    async def _put(self, broadcast_id: str, entries: Sequence[Entry], per_second: int, lease: Lease) -> int:
         """How many of them are on the queue: not all when it was stopped, or the lease is another's."""
         size = min(PORTION, max(1, per_second // 10))
         clock, next_at = asyncio.get_running_loop().time, 0.0
@@ -173,10 +196,10 @@ class Runner:
         await asyncio.sleep(max(0.0, next_at - clock()))  # the last portion's share of the time
         return len(entries)
 
-    async def _may_go_on(self, broadcast_id: str, lease: Lock) -> bool:
+    async def _may_go_on(self, broadcast_id: str, lease: Lease) -> bool:
         """Waits while the queue is long."""
         while True:
-            if not await _held(lease) or await self._ports.cancels.is_cancelled(broadcast_id):
+            if not await lease.hold() or await self._ports.cancels.is_cancelled(broadcast_id):
                 return False
             if await self._ports.outbox.behind(CONSUMERS) < MAX_BEHIND:
                 return True
@@ -207,11 +230,6 @@ class Runner:
 
 async def _pause() -> None:
     await asyncio.sleep(LOOK_SECONDS * random.uniform(0.8, 1.2))  # noqa: S311 - spreads the replicas
-
-
-async def _held(lease: Lock) -> bool:
-    async with reaching("the lease of a broadcast"):
-        return await lease.hold()
 
 
 def _skipped(broadcast_id: str, device: Device, reason: str, now_ms: int) -> Delivery:
