@@ -17,6 +17,8 @@ from push_workloads.common.cassandra_schema import opened
 from push_workloads.common.errors import Conflict
 from push_workloads.common.sqlite import opened as opened_file
 from push_workloads.push import cassandra, sqlite
+from push_workloads.push.books.memory import MemoryBooks
+from push_workloads.push.broadcast.memory import MemoryBroadcasts
 from push_workloads.push.cassandra_stores import MIGRATIONS, cassandra_stores
 from push_workloads.push.deliveries import Delivery, DeliveryLog, MemoryDeliveries, State
 from push_workloads.push.devices import MAX_DEVICES, Device
@@ -34,7 +36,7 @@ PHONE = Device("u1", "phone", "fcm", "token-1", None, None, "com.example", 1000,
 @pytest.fixture(params=["memory", "sqlite", "cassandra"])
 async def stores(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stores]:
     if request.param == "memory":
-        yield Stores(MemoryDevices(), MemoryDeliveries(), MemoryPreferences())
+        yield Stores(MemoryDevices(), MemoryDeliveries(), MemoryPreferences(), MemoryBooks(), MemoryBroadcasts())
     elif request.param == "sqlite":
         async with sqlite_stores(str(tmp_path / "devices.db"), lambda: NOW) as in_file:
             yield in_file

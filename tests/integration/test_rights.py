@@ -68,7 +68,7 @@ async def peer(server: Nats, service: str) -> AsyncIterator[Peer]:
 PUBLISH = {  # subject: who may
     "log.0.u.alice": {"gateway", "message"},
     "eph.u.alice": {"gateway", "message"},
-    questions.TOPIC: {"gateway"},
+    questions.TOPIC: {"gateway", "push"},
     questions.KNOWN: {"gateway"},
     questions.UNREAD: {"push"},
     questions.MEMBERS: {"push"},
@@ -81,7 +81,7 @@ PUBLISH = {  # subject: who may
     "dlv.u.alice": set[str](),
     "_INBOX_gateway.one": {"gateway"},
     "_INBOX_push.one": set[str](),
-    "push.jobs.alice": {"message"},
+    "push.jobs.alice": {"message", "push"},
     "$JS.API.STREAM.CREATE.MINE": {"message"},
 }
 SUBSCRIBE = {

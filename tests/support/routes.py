@@ -14,8 +14,12 @@ from push_workloads.message.groups.rights_api import block_routes, topic_routes
 from push_workloads.message.groups.watchers import privacy_routes
 from push_workloads.presence import api as presence
 from push_workloads.push import api as push
+from push_workloads.push.broadcast.api import broadcast_routes
+from push_workloads.push.broadcast.topics_api import topic_routes as push_topic_routes
 from push_workloads.push.delivery_api import delivery_route
 from push_workloads.push.preference_api import preference_routes
+from push_workloads.push.requests_api import push_routes
+from push_workloads.push.templates_api import template_routes
 from push_workloads.push.webpush.api import key_routes
 
 NOTHING = cast(Any, None)  # what a table of routes is made of is not touched until a route is called
@@ -36,6 +40,10 @@ TABLES = {
         *preference_routes(NOTHING, lambda: 0),
         delivery_route(NOTHING),
         *key_routes(None),
+        *template_routes(NOTHING),
+        *push_topic_routes(NOTHING, NOTHING),
+        *push_routes(NOTHING),
+        *broadcast_routes(NOTHING),
     ],
     "presence": presence.routes(NOTHING, NOTHING, NOTHING),
 }

@@ -30,8 +30,9 @@ _RIGHTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
                  "$JS.API.>", "$JS.ACK.>", "push.>"),
                 ("svc.message.* message", "ctl.message.*")),
     "presence": (("presence.*", "svc.message.watch"), ()),
-    "push": (("$JS.API.CONSUMER.INFO.PUSH.push", "$JS.API.CONSUMER.CREATE.PUSH.push.>",
-              "$JS.API.CONSUMER.MSG.NEXT.PUSH.push", "$JS.ACK.PUSH.push.>", *_PUSH_ASKS), ()),
+    "push": (("push.jobs.*", "push.send.*.*", "push.timer.>", "svc.message.topic", *_PUSH_ASKS,
+              "$JS.API.STREAM.PURGE.PUSH", "$JS.API.CONSUMER.INFO.PUSH.*", "$JS.API.CONSUMER.CREATE.PUSH.push.>",
+              "$JS.API.CONSUMER.MSG.NEXT.PUSH.push", "$JS.ACK.PUSH.push.>"), ()),
 }  # fmt: skip
 # What it may not publish, although its rights say so.
 _DENIED = {"gateway": _PUSH_ASKS}

@@ -195,7 +195,8 @@ def _message(cluster: PushCluster) -> dict[str, EnvValue]:
 
 
 def _push(cluster: PushCluster) -> dict[str, EnvValue]:
-    return _store(cluster, "devices.db")
+    own: dict[str, EnvValue] = {"SERVICE_KEY": _service_key(cluster), "ADMIN_TOKEN": _admin_token(cluster)}
+    return _store(cluster, "devices.db") | own
 
 
 def _presence(cluster: PushCluster) -> dict[str, EnvValue]:

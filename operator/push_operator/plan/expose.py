@@ -37,7 +37,7 @@ RULES: Final = (
     *(Rule(path, "message") for path in ("/conversations", "/messages", "/groups", "/blocks", "/privacy", "/topics")),
     Rule("/channels", "message"),
     *(Rule(path, "presence") for path in ("/presence", "/sessions")),
-    *(Rule(path, "push") for path in ("/devices", "/preferences", "/deliveries")),
+    *(Rule(path, "push") for path in ("/devices", "/preferences", "/deliveries", "/push", "/broadcasts")),
     # A gateway has no such document.
     *(Rule(f"/openapi/{service}.json", service, exact=True) for service in SERVICES if service != "gateway"),
 )

@@ -18,9 +18,9 @@ from tests.support.waiting import eventually
 
 from push_workloads.common import presence_keys as keys
 from push_workloads.common.announcements import Announcement
+from push_workloads.common.lock import Lock
 from push_workloads.common.tasks import beside
 from push_workloads.gateway.presence import Open, PresenceWriter
-from push_workloads.presence.lock import Lock
 from push_workloads.presence.sweeper import LOCK_KEY, Pace, Sweeper, SweepMetrics
 
 FAST = Pace(interval=0.02, settle=0.0, grace_ms=0)

@@ -218,12 +218,12 @@ async def test_it_goes_on_when_the_queue_was_lost(push: InProcess, queue: Queue)
 
 
 FORBIDDEN = (
-    "push.jobs.ada",
+    "push.groups.crew",
     "log.0.u.ada",
     "dlv.u.ada",
     "$JS.API.STREAM.DELETE.PUSH",
     "$JS.API.STREAM.INFO.LOG_0",
-    "$JS.API.CONSUMER.INFO.PUSH.other",
+    "$JS.API.STREAM.PURGE.LOG_0",
     "$JS.API.CONSUMER.CREATE.PUSH.other.push.jobs.x",
     "$JS.API.CONSUMER.DURABLE.CREATE.LOG_0.push",
 )

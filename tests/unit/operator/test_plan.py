@@ -129,13 +129,15 @@ def test_the_service_credential_is_known_to_those_that_take_it() -> None:
     keyed = {
         service: _env(plan, service)["SERVICE_KEY"] for service in SERVICES if "SERVICE_KEY" in _env(plan, service)
     }
-    assert keyed == dict.fromkeys(("message", "presence"), SecretKey("chat-credentials", "SERVICE_KEY", min_bytes=32))
+    assert keyed == dict.fromkeys(
+        ("message", "presence", "push"), SecretKey("chat-credentials", "SERVICE_KEY", min_bytes=32)
+    )
 
 
-def test_orders_are_taken_by_gateways_and_by_auth() -> None:
+def test_who_takes_orders() -> None:
     plan = build(cluster())
     ordered = {service for service in SERVICES if "ADMIN_TOKEN" in _env(plan, service)}
-    assert ordered == {"gateway", "auth"}
+    assert ordered == {"gateway", "auth", "push"}
 
 
 def test_who_is_believed_about_addresses() -> None:
@@ -385,7 +387,11 @@ def test_another_value_of_a_secret_is_a_new_revision_of_those_that_use_it() -> N
     assert rolled({"bus/password": "1", "keys/JWT_SECRET": "1", "keys/OTHER": "1", "other/password": "1"}) == set()
     assert rolled({"keys/JWT_SECRET": "1", "bus/password": "2"}) == {"gateway", "message", "presence", "push"}
     assert rolled({"keys/JWT_SECRET": "2", "bus/password": "1"}) == set(SERVICES)
-    assert rolled({"keys/JWT_SECRET": "1", "bus/password": "1", "backend/SERVICE_KEY": "2"}) == {"message", "presence"}
+    assert rolled({"keys/JWT_SECRET": "1", "bus/password": "1", "backend/SERVICE_KEY": "2"}) == {
+        "message",
+        "presence",
+        "push",
+    }
     bus = {"keys/JWT_SECRET": "1", "bus/password": "1", "bus/username": "optional, and now there"}
     assert rolled(bus) == {"gateway", "message", "presence", "push"}
     # Nobody can try values against a revision without the key.

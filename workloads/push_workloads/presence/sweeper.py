@@ -19,8 +19,8 @@ from redis.exceptions import RedisError
 
 from push_workloads.common import presence_keys as keys
 from push_workloads.common.announcements import Announcement
+from push_workloads.common.lock import Lock
 from push_workloads.common.presence_changes import Change, PresenceChanges
-from push_workloads.presence.lock import Lock
 from push_workloads.presence.restarts import SETTLE_SECONDS, RestartGuard
 
 LOCK_KEY: Final = "presence:sweeper"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,10 +23,20 @@ from push_workloads.common.service import Process
 from push_workloads.common.tasks import beside
 from push_workloads.common.tokens import Tokens
 from push_workloads.push.api import routes
+from push_workloads.push.broadcast.api import admin_routes, broadcast_routes
+from push_workloads.push.broadcast.audience import TopicRightsOnTheBus
+from push_workloads.push.broadcast.desk import BroadcastDesk
+from push_workloads.push.broadcast.tally import Tally
+from push_workloads.push.broadcast.topics_api import topic_routes, unfollow_all
+from push_workloads.push.cancels import RedisCancels
 from push_workloads.push.config import PushConfig
 from push_workloads.push.delivery_api import delivery_route
+from push_workloads.push.office import PushOffice
+from push_workloads.push.outbox import JetStreamOutbox
 from push_workloads.push.preference_api import preference_routes
+from push_workloads.push.requests_api import push_routes
 from push_workloads.push.stores import Stores, stores
+from push_workloads.push.templates_api import template_routes
 from push_workloads.push.webpush.api import key_routes
 from push_workloads.push.worker import SOURCE, PushMetrics, Worker
 
@@ -42,11 +53,20 @@ async def serve(config: PushConfig, process: Process) -> AsyncIterator[None]:
         process.checks["keys"] = tokens.waiting
         credentials = Following(redis)
         verifier = Credentialed(Unrevoked(tokens, revoked.known), credentials.known)
+        outbox, cancels = JetStreamOutbox(), RedisCancels(redis)
+        office = PushOffice(kept.books, outbox, cancels, kept.deliveries, _now_ms, secrets.token_bytes)
+        tally, topics = Tally(kept.deliveries, time.monotonic), TopicRightsOnTheBus(time.monotonic)
+        desk = BroadcastDesk(kept.broadcasts, kept.books, tally, outbox, cancels, _now_ms, secrets.token_bytes)
+        process.admin_routes = admin_routes(desk, config.admin_token)
         api = [
             *routes(kept.devices, _now_ms),
             *preference_routes(kept.preferences, _now_ms),
             delivery_route(kept.deliveries),
             *key_routes(config.webpush.public_key if config.webpush else None),
+            *template_routes(kept.books),
+            *topic_routes(kept.broadcasts, topics),
+            *push_routes(office),
+            *broadcast_routes(desk),
         ]
         app = application("push", api, verifier, config.common.origins, process.registry)
         process.checks["nats"] = lambda: "not connected to NATS"
@@ -54,6 +74,8 @@ async def serve(config: PushConfig, process: Process) -> AsyncIterator[None]:
         erasing = Erasing(redis, partial(_forget, kept))
         heard, keys = beside(revoked.run(), erasing.run(), credentials.run()), fetching(tokens.sources)
         async with heard, keys, public, connected(config.nats, "push") as bus:
+            outbox.open(bus)
+            topics.open(bus)
             worker = Worker(kept.devices, PushMetrics(process.registry), _now_ms)
             consumer = Consumer(bus.client, SOURCE, worker.handle, Consumed(process.registry))
             process.checks |= {"nats": bus.waiting, "queue": consumer.waiting}
@@ -67,6 +89,7 @@ async def _forget(kept: Stores, user_id: str) -> None:
     for device in await kept.devices.of_user(user_id):
         await kept.devices.remove(user_id, device.device_id)
     await kept.preferences.forget(user_id)
+    await unfollow_all(kept.broadcasts, user_id)
 
 
 def _now_ms() -> int:

@@ -11,19 +11,31 @@ from push_workloads.common.service import Process
 from push_workloads.common.sqlite import opened
 from push_workloads.common.tasks import beside
 from push_workloads.push import sqlite, sqlite_deliveries, sqlite_preferences
+from push_workloads.push.books import sqlite as sqlite_books
+from push_workloads.push.books.ports import Books
+from push_workloads.push.broadcast import sqlite as sqlite_broadcasts
+from push_workloads.push.broadcast.ports import Broadcasts
 from push_workloads.push.deliveries import DeliveryLog
 from push_workloads.push.preference_store import PreferenceStore
 from push_workloads.push.rows import Rows
 from push_workloads.push.store import DeviceStore
 
 # A file has had the first of them applied by their numbers: what is new comes last.
-MIGRATIONS: Final = (*sqlite.MIGRATIONS, *sqlite_deliveries.MIGRATIONS, *sqlite_preferences.MIGRATIONS)
+MIGRATIONS: Final = (
+    *sqlite.MIGRATIONS,
+    *sqlite_deliveries.MIGRATIONS,
+    *sqlite_preferences.MIGRATIONS,
+    *sqlite_books.MIGRATIONS,
+    *sqlite_broadcasts.MIGRATIONS,
+)
 
 
 class Stores(NamedTuple):
     devices: DeviceStore
     deliveries: DeliveryLog
     preferences: PreferenceStore
+    books: Books
+    broadcasts: Broadcasts
 
 
 def stores(config: StoreConfig, process: Process, now_ms: Callable[[], int]) -> AbstractAsyncContextManager[Stores]:
@@ -45,4 +57,6 @@ async def sqlite_stores(path: str, now_ms: Callable[[], int]) -> AsyncIterator[S
                 sqlite.SqliteDevices(Rows(connection, "devices are")),
                 deliveries,
                 sqlite_preferences.SqlitePreferences(Rows(connection, "preferences are")),
+                sqlite_books.SqliteBooks(Rows(connection, "templates and pushes are")),
+                sqlite_broadcasts.SqliteBroadcasts(Rows(connection, "broadcasts are")),
             )
