@@ -11,6 +11,7 @@ from push_workloads.auth.jwks import jwks_route
 from push_workloads.message import api as message
 from push_workloads.message.groups.api import group_routes
 from push_workloads.message.groups.rights_api import block_routes, topic_routes
+from push_workloads.message.trace_api import trace_route
 from push_workloads.presence import api as presence
 from push_workloads.push import api as push
 from push_workloads.push.delivery_api import delivery_route
@@ -27,6 +28,7 @@ TABLES = {
         *group_routes(NOTHING, NOTHING, NOTHING),
         *block_routes(NOTHING, NOTHING),
         *topic_routes(NOTHING, NOTHING, NOTHING),
+        trace_route(NOTHING),
     ],
     "presence": presence.routes(NOTHING, NOTHING),
     "push": [
