@@ -18,6 +18,7 @@ NATS_CLIENT, NATS_MONITOR, VALKEY_PORT = 4222, 8222, 6379
 STOP_SECONDS = 10
 SYNC_INTERVAL_SECONDS = 1  # what an acknowledged message may wait for the disk; power loss only, not a crash
 
+_PUSH_CONSUMERS = ("push", "push-groups", "push-fcm", "push-apns", "push-webpush")
 _RIGHTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     # service: what it may publish, what it may subscribe besides its own inbox; "SUBJECT QUEUE" in that queue only
     "gateway": (("log.>", "eph.>", "svc.message.*", "$JS.API.STREAM.MSG.GET.*", "$JS.API.DIRECT.GET.*",
@@ -25,8 +26,11 @@ _RIGHTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
                 ("*.u.*", "*.g.*", "*.t.*", "ctl.gateway.*", "ctl.blocks.*", "ctl.topics")),
     "message": (("log.>", "eph.>", "ctl.blocks.*", "ctl.topics", "ctl.message.*", "$JS.API.>", "$JS.ACK.>", "push.>"),
                 ("svc.message.* message", "ctl.message.*")),
-    "push": (("$JS.API.CONSUMER.INFO.PUSH.push", "$JS.API.CONSUMER.CREATE.PUSH.push.>",
-              "$JS.API.CONSUMER.MSG.NEXT.PUSH.push", "$JS.ACK.PUSH.push.>"), ()),
+    "push": (("push.>", "svc.message.unread", "svc.message.members", "$JS.API.STREAM.MSG.GET.PUSH_DEAD",
+              "$JS.API.STREAM.MSG.DELETE.PUSH_DEAD", *(
+                  subject.format(consumer) for consumer in _PUSH_CONSUMERS for subject in (
+                      "$JS.API.CONSUMER.INFO.PUSH.{}", "$JS.API.CONSUMER.CREATE.PUSH.{}.>",
+                      "$JS.API.CONSUMER.MSG.NEXT.PUSH.{}", "$JS.ACK.PUSH.{}.>"))), ()),
 }  # fmt: skip
 # Once, to each question that it was asked, for so long: no right on the inboxes of those who ask.
 _ANSWERS = {"message": '{max: 1, expires: "10s"}'}

@@ -189,7 +189,7 @@ def _message(cluster: PushCluster) -> dict[str, EnvValue]:
 
 
 def _push(cluster: PushCluster) -> dict[str, EnvValue]:
-    return _store(cluster, "devices.db")
+    return _store(cluster, "devices.db") | {"ADMIN_TOKEN": _admin_token(cluster)}
 
 
 def _presence(cluster: PushCluster) -> dict[str, EnvValue]:

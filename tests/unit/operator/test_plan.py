@@ -131,10 +131,10 @@ def test_the_service_credential_is_known_to_those_that_take_it() -> None:
     assert keyed == dict.fromkeys(("message", "presence"), SecretKey("chat-credentials", "SERVICE_KEY", min_bytes=32))
 
 
-def test_orders_are_taken_by_gateways_and_by_auth() -> None:
+def test_orders_are_taken_by_gateways_auth_and_push() -> None:
     plan = build(cluster())
     ordered = {service for service in SERVICES if "ADMIN_TOKEN" in _env(plan, service)}
-    assert ordered == {"gateway", "auth"}
+    assert ordered == {"gateway", "auth", "push"}
 
 
 def test_who_is_believed_about_addresses() -> None:

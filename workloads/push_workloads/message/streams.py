@@ -22,6 +22,7 @@ from push_workloads.message.store import HistoryStore
 
 DEDUP_WINDOW_SECONDS: Final = 120
 PUSH_MAX_AGE_DAYS: Final = 32  # what is to be sent in a month waits here; how long each is worth it, the job says
+DEAD_MAX_AGE_DAYS: Final = 30
 _EPOCH_BYTES: Final = 6
 _NANOSECONDS: Final = 1_000_000_000
 _log = logging.getLogger(__name__)
@@ -43,10 +44,10 @@ async def ensure_log(bus: Bus, store: HistoryStore, config: MessageConfig, shard
 
 
 async def ensure_push_queue(bus: Bus, config: MessageConfig) -> None:
-    """Makes or updates the queue of push jobs. Raises Unavailable."""
-    wanted = _push_stream(config)
-    await _made_or_found(bus, wanted)
-    _check(await _call(bus, "UPDATE", wanted))
+    """Makes or updates the queue of push jobs, and where its dead letters lie. Raises Unavailable."""
+    for wanted in (_dead_stream(config), _push_stream(config)):
+        await _made_or_found(bus, wanted)
+        _check(await _call(bus, "UPDATE", wanted))
 
 
 def _log_stream(config: MessageConfig, shard: int) -> dict[str, Any]:
@@ -80,6 +81,21 @@ def _push_stream(config: MessageConfig) -> dict[str, Any]:
         "duplicate_window": DEDUP_WINDOW_SECONDS * _NANOSECONDS,
         "num_replicas": config.log_replicas,
         "allow_msg_schedules": True,
+    }
+
+
+def _dead_stream(config: MessageConfig) -> dict[str, Any]:
+    """Nobody consumes it: people look at it. Of too many the oldest go."""
+    return {
+        "name": push_jobs.DEAD_STREAM,
+        "subjects": [*push_jobs.DEAD_SUBJECTS],
+        "retention": "limits",
+        "storage": "file",
+        "discard": "old",
+        "max_age": DEAD_MAX_AGE_DAYS * 86_400 * _NANOSECONDS,
+        "max_bytes": config.log_max_bytes // 50,
+        "duplicate_window": DEDUP_WINDOW_SECONDS * _NANOSECONDS,
+        "num_replicas": config.log_replicas,
     }
 
 

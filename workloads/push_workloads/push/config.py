@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from push_workloads.common.config import Common, Env, NatsConfig, RedisConfig, StoreConfig, TokenConfig, read_store
+from push_workloads.common.config import (
+    Common,
+    Env,
+    NatsConfig,
+    RedisConfig,
+    StoreConfig,
+    TokenConfig,
+    admin_token,
+    read_store,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class PushConfig:
+    """`per_user_per_minute`: so many notifications a user gets at most. `hold_off_seconds`: for how long a message is
+    not told to a user with an open socket, whose devices may receive it meanwhile. `admin_token`: who gives orders."""
+
     common: Common
     nats: NatsConfig
     redis: RedisConfig
     tokens: TokenConfig
     store: StoreConfig
+    per_user_per_minute: int
+    hold_off_seconds: float
+    admin_token: bytes | None = field(repr=False)
 
     @classmethod
     def parse(cls, environ: Mapping[str, str]) -> PushConfig:
@@ -26,6 +41,9 @@ class PushConfig:
             redis=RedisConfig.read(env),
             tokens=TokenConfig.read(env),
             store=read_store(env),
+            per_user_per_minute=env.integer("PUSH_PER_USER_PER_MINUTE", 60, 1, 100_000),
+            hold_off_seconds=env.number("PUSH_HOLD_OFF_SECONDS", 3, 0, 60),
+            admin_token=admin_token(env),
         )
         env.check()
         return made

@@ -57,6 +57,9 @@ class Device(NamedTuple):
     app: str | None
     created_at: int
     updated_at: int
+    locale: str | None = None
+    time_zone: str | None = None
+    app_version: str | None = None
 
     @property
     def ending(self) -> str:

@@ -10,7 +10,6 @@ from functools import partial
 from push_workloads.common.bus import connected
 from push_workloads.common.cache import cache
 from push_workloads.common.config import SqliteConfig, StoreConfig
-from push_workloads.common.consumer import Consumer
 from push_workloads.common.erasing import Erasing
 from push_workloads.common.fetching import fetching
 from push_workloads.common.http import application, serving
@@ -21,10 +20,20 @@ from push_workloads.common.service import Process
 from push_workloads.common.tasks import beside
 from push_workloads.common.tokens import Tokens
 from push_workloads.push.api import routes
+from push_workloads.push.carriers import carriers
+from push_workloads.push.claims import RedisClaims
 from push_workloads.push.config import PushConfig
+from push_workloads.push.dead import JetStreamDeadLetters
+from push_workloads.push.dead_api import DeadOffice
+from push_workloads.push.facts import LiveFacts
+from push_workloads.push.measures import PushMetrics
+from push_workloads.push.ports import Ports
+from push_workloads.push.queue import JetStreamQueue
+from push_workloads.push.records import records
+from push_workloads.push.rendering import Plain
 from push_workloads.push.sqlite import sqlite_devices
 from push_workloads.push.store import DeviceStore
-from push_workloads.push.worker import SOURCE, PushMetrics, Worker
+from push_workloads.push.workers import waiting, workers
 
 parse = PushConfig.parse
 
@@ -32,22 +41,30 @@ parse = PushConfig.parse
 @asynccontextmanager
 async def serve(config: PushConfig, process: Process) -> AsyncIterator[None]:
     """Takes registrations at once, and jobs as soon as the queue is there."""
-    async with _store(config.store, process) as store, cache(config.redis) as redis:
+    stores = _store(config.store, process), records(config.store, process)
+    async with stores[0] as store, stores[1] as (deliveries, preferences), cache(config.redis) as redis:
         revoked = Revoked(redis)
         process.checks["revocations"] = revoked.waiting
         tokens = Tokens(config.tokens)
         process.checks["keys"] = tokens.waiting
         verifier = Unrevoked(tokens, revoked.known)
+        office = DeadOffice(config.admin_token)
+        process.admin_routes = office.routes()
         app = application("push", routes(store, _now_ms), verifier, config.common.origins, process.registry)
         process.checks["nats"] = lambda: "not connected to NATS"
         public = serving(app, config.common.public)
         erasing = Erasing(redis, partial(_forget, store))
         heard, keys = beside(revoked.run(), erasing.run()), fetching(tokens.sources)
-        async with heard, keys, public, connected(config.nats, "push") as bus:
-            worker = Worker(store, PushMetrics(process.registry), _now_ms)
-            consumer = Consumer(bus.client, SOURCE, worker.handle, Consumed(process.registry))
-            process.checks |= {"nats": bus.waiting, "queue": consumer.waiting}
-            async with beside(consumer.run()):
+        async with heard, keys, public, carriers(config) as carried, connected(config.nats, "push") as bus:
+            dead, queue = JetStreamDeadLetters(bus), JetStreamQueue(bus.client)
+            office.open(dead)
+            facts, metrics = LiveFacts(redis, bus, config.per_user_per_minute), PushMetrics(process.registry)
+            claims = RedisClaims(redis)
+            ports = Ports(store, facts, preferences, deliveries, claims, queue, metrics, _now_ms)
+            consumed = Consumed(process.registry)
+            consumers = workers(bus, ports, dead, Plain(), carried, config.hold_off_seconds, consumed)
+            process.checks |= {"nats": bus.waiting, "queue": partial(waiting, consumers)}
+            async with beside(*(consumer.run() for consumer in consumers)):
                 yield
 
 
