@@ -6,8 +6,8 @@ written anywhere else, so that a job that comes again finds its end:
 | a worker is killed | what is there | who comes next |
 |---|---|---|
 | before it claims | nothing | sends |
-| after it claimed, before the answer is written down | a claim without an end | does not send (`ambiguous`) |
-| after that, before the record or the ack | the end | writes the record anew |
+| after that, before the answer is written down | a claim without an end | does not send; `ambiguous` after a while |
+| then, before the record or the ack | the end | writes the record anew |
 | after Later: the claim is let go first, then the timer is set | nothing | sends, as nothing was shown |
 
 A decision not to send ends the claim too: a job that is decided on twice, once with another outcome, is told once or
@@ -45,7 +45,9 @@ class Mine(NamedTuple):
 
 
 class Others(NamedTuple):
-    """Somebody began to send it, and nobody knows what came of it."""
+    """Somebody began to send it, `since` then, Unix milliseconds, and either is still at it or gone."""
+
+    since: int
 
 
 class Ended(NamedTuple):
@@ -60,7 +62,7 @@ Taken = Mine | Others | Ended
 class Claims(Protocol):
     """Each may raise Unavailable."""
 
-    async def take(self, key: Key, keep_ms: int) -> Taken:
+    async def take(self, key: Key, keep_ms: int, now_ms: int) -> Taken:
         """Kept for `keep_ms` milliseconds."""
 
     async def end(self, delivery: Delivery, keep_ms: int) -> None:
@@ -91,8 +93,8 @@ class RedisClaims:
         self._doubtful: dict[Key, bytes] = {}
         self._mine: dict[Key, bytes] = {}
 
-    async def take(self, key: Key, keep_ms: int) -> Taken:
-        word = self._doubtful.get(key) or _CLAIMED + secrets.token_hex(8).encode()
+    async def take(self, key: Key, keep_ms: int, now_ms: int) -> Taken:
+        word = self._doubtful.get(key) or _CLAIMED + b"%d:" % now_ms + secrets.token_hex(8).encode()
         self._doubt(key, word)
         async with reaching("the claim on a notification"):
             held = await self._cache.set(_name(key), word, nx=True, px=keep_ms, get=True)
@@ -134,14 +136,14 @@ class MemoryClaims:
     """For tests. Keeps for ever."""
 
     def __init__(self) -> None:
-        self.held: dict[Key, Delivery | None] = {}
+        self.held: dict[Key, Delivery | int] = {}  # an end, or since when it is claimed
 
-    async def take(self, key: Key, keep_ms: int) -> Taken:
+    async def take(self, key: Key, keep_ms: int, now_ms: int) -> Taken:
         if key not in self.held:
-            self.held[key] = None
+            self.held[key] = now_ms
             return Mine()
-        ended = self.held[key]
-        return Others() if ended is None else Ended(ended)
+        held = self.held[key]
+        return Others(held) if isinstance(held, int) else Ended(held)
 
     async def end(self, delivery: Delivery, keep_ms: int) -> None:
         self.held[key_of(delivery)] = delivery
@@ -157,8 +159,8 @@ class MemoryClaims:
         if key not in self.held:
             self.held[key] = delivery
             return True
-        ended = self.held[key]
-        return ended is not None and _is_same_end(Ended(ended), delivery)
+        held = self.held[key]
+        return not isinstance(held, int) and held.state == delivery.state
 
 
 def _name(key: Key) -> str:
@@ -166,7 +168,9 @@ def _name(key: Key) -> str:
 
 
 def _held(raw: bytes) -> Others | Ended:
-    return Others() if raw.startswith(_CLAIMED) else Ended(_decoder.decode(raw))
+    if raw.startswith(_CLAIMED):
+        return Others(int(raw.split(b":")[1]))
+    return Ended(_decoder.decode(raw))
 
 
 def _is_same_end(held: Others | Ended, wanted: Delivery) -> bool:

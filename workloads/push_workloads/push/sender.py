@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from push_workloads.common.errors import Unavailable
 from push_workloads.common.tasks import unbroken
 from push_workloads.push.carrier import Answer, Carrier, Dead, Later, Refused, Sent
-from push_workloads.push.claims import Ended, Key, Mine, keep_ms
+from push_workloads.push.claims import Ended, Key, Mine, Others, keep_ms
 from push_workloads.push.deliveries import Delivery, State
 from push_workloads.push.devices import Device
 from push_workloads.push.policy import Cancel, Facts, Hold, Reason, Tell, decide, matter_of_send
@@ -23,6 +23,7 @@ from push_workloads.push.sends import Send
 
 # What was decided so shortly ago has not waited: it is not looked at again.
 FRESH_MS: Final = 1000
+SENDING_MS: Final = 45_000  # longer than any carrier takes: who claimed it before that is gone
 STOP_SECONDS: Final = 8.0
 AMBIGUOUS: Final = "ambiguous: "
 INTERRUPTED: Final = AMBIGUOUS + "a worker ended while it was sent"
@@ -30,12 +31,13 @@ _log = logging.getLogger(__name__)
 
 
 class Sender:
-    """`draw`: a random number from 0 to 1."""
+    """`draw`: a random number from 0 to 1. `sending_ms`: a claim that is older was left behind."""
 
-    def __init__(self, ports: Ports, carrier: Carrier, draw: Callable[[], float]) -> None:
+    def __init__(self, ports: Ports, carrier: Carrier, draw: Callable[[], float], sending_ms: int = SENDING_MS) -> None:
         self._ports = ports
         self._carrier = carrier
         self._draw = draw
+        self._sending_ms = sending_ms
 
     async def handle(self, send: Send) -> str | None:
         """Why it is dead, None when it is done with. Raises Unavailable before it is sent, or when it was and that
@@ -85,19 +87,21 @@ class Sender:
         return None
 
     async def _claimed(self, send: Send, device: Device) -> str | None:
-        taken = await self._ports.claims.take(_key(send), self._keep_ms(send))
+        taken = await self._ports.claims.take(_key(send), self._keep_ms(send), self._ports.now_ms())
         match taken:
             case Mine():
                 return await self._act(send, device, await self._carrier.send(device, send.notification))
             case Ended(delivery):
                 # Killed between its end and its record, or put into the queue twice.
                 await self._ports.deliveries.record([delivery])
-            case _:
-                await self._interrupted(send)
+            case Others(since):
+                await self._interrupted(send, since)
         return None
 
-    async def _interrupted(self, send: Send) -> None:
-        """Somebody began to send it, and is gone, or still at it: then it is recorded by that one, after this."""
+    async def _interrupted(self, send: Send, since: int) -> None:
+        """Somebody began to send it, and is gone. Raises Unavailable while that one may be at it still."""
+        if self._ports.now_ms() - since < self._sending_ms:
+            raise Unavailable("somebody else is sending it")
         known = await self._ports.deliveries.of_user(send.notification.message_id, send.user_id)
         if not any(one.device_id == send.device_id and one.is_end for one in known):
             await self._record(_delivery(send, State.FAILED, INTERRUPTED, self._ports.now_ms()))
