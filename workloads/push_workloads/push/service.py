@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Final
 
 from push_workloads.common.bus import connected
 from push_workloads.common.cache import cache
@@ -24,8 +25,9 @@ from push_workloads.common.tasks import beside
 from push_workloads.common.tokens import Tokens
 from push_workloads.push.api import routes
 from push_workloads.push.broadcast.api import admin_routes, broadcast_routes
-from push_workloads.push.broadcast.audience import TopicRightsOnTheBus
+from push_workloads.push.broadcast.audience import Audience, TopicRightsOnTheBus
 from push_workloads.push.broadcast.desk import BroadcastDesk
+from push_workloads.push.broadcast.runner import BroadcastMetrics, RedisLease, Runner, RunnerPorts
 from push_workloads.push.broadcast.tally import Tally
 from push_workloads.push.broadcast.topics_api import topic_routes, unfollow_all
 from push_workloads.push.cancels import RedisCancels
@@ -34,11 +36,14 @@ from push_workloads.push.delivery_api import delivery_route
 from push_workloads.push.office import PushOffice
 from push_workloads.push.outbox import JetStreamOutbox
 from push_workloads.push.preference_api import preference_routes
+from push_workloads.push.rendering import Plain
 from push_workloads.push.requests_api import push_routes
 from push_workloads.push.stores import Stores, stores
+from push_workloads.push.templated import TemplateBook, Templated
 from push_workloads.push.templates_api import template_routes
 from push_workloads.push.worker import SOURCE, PushMetrics, Worker
 
+PLATFORMS: Final = ("fcm", "apns", "webpush")
 parse = PushConfig.parse
 
 
@@ -56,6 +61,12 @@ async def serve(config: PushConfig, process: Process) -> AsyncIterator[None]:
         office = PushOffice(kept.books, outbox, cancels, kept.deliveries, _now_ms, secrets.token_bytes)
         tally, topics = Tally(kept.deliveries, time.monotonic), TopicRightsOnTheBus(time.monotonic)
         desk = BroadcastDesk(kept.broadcasts, kept.books, tally, outbox, cancels, _now_ms, secrets.token_bytes)
+        book = TemplateBook(kept.books)
+        ports = RunnerPorts(
+            kept.broadcasts, Audience(kept.devices, kept.broadcasts, topics), kept.preferences, kept.deliveries, tally,
+            outbox, cancels, Templated(Plain(), book), partial(RedisLease, redis), PLATFORMS, _now_ms,
+        )  # fmt: skip
+        runner = Runner(ports, BroadcastMetrics(process.registry))
         process.admin_routes = admin_routes(desk, config.admin_token)
         api = [
             *routes(kept.devices, _now_ms),
@@ -77,7 +88,7 @@ async def serve(config: PushConfig, process: Process) -> AsyncIterator[None]:
             worker = Worker(kept.devices, PushMetrics(process.registry), _now_ms)
             consumer = Consumer(bus.client, SOURCE, worker.handle, Consumed(process.registry))
             process.checks |= {"nats": bus.waiting, "queue": consumer.waiting}
-            async with beside(consumer.run()):
+            async with beside(consumer.run(), book.run(), runner.run()):
                 yield
 
 

@@ -31,11 +31,13 @@ from push_workloads.push.deliveries import Delivery, DeliveryLog, State
 from push_workloads.push.devices import Device, Platform
 from push_workloads.push.outbox import Entry, Outbox, timer
 from push_workloads.push.preference_store import PreferenceStore
+from push_workloads.push.rendering import Renderer
 from push_workloads.push.sends import Send
-from push_workloads.push.templated import Renderer
 
 LEASE_KEY: Final = "push:broadcast:lease:"
-LEASE_MS: Final = 20_000
+LEASE_MS: Final = (
+    8_000  # a portion takes a second at most; who loses it while it is slow loses the race for the place too
+)
 LOOK_SECONDS: Final = 1.0
 AT_ONCE: Final = 4  # broadcasts, in one process
 PORTION: Final = 50  # sends between two looks at the lease, the stop and the queue; fewer where it goes slowly
@@ -110,9 +112,9 @@ class Runner:
         for broadcast_id in await self._ports.store.open_ids():
             if broadcast_id not in self._running and len(self._running) < AT_ONCE:
                 self._running.add(broadcast_id)
-                self._spawner.spawn(self._work(broadcast_id))
+                self._spawner.spawn(self.work(broadcast_id))
 
-    async def _work(self, broadcast_id: str) -> None:
+    async def work(self, broadcast_id: str) -> None:
         """Until it is over for now, or another replica has it."""
         lease = self._ports.lease(broadcast_id)
         try:
