@@ -18,7 +18,7 @@ LOG_MAX_AGE_HOURS = 72
 KEY_BYTES = 32  # what the services ask for, of JWT_SECRET (HS256: RFC 7518 §3.2) and of the other two
 PRIVATE_NETWORKS = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
 USES_REDIS = frozenset(SERVICES)  # all hear from there which tokens are revoked
-USES_NATS = frozenset({"gateway", "message", "push"})
+USES_NATS = frozenset({"gateway", "message", "presence", "push"})
 TRACES = frozenset({"gateway", "message"})
 
 
@@ -129,7 +129,12 @@ def _gateway(cluster: PushCluster) -> dict[str, EnvValue]:
         "ADMIN_TOKEN": _admin_token(cluster),
         "DRAIN_SECONDS": str(drain.timeout_seconds),
         "DRAIN_RATE": str(drain.reconnects_per_second),
+        **_grace(cluster),
     }
+
+
+def _grace(cluster: PushCluster) -> dict[str, EnvValue]:
+    return {"PRESENCE_GRACE_SECONDS": str(cluster.presence.offline_grace_seconds)}
 
 
 def _auth(cluster: PushCluster) -> dict[str, EnvValue]:
@@ -184,6 +189,7 @@ def _message(cluster: PushCluster) -> dict[str, EnvValue]:
         "HISTORY_DAYS_DIRECT": str(cluster.history.direct),
         "HISTORY_DAYS_GROUP": str(cluster.history.group),
         "HISTORY_DAYS_TOPIC": str(cluster.history.topic),
+        "PRESENCE_VISIBLE_TO": cluster.presence.visible_to,
     }
     return env | ({"TOPIC_POLICIES": policies_text(cluster.topics)} if cluster.topics else {})
 
@@ -194,7 +200,7 @@ def _push(cluster: PushCluster) -> dict[str, EnvValue]:
 
 
 def _presence(cluster: PushCluster) -> dict[str, EnvValue]:
-    return {"SERVICE_KEY": _service_key(cluster)}
+    return {"SERVICE_KEY": _service_key(cluster), **_grace(cluster)}
 
 
 _OWN = {"gateway": _gateway, "auth": _auth, "message": _message, "presence": _presence, "push": _push}

@@ -20,6 +20,7 @@ CURSOR: Final = r"([0-9]{1,15})\.([A-Za-z0-9_-]{1,64})"
 MAX_MARKS: Final = 1000  # of one conversation that are read at once
 MAX_UNREAD: Final = 100  # counted up to here: 100 is 100 or more
 UNREAD_READ: Final = 1000  # messages after a mark among which is counted: those of a user who never reads have no end
+UNREAD_LISTED: Final = 100  # direct conversations, those with the newest messages, over which is counted in all
 MarkKind = Literal["delivered", "read"]
 _CURSOR = re.compile(CURSOR)
 

@@ -15,18 +15,23 @@ from push_workloads.common.config import (
     admin_token,
     read_store,
 )
+from push_workloads.push.fcm.config import FcmConfig
+from push_workloads.push.webpush.config import WebPushConfig
 
 
 @dataclass(frozen=True, slots=True)
 class PushConfig:
-    """`admin_token`: whoever shows it orders broadcasts over the admin port."""
+    """`fcm`, `webpush` None: nothing is carried that way. `admin_token`: whoever shows it gives orders over the admin
+    port."""
 
     common: Common
     nats: NatsConfig
     redis: RedisConfig
     tokens: TokenConfig
     store: StoreConfig
-    admin_token: bytes | None = field(repr=False)
+    fcm: FcmConfig | None = None
+    webpush: WebPushConfig | None = None
+    admin_token: bytes | None = field(default=None, repr=False)
 
     @classmethod
     def parse(cls, environ: Mapping[str, str]) -> PushConfig:
@@ -38,6 +43,8 @@ class PushConfig:
             redis=RedisConfig.read(env),
             tokens=TokenConfig.read(env),
             store=read_store(env),
+            fcm=FcmConfig.read(env),
+            webpush=WebPushConfig.read(env),
             admin_token=admin_token(env),
         )
         env.check()

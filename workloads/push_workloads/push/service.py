@@ -41,6 +41,7 @@ from push_workloads.push.requests_api import push_routes
 from push_workloads.push.stores import Stores, stores
 from push_workloads.push.templated import TemplateBook, Templated
 from push_workloads.push.templates_api import template_routes
+from push_workloads.push.webpush.api import key_routes
 from push_workloads.push.worker import SOURCE, PushMetrics, Worker
 
 PLATFORMS: Final = ("fcm", "apns", "webpush")
@@ -72,6 +73,7 @@ async def serve(config: PushConfig, process: Process) -> AsyncIterator[None]:
             *routes(kept.devices, _now_ms),
             *preference_routes(kept.preferences, _now_ms),
             delivery_route(kept.deliveries),
+            *key_routes(config.webpush.public_key if config.webpush else None),
             *template_routes(kept.books),
             *topic_routes(kept.broadcasts, topics),
             *push_routes(office),
