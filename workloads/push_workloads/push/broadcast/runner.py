@@ -35,9 +35,7 @@ from push_workloads.push.rendering import Renderer
 from push_workloads.push.sends import Send
 
 LEASE_KEY: Final = "push:broadcast:lease:"
-LEASE_MS: Final = (
-    8_000  # a portion takes a second at most; who loses it while it is slow loses the race for the place too
-)
+LEASE_MS: Final = 8_000  # a portion takes about a second; who loses it while it is slow moves no place any more
 LOOK_SECONDS: Final = 1.0
 AT_ONCE: Final = 4  # broadcasts, in one process
 PORTION: Final = 50  # sends between two looks at the lease, the stop and the queue; fewer where it goes slowly
@@ -99,6 +97,7 @@ class Runner:
         self._metrics = metrics
         self._spawner = Spawner()
         self._running: set[str] = set()
+        self._trouble = Trouble(_log, "a broadcast waits")
 
     async def run(self) -> None:
         """Until cancelled: looks for what is open, and takes up what nobody else has."""
@@ -121,8 +120,9 @@ class Runner:
             while await lease.hold() and await self._step(broadcast_id, lease):
                 self._metrics.running.set(len(self._running))
             await lease.release()
+            self._trouble.is_over()
         except FAILURES as error:
-            _log.warning("a broadcast waits: %s", str(error) or type(error).__name__, extra={"broadcast": broadcast_id})
+            self._trouble.is_there(error)
         finally:
             self._running.discard(broadcast_id)
             self._metrics.running.set(len(self._running))
