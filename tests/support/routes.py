@@ -12,6 +12,7 @@ from push_workloads.message import api as message
 from push_workloads.message.groups.api import group_routes
 from push_workloads.message.groups.rights_api import block_routes, topic_routes
 from push_workloads.message.groups.watchers import privacy_routes
+from push_workloads.message.trace_api import trace_route
 from push_workloads.presence import api as presence
 from push_workloads.push import api as push
 from push_workloads.push.broadcast.api import broadcast_routes
@@ -34,6 +35,7 @@ TABLES = {
         *block_routes(NOTHING, NOTHING),
         *topic_routes(NOTHING, NOTHING, NOTHING),
         *privacy_routes(NOTHING, NOTHING),
+        trace_route(NOTHING),
     ],
     "push": [
         *push.routes(NOTHING, lambda: 0),

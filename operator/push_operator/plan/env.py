@@ -66,7 +66,8 @@ def _private_keys(cluster: PushCluster) -> dict[str, EnvValue]:
     return env | {name: SecretKey(own, name, min_bytes=KEY_BYTES) for name in signing_key_names(cluster.tokens)}
 
 
-def _service_key(cluster: PushCluster) -> SecretKey:
+def service_key(cluster: PushCluster) -> SecretKey:
+    """The credential of one's own servers that may do all."""
     secret = cluster.service_key_secret or credentials_name(cluster.name)
     return SecretKey(secret, "SERVICE_KEY", min_bytes=KEY_BYTES)
 
@@ -183,7 +184,7 @@ def _message(cluster: PushCluster) -> dict[str, EnvValue]:
     disk = mebibytes(cluster.nats.storage if isinstance(cluster.nats, Managed) else "10Gi")
     env = {
         **_store(cluster, "history.db"),
-        "SERVICE_KEY": _service_key(cluster),
+        "SERVICE_KEY": service_key(cluster),
         "LOG_MAX_BYTES": str(disk * 1024 * 1024 * 4 // 5),
         "LOG_MAX_AGE_HOURS": str(LOG_MAX_AGE_HOURS),
         "HISTORY_DAYS_DIRECT": str(cluster.history.direct),
@@ -195,12 +196,12 @@ def _message(cluster: PushCluster) -> dict[str, EnvValue]:
 
 
 def _push(cluster: PushCluster) -> dict[str, EnvValue]:
-    own: dict[str, EnvValue] = {"SERVICE_KEY": _service_key(cluster), "ADMIN_TOKEN": _admin_token(cluster)}
+    own: dict[str, EnvValue] = {"SERVICE_KEY": service_key(cluster), "ADMIN_TOKEN": _admin_token(cluster)}
     return _store(cluster, "devices.db") | own
 
 
 def _presence(cluster: PushCluster) -> dict[str, EnvValue]:
-    return {"SERVICE_KEY": _service_key(cluster), **_grace(cluster)}
+    return {"SERVICE_KEY": service_key(cluster), **_grace(cluster)}
 
 
 _OWN = {"gateway": _gateway, "auth": _auth, "message": _message, "presence": _presence, "push": _push}

@@ -34,8 +34,10 @@ RULES: Final = (
     Rule(EVENTS_PATH, "gateway", exact=True, port=SSE),
     *(Rule(path, "auth") for path in ("/auth", "/oauth")),
     Rule("/.well-known/jwks.json", "auth", exact=True),
-    *(Rule(path, "message") for path in ("/conversations", "/messages", "/groups", "/blocks", "/privacy", "/topics")),
-    Rule("/channels", "message"),
+    *(
+        Rule(path, "message")
+        for path in ("/conversations", "/messages", "/groups", "/blocks", "/privacy", "/topics", "/channels", "/trace")
+    ),
     *(Rule(path, "presence") for path in ("/presence", "/sessions")),
     *(Rule(path, "push") for path in ("/devices", "/preferences", "/deliveries", "/push", "/broadcasts")),
     # A gateway has no such document.

@@ -50,6 +50,7 @@ from push_workloads.message.sender import Sender
 from push_workloads.message.sqlite import sqlite_store
 from push_workloads.message.store import HistoryStore, wall_clock
 from push_workloads.message.streams import ensure_log, ensure_push_queue
+from push_workloads.message.trace_api import Ways, trace_route
 from push_workloads.message.trim import keep_room
 from push_workloads.message.unread import unread_question
 from push_workloads.message.writer import HistoryMetrics, HistoryWriter
@@ -75,13 +76,14 @@ async def serve(config: MessageConfig, process: Process) -> AsyncIterator[None]:
         known = KnownMessages(store, config.nats.shards)
         sender = Sender(callers, permits, known, process.registry)
         desk = ReceiptDesk(store, permits, process.registry)
-        teller = Teller()
+        teller, ways = Teller(), Ways(store, groups, config.nats.shards)
         api = [
             *routes(store, permits, sender, desk, config.max_frame_bytes),
             *group_routes(groups, office, callers),
             *block_routes(groups, teller.tell),
             *topic_routes(groups, permits, teller.tell),
             *privacy_routes(groups, teller.tell),
+            trace_route(ways),
         ]
         credentials = Following(redis)
         tokens = Tokens(config.tokens)
@@ -105,7 +107,9 @@ async def serve(config: MessageConfig, process: Process) -> AsyncIterator[None]:
             office.open(log)
             teller.open(bus)
             desk.open(bus, log)
-            known.open(HistoryLag(bus, DURABLE))
+            lag = HistoryLag(bus, DURABLE)
+            known.open(lag)
+            ways.open(log, lag)
             asked = (
                 *gateway_questions(groups, permits),
                 Question(questions.RECEIPTS, questions.Reports, desk.take),
