@@ -23,6 +23,7 @@ from push_workloads.common.push_jobs import GroupJob, Hint, PushJob
 from push_workloads.common.tasks import beside
 from push_workloads.message.config import MessageConfig
 from push_workloads.message.streams import ensure_push_queue
+from push_workloads.push.cancels import RedisCancels
 from push_workloads.push.carrier import Carrier, MemoryCarrier
 from push_workloads.push.claims import RedisClaims
 from push_workloads.push.dead import JetStreamDeadLetters
@@ -160,7 +161,7 @@ async def stage(nats: Nats, valkey: Valkey) -> AsyncIterator[Stage]:
         registry = prometheus_client.CollectorRegistry()
         facts, claims, queue = LiveFacts(redis, bus, 60), RedisClaims(redis), JetStreamQueue(bus.client)
         metrics = PushMetrics(registry)
-        ports = Ports(devices, facts, preferences, deliveries, claims, queue, metrics, now_ms)
+        ports = Ports(devices, facts, preferences, deliveries, claims, queue, RedisCancels(redis), metrics, now_ms)
         yield Stage(
             bus, message, redis, answers, ports, devices, preferences, deliveries, JetStreamDeadLetters(bus), registry,
             {"fcm": MemoryCarrier()},

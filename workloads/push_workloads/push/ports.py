@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from push_workloads.push.cancels import Cancels
 from push_workloads.push.claims import Claims
 from push_workloads.push.deliveries import DeliveryLog
 from push_workloads.push.facts import FactSource
@@ -23,5 +24,6 @@ class Ports(NamedTuple):
     deliveries: DeliveryLog
     claims: Claims
     queue: Queue
+    cancels: Cancels
     metrics: PushMetrics
     now_ms: Callable[[], int]

@@ -46,6 +46,10 @@ class Sender:
         if device is None:
             await self._cancel(send, Reason.NO_DEVICE)
             return None
+        # Only what was asked for by `POST /push` or a broadcast can be: it stands for no message of a channel.
+        if not send.channel and await self._ports.cancels.is_cancelled(send.notification.message_id):
+            await self._cancel(send, Reason.CANCELLED)
+            return None
         checked = await self._rechecked(send, device)
         if checked is None:
             return None
