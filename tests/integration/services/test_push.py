@@ -111,7 +111,7 @@ async def test_devices(push: InProcess, http: ClientSession) -> None:
     made = await _register(http, push, "ada")
     assert made.keys() == {
         "device_id", "platform", "app", "address_ending", "created_at", "updated_at", "locale", "time_zone",
-        "app_version", "environment", "token_kind",
+        "app_version",
     }  # fmt: skip
     assert (made["platform"], made["app"], made["address_ending"]) == ("fcm", "com.example", "654321")
     again = await _register(http, push, "ada")
@@ -131,12 +131,8 @@ async def test_where_a_device_is_and_what_it_runs(push: InProcess, http: ClientS
     said = {"locale": "de-CH", "time_zone": "Europe/Zurich", "app_version": "4.2.1"}
     made = await _register(http, push, "ada", {**PHONE, **said})
     assert {name: made[name] for name in said} == said
-    assert (made["environment"], made["token_kind"]) == (None, None)
     made = await _register(http, push, "ada")  # a registration says all there is to say
     assert {made[name] for name in said} == {None}
-    iphone = {**PHONE, "device_id": "iphone", "platform": "apns", "environment": "sandbox"}
-    made = await _register(http, push, "ada", iphone)
-    assert (made["environment"], made["token_kind"]) == ("sandbox", "alert")
 
 
 async def test_nobody_removes_anothers_device(push: InProcess, http: ClientSession) -> None:
@@ -154,7 +150,6 @@ async def test_nobody_removes_anothers_device(push: InProcess, http: ClientSessi
         ({**PHONE, "token": None}, "token: "),
         ({**PHONE, "device_id": "a b"}, "device_id: "),
         ({**PHONE, "time_zone": "Europe/Atlantis"}, "time_zone: "),
-        ({**PHONE, "environment": "sandbox"}, "environment: "),
         ({"device_id": "d", "platform": "webpush", "subscription": {"endpoint": "https://x"}}, "$.subscription"),
     ],
 )
