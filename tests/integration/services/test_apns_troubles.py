@@ -252,3 +252,21 @@ async def test_certificates_that_cannot_be_read_are_told_at_the_start(peer: Scri
     with pytest.raises(ConfigError, match="APNS_CA must be a PEM file"):
         async with apns_carrier(wrong):
             pass
+
+
+async def test_a_connection_that_was_silent_for_long_is_asked_before_it_is_trusted(
+    peer: ScriptedPeer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Something between us and Apple may have forgotten it: what is sent there would be unknown for ever."""
+    monkeypatch.setattr("push_workloads.push.apns.pool.SILENT_SECONDS", 0.0)
+    peer.behave = answering
+    async with apns_carrier(peer.config(), limits=QUICK) as carrier:
+        assert await send(carrier, "a") == Sent()
+        assert await send(carrier, "b") == Sent()
+        assert len(peer.links) == 1
+        transport = peer.links[0].transport
+        assert transport is not None
+        transport.pause_reading()
+        assert await send(carrier, "c") == Sent()
+        assert [one.token for one in peer.asked] == ["a", "b", "c"]
+        assert len(peer.links) == 2
