@@ -7,12 +7,13 @@ import hashlib
 import re
 from typing import Any, Final, Protocol
 
+from msgspec.structs import replace
+
 from push_workloads.common.push_jobs import Hint, PushJob
 from push_workloads.push.devices import Device
 from push_workloads.push.notification import Notification, Show
+from push_workloads.push.policy import matter_of
 
-DEFAULT_TTL_S: Final = 86_400
-NOW_S: Final = 10  # "now or never": now takes a while
 MAX_TEXT: Final = 1000  # characters; more is shown nowhere, and carriers cut it to what their provider takes
 _TOPIC: Final = re.compile(r"[A-Za-z0-9_-]{1,32}", re.ASCII)  # RFC 8030 §5.4, the narrowest of the three
 _TOPIC_BYTES: Final = 18
@@ -32,7 +33,7 @@ class Plain:
         return Notification(
             message_id=job.message_id,
             show=Show.BACKGROUND if hint.silent else Show.ALERT,
-            expires_at=job.sent_at // 1000 + (DEFAULT_TTL_S if hint.ttl_s is None else max(hint.ttl_s, NOW_S)),
+            expires_at=matter_of(job).expires_ms // 1000,
             title=None if hint.silent else hint.title or job.sender,
             body=None if hint.silent else hint.body or text_of(job.content),
             data=hint.data,
@@ -40,6 +41,11 @@ class Plain:
             collapse_id=collapse_id(hint.collapse_key, job.conversation),
             conversation=job.conversation or None,
         )
+
+
+def silenced(notification: Notification) -> Notification:
+    """Nothing but the badge is left of it."""
+    return replace(notification, show=Show.BADGE, title=None, body=None, data=None, urgent=False)
 
 
 def collapse_id(key: str | None, conversation: str) -> str | None:
