@@ -49,6 +49,8 @@ async def test_nobody_sees_a_flap_and_offline_is_told_once_and_in_time(
             await watcher.send(type="watch", user_ids=everyone)
             for user in everyone:
                 await watcher.expect("presence", user_id=user, status="online")
+            await watcher.send(type="watch", user_ids=["nobody"])  # all earlier answers are there before this one
+            await watcher.expect("presence", user_id="nobody")
             await watcher.nothing_but_pong()
 
         first.child.kill()
