@@ -32,7 +32,8 @@ from push_workloads.common.announcements import ALL
 from push_workloads.common.presence_keys import LEASE_MS
 
 WATCHED = 20  # by each watcher
-AT_ONCE = 64
+AT_ONCE = 32
+WELCOME_SECONDS = 20
 WRITES = frozenset(
     {"set", "del", "hset", "hdel", "sadd", "srem", "zadd", "zrem", "eval", "evalsha", "pexpire", "unlink", "expire"}
 )
@@ -87,10 +88,10 @@ async def opened(url: str, user_ids: list[str]) -> list[Watching]:
                     await ws_connect(
                         partial(_same, listener), address, use_aiofastnet=False, read_buffer_init_size=1024
                     )
-                except (WSHandshakeError, ConnectionError):
+                    await asyncio.wait_for(listener.welcome.wait(), WELCOME_SECONDS)
+                except (WSHandshakeError, ConnectionError, TimeoutError):
                     await asyncio.sleep(0.2)
                 else:
-                    await asyncio.wait_for(listener.welcome.wait(), 60)
                     return listener
 
     return list(await asyncio.gather(*(one(user_id) for user_id in user_ids)))
