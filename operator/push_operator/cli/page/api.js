@@ -145,13 +145,6 @@ export class Api {
     return this.#message(token, `/blocks/${encodeURIComponent(userId)}`, { method: blocked ? "PUT" : "DELETE" });
   }
 
-  /** Map of user id to "online", "away" or "offline". */
-  async presence(token, userIds) {
-    const query = new URLSearchParams({ user_ids: userIds.join(",") });
-    const answer = await call(`${this.#endpoints.presence}/presence?${query}`, { token });
-    return new Map(answer.presence.map(({ user_id: userId, status }) => [userId, status]));
-  }
-
   async components() {
     return (await call("status.json")).components;
   }
