@@ -70,7 +70,8 @@ async def measure(store: HistoryStore, name: str, user_id: str, conversations: i
     each = (time.perf_counter() - began) * 1000 / ROUNDS
     print(
         f"{name}, {conversations} conversations and {groups} groups, {read:.0%} read: {count} unread; median "
-        f"{statistics.median(took):.1f} ms, worst {took[-1]:.1f} ms; {ROUNDS} at once {each:.1f} ms each; one read of one row {least:.2f} ms"
+        f"{statistics.median(took):.1f} ms, worst {took[-1]:.1f} ms; {ROUNDS} at once {each:.1f} ms each; "
+        f"one read of one row {least:.2f} ms"
     )
 
 

@@ -60,10 +60,9 @@ class Via(Struct):
 
 
 class Trace(Struct):
-    """`via`: null for what came over HTTP, or is no longer in the log. `log`: null when the log does not answer; when it
-    is back it may be asked again. `trace_id`: of the spans, if it was traced. `members`: of the group, now.
-    `recipients`: a page of them, and `next` goes into `after` for the page that follows; null when there is none. Of a
-    topic nobody lists who reads it."""
+    """`via`: null for what came over HTTP, or is no longer in the log. `log`: null when the log does not answer now.
+    `trace_id`: of the spans, if it was traced. `members`: of the group, now. `recipients`: a page of them, and `next`
+    goes into `after` for the page that follows; null when there is none. Of a topic nobody lists who reads it."""
 
     message: Traced
     via: Via | None
