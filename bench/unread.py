@@ -53,7 +53,7 @@ def talk(user_id: str, conversations: int, groups: int, messages: int, read: flo
 
 
 async def measure(store: HistoryStore, name: str, user_id: str, conversations: int, groups: int, read: float) -> None:
-    rows, marks = talk(user_id, conversations, groups, 20, read)
+    rows, marks = talk(user_id, conversations, groups, 8, read)
     for start in range(0, len(rows), 500):
         await store.append(0, LogState("e", start + 1), rows[start : start + 500])
     await store.advance(marks)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final
 from weakref import WeakValueDictionary
 
@@ -21,6 +22,7 @@ from push_workloads.message.lines import subject_of
 from push_workloads.message.model import SYSTEM, Position, conversation_key
 from push_workloads.message.store import HistoryStore
 
+COUNT_SECONDS: Final = 1.0  # of the two that the push service waits
 COUNTS_AT_ONCE: Final = 8  # each may be hundreds of reads, and history has more to do
 
 
@@ -65,9 +67,17 @@ def unread_question(store: HistoryStore, access: Access) -> Question:
 
     async def unread(asked: UnreadAsked) -> Unread:
         read = await _is_read(store, asked)
-        return Unread(read, await counts.of(asked.user_id) if asked.counted else 0)
+        return Unread(read, await _in_time(counts.of(asked.user_id)) if asked.counted else None)
 
     return Question(questions.UNREAD, UnreadAsked, unread)
+
+
+async def _in_time(counting: Awaitable[int]) -> int | None:
+    """Whoever asked needs to know what was read: that does not wait for a count for ever."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(COUNT_SECONDS):
+            return await counting
+    return None
 
 
 async def _is_read(store: HistoryStore, asked: UnreadAsked) -> bool:
