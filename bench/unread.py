@@ -53,9 +53,9 @@ def talk(user_id: str, conversations: int, groups: int, messages: int, read: flo
 
 
 async def measure(store: HistoryStore, name: str, user_id: str, conversations: int, groups: int, read: float) -> None:
-    rows, marks = talk(user_id, conversations, groups, 8, read)
-    for start in range(0, len(rows), 500):
-        await store.append(0, LogState("e", start + 1), rows[start : start + 500])
+    rows, marks = talk(user_id, conversations, groups, 5, read)
+    for start in range(0, len(rows), 100):
+        await store.append(0, LogState("e", start + 1), rows[start : start + 100])
     await store.advance(marks)
     channels = [f"g.{user_id}{n}" for n in range(groups)]
     least = await one_read(store)
