@@ -8,6 +8,8 @@ from typing import Any, Final
 from push_operator import __version__
 from push_operator.cli.choice import KUBE, LOCAL
 from push_operator.cli.credentials import CREATE, LIST, REVOKE, SCOPES
+from push_operator.cli.dlq import DROP, RETRY
+from push_operator.cli.dlq import LIST as LETTERS
 from push_operator.cli.output import FORMATS
 from push_operator.migrate.kinds import KINDS
 from push_operator.migrate.swarm import DEFAULT_NAME
@@ -29,6 +31,7 @@ on this machine:
   push logs message -f                  follow the log of one component
   push credentials create shop --scope publish   what your own server shows to send messages
   push keys rotate                      a new key for access tokens; list
+  push dlq list                         pushes that were given up, and why; retry or drop them
   push down                             stop it from here
 
 `push up` keeps its data, passwords and logs in a state folder, ./.push unless --state or $PUSH_STATE says otherwise;
@@ -93,6 +96,7 @@ def parser(program: str) -> argparse.ArgumentParser:
     _logs(commands, anywhere)
     _credentials(commands, anywhere)
     _keys(commands, anywhere)
+    _dlq(commands, anywhere)
     _migrate(commands, program)
     return made
 
@@ -188,6 +192,22 @@ def _keys(commands: Any, anywhere: _Command) -> None:
     _add_name(keys)
 
 
+def _dlq(commands: Any, anywhere: _Command) -> None:
+    made = commands.add_parser("dlq", help="entries of the push queue that were given up: list, retry or drop them")
+    actions = made.add_subparsers(metavar="ACTION", required=True, dest="action", parser_class=_Command)
+    listing = actions.add_parser(LETTERS, parents=[anywhere], help="which there are, the oldest first, and why")
+    listing.add_argument("--limit", type=_count, default=1000, metavar="N", help="at most (default: 1000)")
+    listing.add_argument("-o", "--output", choices=("table", "json"), default="table", help="default: %(default)s")
+    retry = actions.add_parser(RETRY, parents=[anywhere], help="put them back into the queue")
+    drop = actions.add_parser(DROP, parents=[anywhere], help="forget them")
+    for one in (retry, drop):
+        which = one.add_mutually_exclusive_group(required=True)
+        which.add_argument("seq", metavar="SEQ", nargs="*", type=_seq, default=[], help="as the list has it")
+        which.add_argument("--all", action="store_true", help="all that there are")
+    for one in (listing, retry, drop):
+        _add_name(one)
+
+
 def _migrate(commands: Any, program: str) -> None:
     migrate = commands.add_parser("migrate", help="write the manifest that equals another deployment")
     sources = migrate.add_subparsers(metavar="SOURCE", required=True, dest="source", parser_class=_Command)
@@ -220,6 +240,10 @@ def _offset(text: str) -> int:
 
 def _count(text: str) -> int:
     return _number(text, 0, 1_000_000)
+
+
+def _seq(text: str) -> int:
+    return _number(text, 1, 2**63 - 1)
 
 
 def _number(text: str, low: int, high: int) -> int:
