@@ -39,6 +39,7 @@ from push_workloads.common.tasks import beside
 from push_workloads.push.carrier import MemoryCarrier
 from push_workloads.push.devices import Device
 from push_workloads.push.ports import Ports
+from push_workloads.push.store import MemoryDevices
 from push_workloads.push.workers import JOBS
 
 TICK_SECONDS: Final = 0.002
@@ -117,17 +118,11 @@ async def _pipeline(made: Stage, jobs: int) -> Result:
     return await _measured(jobs, made.workers(), lambda: len(carrier.sent) >= jobs)
 
 
-class Phones:
-    """A DeviceStore: everybody has one phone. What a store takes is not measured here."""
+class Phones(MemoryDevices):
+    """Everybody has one. What a store takes is not measured here."""
 
     async def of_user(self, user_id: str) -> list[Device]:
         return [Device(user_id, "phone", "fcm", f"address-of-{user_id}", None, None, None, 0, 0)]
-
-    async def put(self, device: Device) -> Device:
-        return device
-
-    async def remove(self, user_id: str, device_id: str) -> bool:
-        return False
 
 
 async def _answer(url: str) -> None:

@@ -17,7 +17,8 @@ from push_operator.plan.services import PUBLIC_PORTS
 from tests.e2e.browser import Person
 from tests.e2e.running import INTERRUPTED, READY_SECONDS, Running
 from tests.support.github import CLIENT_ID, CLIENT_SECRET, GitHubPeer, address, github_peer
-from tests.support.oidc_provider import NoProvider, OidcProvider
+from tests.support.npm import NoPackages
+from tests.support.oidc_provider import OidcProvider
 from tests.support.platform import Platform, free_offset
 from tests.support.servers import running
 
@@ -47,7 +48,7 @@ async def provider(offset: int, tmp_path_factory: pytest.TempPathFactory) -> Asy
     client = {"client_id": "platform", "client_secret": OIDC_SECRET, "redirect_uris": [_redirect(offset, "acme")]}
     try:
         made = OidcProvider(tmp_path_factory.mktemp("oidc"), {"clients": [client], "accounts": ACCOUNTS})
-    except NoProvider as missing:
+    except NoPackages as missing:
         pytest.skip(f"no login at a provider is tested here: {missing}")
     async with running(made):
         yield made

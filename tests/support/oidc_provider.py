@@ -6,30 +6,22 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import re
 import secrets
 import shutil
-import subprocess
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, urljoin, urlsplit
 
 from aiohttp import ClientSession, CookieJar
 
+from tests.support.npm import packages
 from tests.support.servers import Server
 
-INSTALL_SECONDS: Final = 300
 _HERE: Final = Path(__file__).with_name("oidc")
-_PACKAGES: Final = ("package.json", "package-lock.json")
 _FORM: Final = re.compile(r'<form[^>]*action="([^"]+)"')
 _PROMPT: Final = re.compile(r'name="prompt" value="([^"]+)"')
-
-
-class NoProvider(Exception):
-    """This machine cannot run one; the text says what to install."""
 
 
 class OidcProvider(Server):
@@ -39,8 +31,8 @@ class OidcProvider(Server):
     start_seconds = 30.0
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
-        """Raises NoProvider."""
-        modules = packages()
+        """Raises NoPackages."""
+        modules = packages(_HERE, "oidc-provider")
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(_HERE / "server.mjs", folder)
         (folder / "node_modules").symlink_to(modules)
@@ -104,37 +96,3 @@ class OidcProvider(Server):
             method, url = "POST", urljoin(url, form[1])
             data = {"prompt": prompt[1], "login": account, "password": "any"}
         raise AssertionError("the pages of the provider do not come to an end")
-
-
-def packages() -> Path:
-    """The folder of the installed packages; filled once for each lock file. Raises NoProvider."""
-    if not shutil.which("node") or not shutil.which("npm"):
-        raise NoProvider("it takes Node with npm: on Debian and Ubuntu, apt install nodejs npm")
-    digest = hashlib.sha256((_HERE / "package-lock.json").read_bytes()).hexdigest()[:12]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pushcluster"
-    kept = cache / f"oidc-provider-{digest}"
-    if not kept.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache) as folder:
-            _install(Path(folder) / "new")
-            _move(Path(folder) / "new", kept)
-    return kept / "node_modules"
-
-
-def _install(folder: Path) -> None:
-    folder.mkdir()
-    for name in _PACKAGES:
-        shutil.copy(_HERE / name, folder)
-    command: Sequence[str] = ("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error")
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
-    if done.returncode:
-        raise NoProvider(f"npm could not fetch its packages: {done.stderr[-500:]}")
-
-
-def _move(folder: Path, kept: Path) -> None:
-    """Another run may have been faster: theirs is the same."""
-    try:
-        folder.rename(kept)
-    except OSError:
-        if not kept.exists():
-            raise

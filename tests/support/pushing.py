@@ -23,14 +23,16 @@ from push_workloads.common.push_jobs import GroupJob, Hint, PushJob
 from push_workloads.common.tasks import beside
 from push_workloads.message.config import MessageConfig
 from push_workloads.message.streams import ensure_push_queue
+from push_workloads.push.cancels import RedisCancels
 from push_workloads.push.carrier import Carrier, MemoryCarrier
 from push_workloads.push.claims import RedisClaims
 from push_workloads.push.dead import JetStreamDeadLetters
 from push_workloads.push.deliveries import Delivery, MemoryDeliveries
 from push_workloads.push.devices import Device, Platform
-from push_workloads.push.facts import LiveFacts, MemoryPreferences
+from push_workloads.push.facts import LiveFacts
 from push_workloads.push.measures import PushMetrics
 from push_workloads.push.ports import Ports
+from push_workloads.push.preference_store import MemoryPreferences
 from push_workloads.push.queue import JetStreamQueue
 from push_workloads.push.rendering import Plain
 from push_workloads.push.store import MemoryDevices
@@ -161,7 +163,7 @@ async def stage(nats: Nats, valkey: Valkey, *, answers: bool = True) -> AsyncIte
         registry = prometheus_client.CollectorRegistry()
         facts, claims, queue = LiveFacts(redis, bus, 60), RedisClaims(redis), JetStreamQueue(bus.client)
         metrics = PushMetrics(registry)
-        ports = Ports(devices, facts, preferences, deliveries, claims, queue, metrics, now_ms)
+        ports = Ports(devices, facts, preferences, deliveries, claims, queue, RedisCancels(redis), metrics, now_ms)
         yield Stage(
             bus, message, redis, given, ports, devices, preferences, deliveries, JetStreamDeadLetters(bus), registry,
             {"fcm": MemoryCarrier()},

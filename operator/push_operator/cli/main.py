@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from push_operator.cli.arguments import PLUGIN, PUSH, ROTATE, STATUS, parser
+from push_operator.cli.broadcasts import broadcasts
 from push_operator.cli.choice import state_of, target_of
 from push_operator.cli.client import PlatformClient
 from push_operator.cli.credentials import credentials
@@ -21,6 +22,7 @@ from push_operator.cli.keys import keys_told
 from push_operator.cli.logs import show
 from push_operator.cli.migrate import migrate
 from push_operator.cli.output import complain, rendered
+from push_operator.cli.trace import trace
 from push_operator.errors import OperatorError, SpecError
 
 EXIT_ERROR, EXIT_INTERRUPTED = 1, 130
@@ -127,6 +129,16 @@ def _keys(options: Namespace) -> int:
     return 0
 
 
+def _broadcast(options: Namespace) -> int:
+    broadcasts(target_of(options), options)
+    return 0
+
+
+def _trace(options: Namespace) -> int:
+    print(trace(target_of(options), options))
+    return 0
+
+
 def _migrate(options: Namespace) -> int:
     return migrate(options, os.environ)
 
@@ -140,7 +152,8 @@ def _logs(options: Namespace) -> int:
 
 _COMMANDS: Final[Mapping[str, Callable[[Namespace], int]]] = {
     "up": _up, "down": _down, "get": _get, "apply": _apply, "scale": _scale, "rollout": _rollout, "logs": _logs,
-    "credentials": _credentials, "keys": _keys, "dlq": _dlq, "migrate": _migrate,
+    "credentials": _credentials, "keys": _keys, "dlq": _dlq, "broadcast": _broadcast, "trace": _trace,
+    "migrate": _migrate,
 }  # fmt: skip
 
 

@@ -89,7 +89,7 @@ async def test_what_is_not_known_is_waited_for(pipe: Stage) -> None:
 async def test_mutes_and_expiry_and_rate(pipe: Stage) -> None:
     await pipe.device("ann")
     await pipe.device("eve")
-    pipe.preferences.of["eve"] = Preferences(mutes={"user:bob": FOR_EVER})
+    await pipe.preferences.replace("eve", Preferences(mutes={"user:bob": FOR_EVER}), None)
     many = [pipe.job("ann", f"m{number:02}") for number in range(70)]
     async with pipe.working():
         await pipe.put(pipe.job("eve", "muted"), pipe.job("ann", "old", Hint(ttl_s=30), age_ms=31_000), *many)
@@ -111,8 +111,8 @@ async def test_quiet_hours_that_hold_end(pipe: Stage) -> None:
         return clock[0]
 
     pipe.ports = pipe.ports._replace(now_ms=look)
-    pipe.preferences.of["ann"] = Preferences(QuietHours("22:00", "07:00", "UTC", mode="hold"))
-    pipe.preferences.of["eve"] = Preferences(QuietHours("22:00", "07:00", "UTC"))
+    await pipe.preferences.replace("ann", Preferences(QuietHours("22:00", "07:00", "UTC", mode="hold")), None)
+    await pipe.preferences.replace("eve", Preferences(QuietHours("22:00", "07:00", "UTC")), None)
     await pipe.device("ann")
     await pipe.device("eve")
     jobs = [pipe.job(user, f"m-{user}", age_ms=now_ms() - clock[0]) for user in ("ann", "eve")]

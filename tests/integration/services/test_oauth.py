@@ -15,7 +15,8 @@ from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 import pytest
 from aiohttp import ClientSession, CookieJar, web
 from tests.support.github import CLIENT_ID, CLIENT_SECRET, GitHubPeer, address, github_peer
-from tests.support.oidc_provider import NoProvider, OidcProvider
+from tests.support.npm import NoPackages
+from tests.support.oidc_provider import OidcProvider
 from tests.support.servers import Valkey, running
 from tests.support.services import InProcess, environ_for, in_process
 from yarl import URL
@@ -409,7 +410,7 @@ async def provider(tmp_path: Path) -> AsyncIterator[OidcProvider]:
     }  # fmt: skip
     try:
         made = OidcProvider(tmp_path / "oidc", {"clients": [client], "accounts": ACCOUNTS})
-    except NoProvider as missing:
+    except NoPackages as missing:
         pytest.skip(f"no login by OpenID Connect is tested here: {missing}")
     async with running(made):
         yield made

@@ -11,7 +11,8 @@ import jwt
 import pytest
 from aiohttp import ClientSession
 from tests.support.chat import Client, Plane, data_plane
-from tests.support.oidc_provider import NoProvider, OidcProvider
+from tests.support.npm import NoPackages
+from tests.support.oidc_provider import OidcProvider
 from tests.support.servers import Nats, Valkey, running
 from tests.support.services import InProcess
 from tests.support.waiting import eventually
@@ -35,7 +36,7 @@ SETTINGS: dict[str, Any] = {
 async def provider(tmp_path: Path) -> AsyncIterator[OidcProvider]:
     try:
         made = OidcProvider(tmp_path / "oidc", SETTINGS)
-    except NoProvider as missing:
+    except NoPackages as missing:
         pytest.skip(f"nothing of an OpenID provider is tested here: {missing}")
     async with running(made):
         yield made

@@ -10,14 +10,16 @@ from push_workloads.common.cursor_keys import Reached
 from push_workloads.common.errors import Unavailable
 from push_workloads.common.push_jobs import Hint, PushJob
 from push_workloads.push import sends
+from push_workloads.push.cancels import MemoryCancels
 from push_workloads.push.claims import Key, MemoryClaims
 from push_workloads.push.decider import Decider
 from push_workloads.push.deliveries import MemoryDeliveries
 from push_workloads.push.devices import Device, Platform
-from push_workloads.push.facts import MemoryFacts, MemoryPreferences, Reading
+from push_workloads.push.facts import MemoryFacts, Reading
 from push_workloads.push.measures import PushMetrics
 from push_workloads.push.notification import Show
 from push_workloads.push.ports import Ports
+from push_workloads.push.preference_store import MemoryPreferences
 from push_workloads.push.preferences import FOR_EVER, Preferences, QuietHours
 from push_workloads.push.queue import MemoryQueue
 from push_workloads.push.rendering import Plain
@@ -47,8 +49,8 @@ class World:
         self.deliveries, self.claims, self.queue = MemoryDeliveries(), MemoryClaims(), MemoryQueue()
         metrics = PushMetrics(prometheus_client.CollectorRegistry())
         ports = Ports(
-            self.devices, self.facts, self.preferences, self.deliveries, self.claims, self.queue, metrics,
-            lambda: self.now,
+            self.devices, self.facts, self.preferences, self.deliveries, self.claims, self.queue,
+            MemoryCancels(), metrics, lambda: self.now,
         )  # fmt: skip
         self.decider = Decider(ports, Plain(), {"fcm", "apns"}, hold_off_seconds=3)
 
@@ -121,7 +123,7 @@ async def test_the_hold_off_is_waited_before_anything_is_asked(world: World) -> 
 
 async def test_what_is_unread_is_asked_only_when_somebody_would_be_told(world: World) -> None:
     await world.device("phone")
-    world.preferences.of["ann"] = Preferences(mutes={"*": FOR_EVER})
+    await world.preferences.replace("ann", Preferences(mutes={"*": FOR_EVER}), None)
     await world.decider.handle(_job())
     assert world.facts.questions == 0
     assert await world.became() == {"phone": ("cancelled", "muted")}
@@ -140,7 +142,7 @@ async def test_who_does_not_answer_keeps_it_from_being_told(world: World) -> Non
 async def test_quiet_hours_are_each_devices_own(world: World) -> None:
     await world.device("phone", zone="UTC")
     await world.device("tablet", "apns", zone="Pacific/Auckland")
-    world.preferences.of["ann"] = Preferences(QuietHours("22:00", "07:00", mode="hold"))
+    await world.preferences.replace("ann", Preferences(QuietHours("22:00", "07:00", mode="hold")), None)
     await world.decider.handle(_job())
     assert await world.became() == {"phone": ("queued", None), "tablet": ("held", "quiet")}
     ((_, at_ms),) = [one for one in world.queued() if one[0] == "push.send.apns.ann"]
@@ -150,7 +152,7 @@ async def test_quiet_hours_are_each_devices_own(world: World) -> None:
 
 async def test_in_quiet_hours_only_the_badge_is_sent(world: World) -> None:
     await world.device("phone")
-    world.preferences.of["ann"] = Preferences(QuietHours("22:00", "14:00", "UTC"))
+    await world.preferences.replace("ann", Preferences(QuietHours("22:00", "14:00", "UTC")), None)
     await world.decider.handle(_job())
     (put,) = world.queue.entries.values()
     assert sends.decode(put.payload).notification.show is Show.BADGE

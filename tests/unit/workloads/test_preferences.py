@@ -9,7 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from push_workloads.push.preferences import FOR_EVER, Preferences, QuietHours, is_muted, quiet_until
+from push_workloads.common.errors import BadRequest, Conflict
+from push_workloads.push.preferences import (
+    FOR_EVER,
+    MAX_MUTES,
+    Preferences,
+    QuietHours,
+    is_muted,
+    muted,
+    quiet_until,
+    quieted,
+    unmuted,
+)
 from push_workloads.push.zones import first_zone, zone
 
 NOW = 1_700_000_000_000
@@ -125,3 +136,62 @@ def test_where_no_clock_changes_it_is_quiet_by_the_clock(quiet: QuietHours, now:
     if until is not None:
         assert until - now <= DAY
         assert f"{datetime.fromtimestamp(until / 1000, here.tzinfo):%H:%M:%S}" == f"{quiet.end}:00"
+
+
+def test_a_mute_is_added_and_taken_away_and_what_has_ended_goes() -> None:
+    old = Preferences(NIGHT, {"user:a": FOR_EVER, "user:b": NOW, "user:c": NOW + 1})
+    assert muted(old, "*", NOW + HOUR, NOW).mutes == {"user:a": FOR_EVER, "user:c": NOW + 1, "*": NOW + HOUR}
+    assert muted(old, "user:c", FOR_EVER, NOW).mutes == {"user:a": FOR_EVER, "user:c": FOR_EVER}
+    assert unmuted(old, "user:a", NOW).mutes == {"user:c": NOW + 1}
+    assert unmuted(old, "group:never", NOW).mutes == {"user:a": FOR_EVER, "user:c": NOW + 1}
+    assert quieted(old, None, NOW) == Preferences(None, {"user:a": FOR_EVER, "user:c": NOW + 1})
+    assert quieted(Preferences(), NIGHT, NOW) == Preferences(NIGHT)
+
+
+def test_so_many_mutes_and_no_more() -> None:
+    full = Preferences(mutes={f"user:{number}": NOW + 10 for number in range(MAX_MUTES)})
+    assert len(muted(full, "user:3", FOR_EVER, NOW).mutes) == MAX_MUTES
+    with pytest.raises(Conflict, match="unmute one"):
+        muted(full, "user:one more", FOR_EVER, NOW)
+    assert muted(full, "user:one more", FOR_EVER, NOW + 10).mutes == {"user:one more": FOR_EVER}
+
+
+@pytest.mark.parametrize(
+    ("conversation", "until", "field"),
+    [
+        ("", 0, "conversation"),
+        ("bob", 0, "conversation"),
+        ("user:", 0, "conversation"),
+        ("topic:news", 0, "conversation"),
+        ("group:" + "g" * 129, 0, "conversation"),
+        ("user:\ud800", 0, "conversation"),
+        ("**", 0, "conversation"),
+        ("user:bob", NOW, "until"),
+        ("user:bob", 1, "until"),
+        ("user:bob", -1, "until"),
+        ("user:bob", 2**53, "until"),
+    ],
+)
+def test_a_bad_mute_is_told_its_fault(conversation: str, until: int, field: str) -> None:
+    with pytest.raises(BadRequest, match=f"^{field}: "):
+        muted(Preferences(), conversation, until, NOW)
+
+
+@pytest.mark.parametrize(
+    ("quiet", "field"),
+    [
+        (QuietHours("24:00", "07:00"), "quiet.start"),
+        (QuietHours("7:00", "08:00"), "quiet.start"),
+        (QuietHours("22:00:00", "07:00"), "quiet.start"),
+        (QuietHours("٢٢:00", "07:00"), "quiet.start"),
+        (QuietHours("22:00", "07:60"), "quiet.end"),
+        (QuietHours("22:00", ""), "quiet.end"),
+        (QuietHours("22:00", "07:00\n"), "quiet.end"),
+        (QuietHours("22:00", "22:00"), "quiet.end"),
+        (QuietHours("22:00", "07:00", "CEST"), "quiet.time_zone"),
+        (QuietHours("22:00", "07:00", ""), "quiet.time_zone"),
+    ],
+)
+def test_bad_quiet_hours_are_told_their_fault(quiet: QuietHours, field: str) -> None:
+    with pytest.raises(BadRequest, match=f"^{field}: "):
+        quieted(Preferences(), quiet, NOW)

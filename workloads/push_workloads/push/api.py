@@ -21,6 +21,9 @@ class DeviceView(Struct):
     address_ending: str
     created_at: int
     updated_at: int
+    locale: str | None
+    time_zone: str | None
+    app_version: str | None
 
 
 class OneDevice(Struct):
@@ -62,6 +65,5 @@ def routes(store: DeviceStore, now_ms: Callable[[], int]) -> list[Route]:
 
 
 def _view(device: Device) -> DeviceView:
-    return DeviceView(
-        device.device_id, device.platform, device.app, device.ending, device.created_at, device.updated_at
-    )
+    shown = {name: value for name, value in device._asdict().items() if name in DeviceView.__struct_fields__}
+    return DeviceView(address_ending=device.ending, **shown)

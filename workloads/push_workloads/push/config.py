@@ -15,12 +15,15 @@ from push_workloads.common.config import (
     admin_token,
     read_store,
 )
+from push_workloads.push.fcm.config import FcmConfig
+from push_workloads.push.webpush.config import WebPushConfig
 
 
 @dataclass(frozen=True, slots=True)
 class PushConfig:
-    """`per_user_per_minute`: so many notifications a user gets at most. `hold_off_seconds`: for how long a message is
-    not told to a user with an open socket, whose devices may receive it meanwhile. `admin_token`: who gives orders."""
+    """`fcm`, `webpush` None: nothing is carried that way. `admin_token`: whoever shows it gives orders over the admin
+    port. `per_user_per_minute`: so many notifications a user gets at most. `hold_off_seconds`: for how long a message
+    is not told to a user with an open socket, whose devices may receive it meanwhile."""
 
     common: Common
     nats: NatsConfig
@@ -29,7 +32,9 @@ class PushConfig:
     store: StoreConfig
     per_user_per_minute: int
     hold_off_seconds: float
-    admin_token: bytes | None = field(repr=False)
+    fcm: FcmConfig | None = None
+    webpush: WebPushConfig | None = None
+    admin_token: bytes | None = field(default=None, repr=False)
 
     @classmethod
     def parse(cls, environ: Mapping[str, str]) -> PushConfig:
@@ -41,6 +46,8 @@ class PushConfig:
             redis=RedisConfig.read(env),
             tokens=TokenConfig.read(env),
             store=read_store(env),
+            fcm=FcmConfig.read(env),
+            webpush=WebPushConfig.read(env),
             per_user_per_minute=env.integer("PUSH_PER_USER_PER_MINUTE", 60, 1, 100_000),
             hold_off_seconds=env.number("PUSH_HOLD_OFF_SECONDS", 3, 0, 60),
             admin_token=admin_token(env),

@@ -76,7 +76,7 @@ class Decider:
 
     async def _decided(self, job: PushJob, devices: Sequence[Device], near: Near) -> tuple[_Decided, Reading]:
         """What costs most is asked last, and only as long as somebody would be told."""
-        preferences = await self._ports.preferences.of_user(job.user_id)
+        preferences = (await self._ports.preferences.held(job.user_id)).preferences
         matter, now_ms, reading = matter_of(job), self._ports.now_ms(), Reading()
 
         def all_of(*, read: bool = False, over_rate: bool = False) -> dict[Device, Decision]:

@@ -17,7 +17,6 @@ from push_workloads.common.cache import reaching
 from push_workloads.common.cursor_keys import Reached, cursor_key, parse_cursor
 from push_workloads.common.errors import Unavailable
 from push_workloads.common.subjects import token
-from push_workloads.push.preferences import Preferences
 
 ASK_SECONDS: Final = 2.0
 RATE_WINDOW_MS: Final = 60_000
@@ -68,11 +67,6 @@ class FactSource(Protocol):
 
     async def over_rate(self, user_id: str, message_id: str, now_ms: int) -> bool:
         """Whether this message would be one too many for the user; counts it when it is not."""
-
-
-class PreferenceReader(Protocol):
-    async def of_user(self, user_id: str) -> Preferences:
-        """Raises Unavailable."""
 
 
 class LiveFacts:
@@ -126,13 +120,3 @@ class MemoryFacts:
 
     async def over_rate(self, user_id: str, message_id: str, now_ms: int) -> bool:
         return user_id in self.limited
-
-
-class MemoryPreferences:
-    """A PreferenceReader for tests: what they set, else nothing."""
-
-    def __init__(self) -> None:
-        self.of: dict[str, Preferences] = {}
-
-    async def of_user(self, user_id: str) -> Preferences:
-        return self.of.get(user_id, Preferences())

@@ -44,7 +44,7 @@ class Grouping:
             await self._queue.put(push_jobs.group_subject(job.group_id), push_jobs.encode(rest), page_id(rest))
 
     async def _members(self, job: GroupJob) -> list[str]:
-        asked = questions.MembersAsked(job.group_id, job.after, PAGE)
+        asked = questions.MembersAsked(job.group_id, job.after, PAGE, job.job.sender)
         told = await self._bus.ask(questions.MEMBERS, asked, timeout=ASK_SECONDS)
         try:
             answer = msgspec.convert(told, type=questions.Members | questions.Failure)

@@ -32,6 +32,7 @@ class Reason(StrEnum):
     QUIET = "quiet"
     RATE = "rate"
     HOLD_OFF = "hold_off"
+    CANCELLED = "cancelled"
     NO_DEVICE = "no_device"
     NO_SENDER = "no_sender"
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from push_workloads.push.cancels import Cancels
 from push_workloads.push.claims import Claims
 from push_workloads.push.deliveries import DeliveryLog
-from push_workloads.push.facts import FactSource, PreferenceReader
+from push_workloads.push.facts import FactSource
 from push_workloads.push.measures import PushMetrics
+from push_workloads.push.preference_store import PreferenceStore
 from push_workloads.push.queue import Queue
 from push_workloads.push.store import DeviceStore
 
@@ -18,9 +20,10 @@ class Ports(NamedTuple):
 
     devices: DeviceStore
     facts: FactSource
-    preferences: PreferenceReader
+    preferences: PreferenceStore
     deliveries: DeliveryLog
     claims: Claims
     queue: Queue
+    cancels: Cancels
     metrics: PushMetrics
     now_ms: Callable[[], int]

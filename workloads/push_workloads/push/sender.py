@@ -46,6 +46,10 @@ class Sender:
         if device is None:
             await self._cancel(send, Reason.NO_DEVICE)
             return None
+        # Only what was asked for by `POST /push` or a broadcast can be: it stands for no message of a channel.
+        if not send.channel and await self._ports.cancels.is_cancelled(send.notification.message_id):
+            await self._cancel(send, Reason.CANCELLED)
+            return None
         checked = await self._rechecked(send, device)
         if checked is None:
             return None
@@ -66,7 +70,7 @@ class Sender:
             return send
         facts, conversation = self._ports.facts, send.notification.conversation
         near = await facts.near(send.user_id, send.channel, [send.device_id])
-        preferences = await self._ports.preferences.of_user(send.user_id)
+        preferences = (await self._ports.preferences.held(send.user_id)).preferences
         known = Facts(near.reached[0])
         if conversation:
             reading = await facts.reading(send.user_id, conversation, send.sent_at, send.notification.message_id)
