@@ -19,6 +19,10 @@ async def carriers(config: PushConfig) -> AsyncIterator[dict[Platform, Carrier]]
             from push_workloads.push.fcm.sender import fcm_carrier
 
             made["fcm"] = await stack.enter_async_context(fcm_carrier(config.fcm))
+        if config.apns is not None:
+            from push_workloads.push.apns.carrier import apns_carrier
+
+            made["apns"] = await stack.enter_async_context(apns_carrier(config.apns))
         if config.webpush is not None:
             from push_workloads.push.webpush.sender import webpush_carrier
 
