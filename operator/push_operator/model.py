@@ -17,6 +17,7 @@ from push_operator.expose import Expose, expose_of
 from push_operator.fields import Node
 from push_operator.mail import Mail, mail_of
 from push_operator.monitoring import Monitoring, monitoring_of
+from push_operator.notifications import Notifications, notifications_of
 from push_operator.oauth import LoginProviders, login_providers_of
 from push_operator.overlay import Overlay, overlay_of
 from push_operator.quantities import exceeds
@@ -101,6 +102,7 @@ class PushCluster:
     expose: Expose | None = None
     monitoring: Monitoring = field(default_factory=Monitoring)
     mail: Mail | None = None
+    notifications: Notifications = field(default_factory=Notifications)
 
 
 def parse(body: Any) -> PushCluster:
@@ -179,6 +181,7 @@ def _spec(name: str, namespace: str, spec: Node, annotations: Node) -> PushClust
         expose=expose_of(spec.child("expose")),
         monitoring=monitoring_of(spec.child("monitoring")),
         mail=mail_of(spec.child("mail")),
+        notifications=notifications_of(spec.child("notifications")),
     )
     if isinstance(parsed.store, Embedded):
         _only_one_each(spec, parsed)
