@@ -20,6 +20,7 @@ from push_operator.monitoring import Monitoring, monitoring_of
 from push_operator.notifications import Notifications, notifications_of
 from push_operator.oauth import LoginProviders, login_providers_of
 from push_operator.overlay import Overlay, overlay_of
+from push_operator.presence import Presence, presence_of
 from push_operator.quantities import exceeds
 from push_operator.scaling import GatewayScaling, LagScaling
 from push_operator.sizing import MAX_REPLICAS, SIZES, TARGET_LAG, gateway_scaling_of, lag_scaling_of
@@ -103,6 +104,7 @@ class PushCluster:
     monitoring: Monitoring = field(default_factory=Monitoring)
     mail: Mail | None = None
     notifications: Notifications = field(default_factory=Notifications)
+    presence: Presence = field(default_factory=Presence)
 
 
 def parse(body: Any) -> PushCluster:
@@ -152,8 +154,10 @@ def _spec(name: str, namespace: str, spec: Node, annotations: Node) -> PushClust
     proxies = _networks(auth, "trustedProxies")
     login_providers = login_providers_of(auth.child("oauth"))
     services["auth"] = _service(auth, "auth", SIZES[size]["auth"])
-    for other in SERVICES[2:]:
-        services[other] = _service(spec.child(other), other, SIZES[size][other], TARGET_LAG.get(other))
+    of = {other: spec.child(other) for other in SERVICES[2:]}
+    presence = presence_of(of["presence"])
+    for other, node in of.items():
+        services[other] = _service(node, other, SIZES[size][other], TARGET_LAG.get(other))
     parsed = PushCluster(
         name=name,
         namespace=namespace,
@@ -182,6 +186,7 @@ def _spec(name: str, namespace: str, spec: Node, annotations: Node) -> PushClust
         monitoring=monitoring_of(spec.child("monitoring")),
         mail=mail_of(spec.child("mail")),
         notifications=notifications_of(spec.child("notifications")),
+        presence=presence,
     )
     if isinstance(parsed.store, Embedded):
         _only_one_each(spec, parsed)

@@ -16,11 +16,14 @@ from push_operator import tokens
 from push_operator.model import parse
 from push_operator.plan.build import build
 from push_operator.plan.workload import Address, DataPath, EnvValue, SecretKey, Workload
+from push_operator.quantities import mebibytes
 from push_operator.tokens import KEYS_ANNOTATION, schedule
 from push_workloads.auth.config import AuthConfig
 from push_workloads.common import issuers
 from push_workloads.common.config import SIGNING_KEY_PREFIX
 from push_workloads.common.keys import ALGORITHMS, NEVER
+from push_workloads.message import streams
+from push_workloads.message.config import MessageConfig
 from push_workloads.presence.config import PresenceConfig
 
 SERVICES = ("gateway", "auth", "message", "presence", "push")
@@ -44,6 +47,7 @@ MANIFESTS: dict[str, dict[str, Any]] = {
             {"prefix": "börse", "read": "service", "write": "service", "readers": ["bob"], "writers": ["ann", "zoë"]},
         ],
         "history": {"directDays": 365, "groupDays": 90, "topicDays": 1},
+        "presence": {"offlineGraceSeconds": 0, "visibleTo": "nobody"},
     },
     "gateways that the operator counts": {
         "gateway": {"scaling": {"mode": "Operator"}, "drain": {"timeoutSeconds": 3600, "reconnectsPerSecond": 100_000}},
@@ -275,3 +279,13 @@ def test_both_sides_read_the_same_of_an_issuer() -> None:
     assert (second.jwks_url, second.user_id_claim, second.allow_insecure) == ("http://id:8080/keys", "uid", True)
     assert (second.algorithms, second.topic_claims) == (("PS256", "EdDSA"), issuers.TopicClaims("r", "w"))
     assert tokens.ALGORITHMS == ALGORITHMS
+
+
+@pytest.mark.parametrize("storage", ["64Mi", "1Gi", "10Gi", "100Ti"])
+def test_the_brokers_disk_holds_all_streams(storage: str) -> None:
+    """JetStream sets the most that each stream may hold aside, and something is left for its own files."""
+    spec = {"gateway": {"replicas": 1}, "nats": {"managed": {"storage": storage}}}
+    config = MessageConfig.parse(_resolved(_workload(spec, "message").env, with_optional=False))
+    logs = [streams.log_stream(config, shard) for shard in range(config.nats.shards)]
+    made = [*logs, streams.push_stream(config), streams.dead_stream(config)]
+    assert sum(stream["max_bytes"] for stream in made) <= mebibytes(storage) * 1024**2 * 0.91

@@ -110,6 +110,14 @@ async def test_blocks(store: GroupStore) -> None:
     assert await store.blocks("ann", 10) == ["al"]
 
 
+async def test_who_of_many_blocks_one(store: GroupStore) -> None:
+    for user, other in (("ann", "eve"), ("bob", "eve"), ("bob", "zoë's \"*"), ("dan", "bob")):
+        await store.block(user, other)
+    assert await store.blockers(["ann", "bob", "dan", "nobody"], "eve") == {"ann", "bob"}
+    assert await store.blockers(["ann", "bob"], "zoë's \"*") == {"bob"}
+    assert await store.blockers([], "eve") == await store.blockers(["dan"], "eve") == set()
+
+
 async def test_policies(store: GroupStore) -> None:
     await store.put_policy("news.", b"{}")
     await store.put_policy("news.", b'{"read":"everyone"}')

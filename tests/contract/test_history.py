@@ -269,6 +269,39 @@ async def test_the_last_message_of_each_that_has_one(store: HistoryStore) -> Non
     assert await store.latest([]) == {}
 
 
+@pytest.mark.parametrize("seed", range(3))
+async def test_what_is_unread_in_all_is_the_sum_of_all(store: HistoryStore, seed: int) -> None:
+    """Of direct conversations and the groups that are named, from each one's own mark on; over many days."""
+    dice = random.Random(seed)  # noqa: S311 - the same each time
+    groups = ["g.a", "g.b", "g.not asked"]
+    sent = [
+        said(n, NOW + dice.randrange(120) * DAY_MS + n, *pair)
+        for n in range(60)
+        for pair in [dice.choice([("ann", "bob"), ("bob", "ann"), ("eve", "ann"), ("ann", "ann"), ("eve", "bob")])]
+    ]
+    sent += [told(n, NOW + n, dice.choice(groups))._replace(sender=dice.choice(["ann", "bob"])) for n in range(60, 99)]
+    sent = [one._replace(kind=dice.choice(["text", "text", "reaction"])) for one in sent]
+    await store.append(0, LogState("e", 1), sent)
+    read = [dice.choice(sent) for _ in range(8)]
+    await store.advance([mark(position(one), "ann", one.conversation) for one in read])
+    await store.advance([mark(position(one), "bob", one.conversation) for one in read])
+    keys = {conversation_key("ann", other) for other in ("ann", "bob", "eve")} | {"g.a", "g.b", "g.none"}
+    places = {key: [one.place for one in await store.marks(key, "ann")] for key in keys}
+    expected = sum([await store.unread("ann", key, max(at, default=None)) for key, at in places.items()])
+    assert await store.unread_in_all("ann", ["g.a", "g.b", "g.none"]) == expected > 0
+    assert await store.unread_in_all("nobody", []) == 0
+
+
+async def test_what_is_unread_in_all_is_bounded(store: HistoryStore) -> None:
+    """Of each conversation by a hundred, and of direct ones the hundred newest are looked at."""
+    many = [said(n, NOW + n, "bob", "ann") for n in range(101)]
+    others = [said(200 + n, NOW + 200 + n, f"u{n:03}", "ann") for n in range(99)]
+    await store.append(0, LogState("e", 1), many + others)
+    assert await store.unread_in_all("ann", []) == 100 + 99
+    await store.append(0, LogState("e", 2), [said(400, NOW + 400, "eve", "ann")])
+    assert await store.unread_in_all("ann", []) == 100
+
+
 @pytest.mark.parametrize("seed", range(4))
 async def test_what_is_unread_is_what_counting_gives(store: HistoryStore, seed: int) -> None:
     """Sends, repeats and reads in any order, over days; counted anew from the whole list each time."""

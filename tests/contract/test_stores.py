@@ -1,4 +1,4 @@
-"""The adapters of each store port behave as one: in memory, in a SQLite file, and in Cassandra."""
+"""The adapters of the accounts' store behave as one: in memory, in a SQLite file, and in Cassandra."""
 
 from __future__ import annotations
 
@@ -19,14 +19,9 @@ from push_workloads.auth.store import AccountStore, MemoryAccounts
 from push_workloads.common.credentials import Credential
 from push_workloads.common.errors import Conflict
 from push_workloads.common.revocations import Revocation
-from push_workloads.push.cassandra import cassandra_devices
-from push_workloads.push.devices import MAX_DEVICES, Device
-from push_workloads.push.sqlite import sqlite_devices
-from push_workloads.push.store import DeviceStore, MemoryDevices
 
 ADA = Account("u1", "ada@example.com", "Ada", "hash-1", 1000)
 EVE = Account("u2", "eve@example.com", None, "hash-2", 2000)
-PHONE = Device("u1", "phone", "fcm", "token-1", None, None, "com.example", 1000, 1000)
 
 
 ADAPTERS = ("memory", "sqlite", "cassandra")
@@ -42,19 +37,6 @@ async def accounts(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
     else:
         server: CassandraServer = request.getfixturevalue("cassandra_server")
         async with cassandra_accounts(await server.emptied("contract_auth"), {}) as cassandra:
-            yield cassandra
-
-
-@pytest.fixture(params=ADAPTERS)
-async def devices(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[DeviceStore]:
-    if request.param == "memory":
-        yield MemoryDevices()
-    elif request.param == "sqlite":
-        async with sqlite_devices(str(tmp_path / "devices.db")) as sqlite:
-            yield sqlite
-    else:
-        server: CassandraServer = request.getfixturevalue("cassandra_server")
-        async with cassandra_devices(await server.emptied("contract_push"), {}) as cassandra:
             yield cassandra
 
 
@@ -175,94 +157,6 @@ async def test_credentials_are_kept_until_they_are_removed(accounts: AccountStor
     told = await asyncio.gather(*(accounts.remove_credential("c1") for _ in range(5)))
     assert told.count(True) == 1
     assert await accounts.credentials() == [other]
-
-
-async def test_a_device_is_registered_listed_and_removed(devices: DeviceStore) -> None:
-    assert await devices.put(PHONE) == PHONE
-    browser = Device("u1", "browser", "webpush", "https://push.example.com/1", "p", "a", None, 900, 900)
-    await devices.put(browser)
-    assert await devices.of_user("u1") == [browser, PHONE]
-    assert await devices.of_user("u2") == []
-    assert await devices.remove("u1", "phone")
-    assert not await devices.remove("u1", "phone")
-    assert not await devices.remove("u2", "browser")
-    assert await devices.of_user("u1") == [browser]
-
-
-async def test_registering_again_keeps_the_time_of_the_first(devices: DeviceStore) -> None:
-    await devices.put(PHONE)
-    again = PHONE._replace(address="token-2", app=None, created_at=5000, updated_at=5000)
-    stored = again._replace(created_at=1000)
-    assert await devices.put(again) == stored
-    assert await devices.of_user("u1") == [stored]
-
-
-async def test_an_address_moves_to_its_new_owner(devices: DeviceStore) -> None:
-    await devices.put(PHONE)
-    await devices.put(PHONE._replace(user_id="u2", device_id="other"))
-    assert await devices.of_user("u1") == []
-    assert [device.device_id for device in await devices.of_user("u2")] == ["other"]
-
-
-async def test_an_address_moves_between_devices_of_one_user(devices: DeviceStore) -> None:
-    await devices.put(PHONE)
-    await devices.put(PHONE._replace(device_id="reinstalled"))
-    assert [device.device_id for device in await devices.of_user("u1")] == ["reinstalled"]
-
-
-async def test_the_same_text_at_two_platforms_is_two_addresses(devices: DeviceStore) -> None:
-    await devices.put(PHONE)
-    await devices.put(PHONE._replace(device_id="ipad", platform="apns"))
-    assert len(await devices.of_user("u1")) == 2
-
-
-async def test_a_full_user_may_change_devices_and_not_add_one(devices: DeviceStore) -> None:
-    full = [PHONE._replace(device_id=f"d{number}", address=f"t{number}") for number in range(MAX_DEVICES)]
-    for device in full:
-        await devices.put(device)
-    with pytest.raises(Conflict):
-        await devices.put(PHONE)
-    await devices.put(full[3]._replace(address="t-new"))
-    await devices.put(full[4]._replace(device_id="renamed"))
-    with pytest.raises(Conflict):
-        await devices.put(PHONE)
-    assert len(await devices.of_user("u1")) == MAX_DEVICES
-    await devices.put(PHONE._replace(user_id="u2"))
-
-
-async def test_many_devices_at_once_come_to_the_limit_and_not_over_it(devices: DeviceStore) -> None:
-    for number in range(MAX_DEVICES - 2):
-        await devices.put(PHONE._replace(device_id=f"d{number}", address=f"t{number}"))
-    more = [PHONE._replace(device_id=f"m{number}", address=f"m{number}") for number in range(4)]
-    answers = await asyncio.gather(*map(devices.put, more), return_exceptions=True)
-    assert sorted(type(answer).__name__ for answer in answers) == ["Conflict"] * 2 + ["Device"] * 2
-    assert len(await devices.of_user("u1")) == MAX_DEVICES
-
-
-async def test_an_address_that_many_want_at_once_has_one_owner(devices: DeviceStore) -> None:
-    users = [f"u{number}" for number in range(8)]
-    await asyncio.gather(*(devices.put(PHONE._replace(user_id=user)) for user in users))
-    assert len([user for user in users if await devices.of_user(user)]) == 1
-
-
-async def test_an_address_that_went_and_came_back(devices: DeviceStore) -> None:
-    for user in ("u1", "u2", "u1"):
-        await devices.put(PHONE._replace(user_id=user))
-    assert await devices.of_user("u1") == [PHONE]
-    assert await devices.of_user("u2") == []
-    assert not await devices.remove("u2", "phone")
-    assert await devices.of_user("u1") == [PHONE]
-    await devices.put(PHONE._replace(user_id="u2", device_id="tablet", address="t2"))
-    assert [device.device_id for device in await devices.of_user("u2")] == ["tablet"]
-
-
-async def test_a_refused_device_leaves_the_address_where_it_was(devices: DeviceStore) -> None:
-    await devices.put(PHONE._replace(user_id="u2"))
-    for number in range(MAX_DEVICES):
-        await devices.put(PHONE._replace(device_id=f"d{number}", address=f"t{number}"))
-    with pytest.raises(Conflict):
-        await devices.put(PHONE)
-    assert len(await devices.of_user("u2")) == 1
 
 
 async def test_sqlite_keeps_accounts_and_nobody_else_may_read_them(tmp_path: Path) -> None:

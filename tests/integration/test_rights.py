@@ -16,9 +16,12 @@ from tests.support.waiting import eventually
 from push_workloads.common import questions
 from push_workloads.common.subjects import delivery_subject, ephemeral_subject, log_subject, reading_subject
 
-SERVICES = ("gateway", "message", "push")
+SERVICES = ("gateway", "message", "presence", "push")
 FORBIDDEN = "nobodys"  # the subject that nobody may use
-QUESTIONS = ("svc.message.*", questions.MEMBERSHIPS, questions.TOPIC, questions.BLOCKS, questions.RECEIPTS)
+QUESTIONS = (
+    "svc.message.*", questions.MEMBERSHIPS, questions.TOPIC, questions.BLOCKS, questions.RECEIPTS, questions.KNOWN,
+    questions.UNREAD, questions.MEMBERS, questions.WATCH,
+)  # fmt: skip
 CHANNELS = ("u.alice", "g.team", "t.news=2Fsport")
 
 
@@ -65,24 +68,32 @@ async def peer(server: Nats, service: str) -> AsyncIterator[Peer]:
 PUBLISH = {  # subject: who may
     "log.0.u.alice": {"gateway", "message"},
     "eph.u.alice": {"gateway", "message"},
-    "svc.message.topic": {"gateway"},
+    questions.TOPIC: {"gateway", "push"},
+    questions.KNOWN: {"gateway"},
+    questions.UNREAD: {"push"},
+    questions.MEMBERS: {"push"},
+    "presence.7": {"gateway", "presence"},
+    questions.WATCH: {"gateway", "presence"},
     "ctl.gateway.other": {"gateway"},
     "ctl.blocks.alice": {"message"},
+    "ctl.privacy.alice": {"message"},
     "ctl.topics": {"message"},
     "dlv.u.alice": set[str](),
     "_INBOX_gateway.one": {"gateway"},
     "_INBOX_push.one": set[str](),
-    "push.jobs.alice": {"message"},
+    "push.jobs.alice": {"message", "push"},
     "$JS.API.STREAM.CREATE.MINE": {"message"},
 }
 SUBSCRIBE = {
     "*.u.alice": {"gateway"},
     "*.g.team": {"gateway"},
     "*.t.news": {"gateway"},
+    "presence.*": {"gateway"},
     "dlv.u.alice": {"gateway"},
     "ctl.gateway.own": {"gateway"},
     "ctl.blocks.alice": {"gateway"},
     "ctl.blocks.*": {"gateway"},
+    "ctl.privacy.*": {"gateway"},
     "ctl.topics": {"gateway"},
     "_INBOX_gateway.>": {"gateway"},
     "_INBOX_message.>": {"message"},

@@ -121,6 +121,11 @@ class Plane:
         self.messages.append(made)
         return made
 
+    async def presence(self, **environ: str) -> InProcess:
+        """A presence service that sweeps at once."""
+        own = {"SETTLE_SECONDS": "0", "REDIS_URL": self._valkey.url, **self._nats.environ_of("presence")}
+        return await self._ready(in_process("presence", environ_for(**{**own, **environ})))
+
     async def client(
         self,
         gateway: InProcess | OwnProcess,

@@ -21,7 +21,8 @@ from push_operator.plan.backing import nats_config
 from push_operator.plan.names import password_key
 from tests.support.waiting import within
 
-PASSWORDS = {name: f"test-password-of-{name}" for name in ("gateway", "message", "push")}
+STORAGE_MIB = 256  # what the operator's NATS may hold
+PASSWORDS = {name: f"test-password-of-{name}" for name in ("gateway", "message", "presence", "push")}
 PLAIN_NATS = """
 jetstream { store_dir: $NATS_STORE, sync_interval: "1s" }
 """
@@ -162,7 +163,7 @@ class Valkey(Server):
 def operators_nats(folder: Path) -> Nats:
     """NATS with the configuration and the users that the operator gives it."""
     passwords = {password_key("nats", name): password for name, password in PASSWORDS.items()}
-    return Nats(folder, nats_config(storage_mib=256), passwords)
+    return Nats(folder, nats_config(STORAGE_MIB), passwords)
 
 
 @asynccontextmanager

@@ -29,6 +29,7 @@ on this machine:
   push logs message -f                  follow the log of one component
   push credentials create shop --scope publish   what your own server shows to send messages
   push keys rotate                      a new key for access tokens; list
+  push trace MESSAGE_ID                 where a message has been, and what became of it at each device
   push down                             stop it from here
 
 `push up` keeps its data, passwords and logs in a state folder, ./.push unless --state or $PUSH_STATE says otherwise;
@@ -44,6 +45,7 @@ on Kubernetes, where the operator runs (docs/operator.md):
   {push} rollout undo -n chat             back to the gateways that were there before; status, resume
   {push} logs message -f -n chat          follow the log of one component, over all its pods
   {push} keys rotate -n chat              a new key for access tokens; list
+  {push} trace MESSAGE_ID -n chat         where a message has been, and what became of it at each device
 """
 _SWARM: Final = """
 from Docker Swarm (docs/migration.md):
@@ -93,6 +95,7 @@ def parser(program: str) -> argparse.ArgumentParser:
     _logs(commands, anywhere)
     _credentials(commands, anywhere)
     _keys(commands, anywhere)
+    _trace(commands, anywhere)
     _migrate(commands, program)
     return made
 
@@ -188,6 +191,16 @@ def _keys(commands: Any, anywhere: _Command) -> None:
     _add_name(keys)
 
 
+def _trace(commands: Any, anywhere: _Command) -> None:
+    trace = commands.add_parser(
+        "trace", parents=[anywhere], help="show a message's whole way, from the log to each device"
+    )
+    trace.add_argument("id", metavar="MESSAGE_ID", help="as its ack, or the message itself, has it")
+    trace.add_argument("--limit", type=_some, default=100, metavar="N", help="recipients to show (default: 100)")
+    trace.add_argument("-o", "--output", choices=("table", "json"), default="table", help="default: %(default)s")
+    _add_name(trace)
+
+
 def _migrate(commands: Any, program: str) -> None:
     migrate = commands.add_parser("migrate", help="write the manifest that equals another deployment")
     sources = migrate.add_subparsers(metavar="SOURCE", required=True, dest="source", parser_class=_Command)
@@ -220,6 +233,10 @@ def _offset(text: str) -> int:
 
 def _count(text: str) -> int:
     return _number(text, 0, 1_000_000)
+
+
+def _some(text: str) -> int:
+    return _number(text, 1, 100_000)
 
 
 def _number(text: str, low: int, high: int) -> int:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from push_operator.cli.asking import ask
 from push_operator.cli.tables import age, columns
-from push_operator.cli.target import AdminPort, Target
-from push_operator.errors import ClusterError
+from push_operator.cli.target import Target
 
 CREATE, LIST, REVOKE = "create", "list", "revoke"
-SCOPES: Final = ("publish", "groups", "topics", "presence")
-REQUEST_SECONDS: Final = 10.0
-MAX_ANSWER_BYTES: Final = 1024 * 1024
+SCOPES: Final = ("publish", "groups", "topics", "presence", "push")
 _SERVICE: Final = "auth"
 
 
@@ -24,12 +21,12 @@ def credentials(target: Target, options: Namespace) -> str:
     """What is to be printed. Raises OperatorError."""
     with target.admin(_SERVICE) as port:
         if options.action == CREATE:
-            made = _ask(port, "POST", "/credentials", {"name": options.title, "scopes": options.scope})
+            made = ask(port, _SERVICE, "POST", "/credentials", {"name": options.title, "scopes": options.scope})
             return _created(made, options.output)
         if options.action == REVOKE:
-            _ask(port, "POST", "/credentials/revoke", {"id": options.id})
+            ask(port, _SERVICE, "POST", "/credentials/revoke", {"id": options.id})
             return f"{options.id} is revoked; within a second no service takes it any more"
-        found = _ask(port, "GET", "/credentials")["credentials"]
+        found = ask(port, _SERVICE, "GET", "/credentials")["credentials"]
     return json.dumps(found, indent=2) if options.output == "json" else _listed(found, datetime.now(UTC))
 
 
@@ -47,19 +44,3 @@ def _listed(found: Sequence[Mapping[str, Any]], now: datetime) -> str:
         since = datetime.fromtimestamp(one["created_at"] / 1000, UTC).isoformat()
         lines.append((one["id"], one["name"], ",".join(one["scopes"]), age(since, now)))
     return columns(lines)
-
-
-def _ask(port: AdminPort, method: str, path: str, body: Any = None) -> dict[str, Any]:
-    connection = http.client.HTTPConnection(port.host, port.port, timeout=REQUEST_SECONDS)
-    headers = {"Authorization": f"Bearer {port.token}", "Content-Type": "application/json"}
-    try:
-        connection.request(method, path, None if body is None else json.dumps(body), headers)
-        response = connection.getresponse()
-        answer: dict[str, Any] = json.loads(response.read(MAX_ANSWER_BYTES))
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise ClusterError(f"the {_SERVICE} service does not answer: {error}") from error
-    finally:
-        connection.close()
-    if response.status >= 300:
-        raise ClusterError(str(answer.get("error")))
-    return answer

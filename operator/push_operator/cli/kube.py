@@ -18,8 +18,9 @@ from push_operator.cluster.kubernetes.kinds import PODS, PUSH_CLUSTERS
 from push_operator.cluster.kubernetes.units import units_of
 from push_operator.errors import ClusterError, Fault, SpecError
 from push_operator.model import KIND, SERVICES, parse
+from push_operator.plan.env import service_key
 from push_operator.plan.names import ADMIN_KEY, credentials_name
-from push_operator.plan.services import ADMIN_PORT
+from push_operator.plan.services import ADMIN_PORT, PUBLIC_PORTS
 from push_operator.plan.steering import ROLLOUT, refuse_number, rollout_order
 from push_operator.render.objects import COMPONENT, INSTANCE, MANAGED_BY, OPERATOR, text_of
 from push_operator.tokens import KEYS_ANNOTATION, rotated
@@ -74,13 +75,27 @@ class KubeTarget:
         """Through the API server: nobody else reaches an admin port."""
         name = self._one()
         token = self._kept(credentials_name(name), ADMIN_KEY)
+        with self._kubectl.forwarded(self._ready(name, component), ADMIN_PORT) as port:
+            yield AdminPort("127.0.0.1", port, token)
+
+    @contextmanager
+    def public(self, component: str) -> Iterator[AdminPort]:
+        """Also through the API server: it need not be exposed."""
+        body = self._one_body()
+        key = service_key(parse(body))
+        token = self._kept(key.secret, key.key)
+        pod = self._ready(body["metadata"]["name"], component)
+        with self._kubectl.forwarded(pod, PUBLIC_PORTS[component]) as port:
+            yield AdminPort("127.0.0.1", port, token)
+
+    def _ready(self, name: str, component: str) -> str:
+        """A pod of it. Raises ClusterError when none is ready."""
         selector = text_of({MANAGED_BY: OPERATOR, INSTANCE: name, COMPONENT: component})
         pods = items(self._kubectl.ask("get", PODS.plural, f"--selector={selector}"))
         ready = [unit.name for unit in units_of(pods) if unit.ready]
         if not ready:
             raise ClusterError(f"no {component} of {name} is ready: `push get {name} -o wide` says what lacks")
-        with self._kubectl.forwarded(f"pod/{ready[0]}", ADMIN_PORT) as port:
-            yield AdminPort("127.0.0.1", port, token)
+        return f"pod/{ready[0]}"
 
     def _kept(self, secret: str, key: str) -> str:
         """A value of a Secret. Raises ClusterError when there is none."""

@@ -15,6 +15,8 @@ from push_operator.cli.target import AdminPort, Platform
 from push_operator.cluster.local.secrets import SecretStore
 from push_operator.cluster.local.state import StateFolder
 from push_operator.errors import ClusterError
+from push_operator.model import parse
+from push_operator.plan.env import service_key
 from push_operator.plan.names import ADMIN_KEY, credentials_name
 from push_operator.plan.workload import SecretKey
 
@@ -54,6 +56,17 @@ class LocalTarget:
         if where is None or where.port is None or token is None:
             raise ClusterError(f"no {component} runs yet: `push get` says what lacks")
         yield AdminPort(where.hostname or "", where.port, token)
+
+    @contextmanager
+    def public(self, component: str) -> Iterator[AdminPort]:
+        (platform,) = self.platforms()
+        listed = (platform.body.get("status") or {}).get("components") or ()
+        roots = [one["endpoint"] for one in listed if one["name"] == component]
+        where = next((urlsplit(root) for root in roots if root), None)
+        if where is None or where.port is None:
+            raise ClusterError(f"no {component} runs yet: `push get` says what lacks")
+        key = SecretStore(self._state.secrets).value(service_key(parse(platform.body)))
+        yield AdminPort(where.hostname or "", where.port, key or "")
 
     def rotate_keys(self, *, at_once: bool) -> str:
         self._check_name()

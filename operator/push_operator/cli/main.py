@@ -20,6 +20,7 @@ from push_operator.cli.keys import keys_told
 from push_operator.cli.logs import show
 from push_operator.cli.migrate import migrate
 from push_operator.cli.output import complain, rendered
+from push_operator.cli.trace import trace
 from push_operator.errors import OperatorError, SpecError
 
 EXIT_ERROR, EXIT_INTERRUPTED = 1, 130
@@ -121,6 +122,11 @@ def _keys(options: Namespace) -> int:
     return 0
 
 
+def _trace(options: Namespace) -> int:
+    print(trace(target_of(options), options))
+    return 0
+
+
 def _migrate(options: Namespace) -> int:
     return migrate(options, os.environ)
 
@@ -134,7 +140,7 @@ def _logs(options: Namespace) -> int:
 
 _COMMANDS: Final[Mapping[str, Callable[[Namespace], int]]] = {
     "up": _up, "down": _down, "get": _get, "apply": _apply, "scale": _scale, "rollout": _rollout, "logs": _logs,
-    "credentials": _credentials, "keys": _keys, "migrate": _migrate,
+    "credentials": _credentials, "keys": _keys, "trace": _trace, "migrate": _migrate,
 }  # fmt: skip
 
 

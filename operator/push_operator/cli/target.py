@@ -22,7 +22,7 @@ class Platform:
 
 @dataclass(frozen=True, slots=True)
 class AdminPort:
-    """Where it is from here, and the token that makes orders good."""
+    """A port of a service: where it is from here, and the token that makes what is asked there good."""
 
     host: str
     port: int
@@ -36,7 +36,7 @@ def as_mapping(unit: Unit) -> dict[str, Any]:
 
 
 class Target(Protocol):
-    """The six things that can be done in both places. Each may raise OperatorError; none waits without an end."""
+    """What can be done in both places. Each may raise OperatorError; none waits without an end."""
 
     def platforms(self) -> Sequence[Platform]:
         """What is there, at least one. Changes nothing."""
@@ -53,6 +53,9 @@ class Target(Protocol):
 
     def admin(self, component: str) -> AbstractContextManager[AdminPort]:
         """An admin port of a component, to be reached as long as the context is open."""
+
+    def public(self, component: str) -> AbstractContextManager[AdminPort]:
+        """A component's port for clients, with the service credential that may do all; the same way."""
 
     def rotate_keys(self, *, at_once: bool) -> str:
         """Makes one more key that signs access tokens, and tells when it does; `at_once`: and makes the others void.

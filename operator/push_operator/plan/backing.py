@@ -18,16 +18,24 @@ NATS_CLIENT, NATS_MONITOR, VALKEY_PORT = 4222, 8222, 6379
 STOP_SECONDS = 10
 SYNC_INTERVAL_SECONDS = 1  # what an acknowledged message may wait for the disk; power loss only, not a crash
 
+# What a user has not read, and who is in a group, whoever wants to know: nobody else is told that.
+_PUSH_ASKS = ("svc.message.unread", "svc.message.members")
 _RIGHTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     # service: what it may publish, what it may subscribe besides its own inbox; "SUBJECT QUEUE" in that queue only
-    "gateway": (("log.>", "eph.>", "svc.message.*", "$JS.API.STREAM.MSG.GET.*", "$JS.API.DIRECT.GET.*",
+    "gateway": (("log.>", "eph.>", "presence.*", "svc.message.*", "$JS.API.STREAM.MSG.GET.*", "$JS.API.DIRECT.GET.*",
                  "$JS.API.STREAM.INFO.*", "ctl.gateway.*", "_INBOX_gateway.>"),
-                ("*.u.*", "*.g.*", "*.t.*", "ctl.gateway.*", "ctl.blocks.*", "ctl.topics")),
-    "message": (("log.>", "eph.>", "ctl.blocks.*", "ctl.topics", "ctl.message.*", "$JS.API.>", "$JS.ACK.>", "push.>"),
+                ("*.u.*", "*.g.*", "*.t.*", "presence.*", "ctl.gateway.*", "ctl.blocks.*", "ctl.privacy.*",
+                 "ctl.topics")),
+    "message": (("log.>", "eph.>", "ctl.blocks.*", "ctl.privacy.*", "ctl.topics", "ctl.message.*",
+                 "$JS.API.>", "$JS.ACK.>", "push.>"),
                 ("svc.message.* message", "ctl.message.*")),
-    "push": (("$JS.API.CONSUMER.INFO.PUSH.push", "$JS.API.CONSUMER.CREATE.PUSH.push.>",
+    "presence": (("presence.*", "svc.message.watch"), ()),
+    "push": (("push.jobs.*", "push.send.*.*", "push.timer.>", "svc.message.topic", *_PUSH_ASKS,
+              "$JS.API.STREAM.PURGE.PUSH", "$JS.API.CONSUMER.INFO.PUSH.*", "$JS.API.CONSUMER.CREATE.PUSH.push.>",
               "$JS.API.CONSUMER.MSG.NEXT.PUSH.push", "$JS.ACK.PUSH.push.>"), ()),
 }  # fmt: skip
+# What it may not publish, although its rights say so.
+_DENIED = {"gateway": _PUSH_ASKS}
 # Once, to each question that it was asked, for so long: no right on the inboxes of those who ask.
 _ANSWERS = {"message": '{max: 1, expires: "10s"}'}
 
@@ -97,15 +105,16 @@ accounts {{
 
 def _user(service: str) -> str:
     publish, subscribe = _RIGHTS[service]
-    rights = {"publish": publish, "subscribe": (*subscribe, f"_INBOX_{service}.>")}
-    listed = ", ".join(f"{verb}: [{', '.join(_quoted(subjects))}]" for verb, subjects in rights.items())
+    allowed, denied = _listed(publish), _listed(_DENIED.get(service, ()))
+    listed = f"publish: {{allow: {allowed}, deny: {denied}}}, subscribe: {_listed((*subscribe, f'_INBOX_{service}.>'))}"
     if service in _ANSWERS:
         listed += f", allow_responses: {_ANSWERS[service]}"
     return f"      {{user: {service}, password: ${password_key('nats', service)}, permissions: {{{listed}}}}}"
 
 
-def _quoted(subjects: tuple[str, ...]) -> list[str]:
-    return [f'"{subject}"' for subject in subjects]
+def _listed(subjects: tuple[str, ...]) -> str:
+    quoted = [f'"{subject}"' for subject in subjects]
+    return f"[{', '.join(quoted)}]"
 
 
 def _valkey(cluster: PushCluster, managed: Managed) -> Workload:

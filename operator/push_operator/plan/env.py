@@ -26,7 +26,7 @@ LOG_MAX_AGE_HOURS = 72
 KEY_BYTES = 32  # what the services ask for, of JWT_SECRET (HS256: RFC 7518 §3.2) and of the other two
 PRIVATE_NETWORKS = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
 USES_REDIS = frozenset(SERVICES)  # all hear from there which tokens are revoked
-USES_NATS = frozenset({"gateway", "message", "push"})
+USES_NATS = frozenset({"gateway", "message", "presence", "push"})
 TRACES = frozenset({"gateway", "message"})
 
 
@@ -74,7 +74,8 @@ def _private_keys(cluster: PushCluster) -> dict[str, EnvValue]:
     return env | {name: SecretKey(own, name, min_bytes=KEY_BYTES) for name in signing_key_names(cluster.tokens)}
 
 
-def _service_key(cluster: PushCluster) -> SecretKey:
+def service_key(cluster: PushCluster) -> SecretKey:
+    """The credential of one's own servers that may do all."""
     secret = cluster.service_key_secret or credentials_name(cluster.name)
     return SecretKey(secret, "SERVICE_KEY", min_bytes=KEY_BYTES)
 
@@ -137,7 +138,12 @@ def _gateway(cluster: PushCluster) -> dict[str, EnvValue]:
         "ADMIN_TOKEN": _admin_token(cluster),
         "DRAIN_SECONDS": str(drain.timeout_seconds),
         "DRAIN_RATE": str(drain.reconnects_per_second),
+        **_grace(cluster),
     }
+
+
+def _grace(cluster: PushCluster) -> dict[str, EnvValue]:
+    return {"PRESENCE_GRACE_SECONDS": str(cluster.presence.offline_grace_seconds)}
 
 
 def _auth(cluster: PushCluster) -> dict[str, EnvValue]:
@@ -186,12 +192,13 @@ def _message(cluster: PushCluster) -> dict[str, EnvValue]:
     disk = mebibytes(cluster.nats.storage if isinstance(cluster.nats, Managed) else "10Gi")
     env = {
         **_store(cluster, "history.db"),
-        "SERVICE_KEY": _service_key(cluster),
+        "SERVICE_KEY": service_key(cluster),
         "LOG_MAX_BYTES": str(disk * 1024 * 1024 * 4 // 5),
         "LOG_MAX_AGE_HOURS": str(LOG_MAX_AGE_HOURS),
         "HISTORY_DAYS_DIRECT": str(cluster.history.direct),
         "HISTORY_DAYS_GROUP": str(cluster.history.group),
         "HISTORY_DAYS_TOPIC": str(cluster.history.topic),
+        "PRESENCE_VISIBLE_TO": cluster.presence.visible_to,
     }
     return env | ({"TOPIC_POLICIES": policies_text(cluster.topics)} if cluster.topics else {})
 
@@ -199,6 +206,8 @@ def _message(cluster: PushCluster) -> dict[str, EnvValue]:
 def _push(cluster: PushCluster) -> dict[str, EnvValue]:
     wanted = cluster.notifications
     env: dict[str, EnvValue] = {
+        "SERVICE_KEY": service_key(cluster),
+        "ADMIN_TOKEN": _admin_token(cluster),
         "PUSH_HOLD_OFF_SECONDS": str(wanted.hold_off_seconds),
         "PUSH_PER_USER_PER_MINUTE": str(wanted.per_user_per_minute),
     }
@@ -228,7 +237,7 @@ def _web_push(cluster: PushCluster, wanted: WebPush) -> dict[str, EnvValue]:
 
 
 def _presence(cluster: PushCluster) -> dict[str, EnvValue]:
-    return {"SERVICE_KEY": _service_key(cluster)}
+    return {"SERVICE_KEY": service_key(cluster), **_grace(cluster)}
 
 
 _OWN = {"gateway": _gateway, "auth": _auth, "message": _message, "presence": _presence, "push": _push}

@@ -34,9 +34,12 @@ RULES: Final = (
     Rule(EVENTS_PATH, "gateway", exact=True, port=SSE),
     *(Rule(path, "auth") for path in ("/auth", "/oauth")),
     Rule("/.well-known/jwks.json", "auth", exact=True),
-    *(Rule(path, "message") for path in ("/conversations", "/messages", "/groups", "/blocks", "/topics", "/channels")),
+    *(
+        Rule(path, "message")
+        for path in ("/conversations", "/messages", "/groups", "/blocks", "/privacy", "/topics", "/channels", "/trace")
+    ),
     *(Rule(path, "presence") for path in ("/presence", "/sessions")),
-    Rule("/devices", "push"),
+    *(Rule(path, "push") for path in ("/devices", "/preferences", "/deliveries", "/push", "/broadcasts")),
     # A gateway has no such document.
     *(Rule(f"/openapi/{service}.json", service, exact=True) for service in SERVICES if service != "gateway"),
 )

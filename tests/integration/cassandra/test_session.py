@@ -22,7 +22,7 @@ from push_workloads.common.cassandra import Cassandra, Undecided
 from push_workloads.common.cassandra_connect import connect
 from push_workloads.common.cassandra_schema import Check, opened
 from push_workloads.common.errors import Conflict, Unavailable
-from push_workloads.push.cassandra import cassandra_devices
+from push_workloads.push.cassandra_stores import cassandra_stores
 from push_workloads.push.devices import Device
 
 TABLE = ["CREATE TABLE IF NOT EXISTS {ks}.things (id int PRIMARY KEY, value text)"]
@@ -163,7 +163,8 @@ async def test_a_device_whose_answers_are_lost_is_registered_once(
             raise Undecided("Cassandra does not answer in time")
         return answer
 
-    async with cassandra_devices(await cassandra_server.emptied("session"), {}) as devices:
+    async with cassandra_stores(await cassandra_server.emptied("session"), {}) as stores:
+        devices = stores.devices
         monkeypatch.setattr(Cassandra, "write_if", first_are_lost)
         assert await devices.put(PHONE) == PHONE
         monkeypatch.undo()

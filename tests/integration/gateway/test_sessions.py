@@ -11,17 +11,15 @@ from aiohttp import ClientSession
 from redis.asyncio import Redis
 from tests.support.chat import Frame, Plane, token_for
 from tests.support.servers import Valkey
-from tests.support.services import InProcess, environ_for, in_process
+from tests.support.services import InProcess
 from tests.support.waiting import eventually
 
 from push_workloads.common import presence_keys as keys
 
 
 @pytest.fixture
-async def presence(valkey_server: Valkey) -> AsyncIterator[InProcess]:
-    async with in_process("presence", environ_for(REDIS_URL=valkey_server.url)) as service:
-        await service.ready()
-        yield service
+async def presence(plane: Plane) -> InProcess:
+    return await plane.presence()
 
 
 @pytest.fixture

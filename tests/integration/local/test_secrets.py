@@ -67,7 +67,7 @@ async def test_another_value_rolls_exactly_those_that_use_it(bench: Bench, elsew
     first = await _settled(bench, dict.fromkeys(SERVICES, ""), set(SERVICES))
     assert bench.cluster.put(_manifest(elsewhere)) == 1
     bench.cluster.put(_manifest(elsewhere, bus="two"))
-    second = await _settled(bench, first, {"gateway", "message", "push"})
+    second = await _settled(bench, first, {"gateway", "message", "presence", "push"})
     bench.cluster.put(_manifest(elsewhere, jwt_secret="j" * 40, bus="two"))
     await _settled(bench, second, set(SERVICES))
     loop.cancel()

@@ -22,7 +22,7 @@ from tests.support.waiting import eventually
 from push_workloads.auth.attempts import ACCOUNT
 from push_workloads.common import erasing
 from push_workloads.gateway import codes
-from push_workloads.push.sqlite import sqlite_devices
+from push_workloads.push.stores import sqlite_stores
 
 __all__ = ["world"]  # a fixture
 
@@ -166,7 +166,9 @@ async def test_an_account_that_ends_is_nowhere_any_more(world: World) -> None:
     assert again["user"]["id"] != made["user"]["id"]
 
 
-async def test_the_devices_of_who_has_gone_are_forgotten(world: World, valkey_server: Valkey, tmp_path: Path) -> None:
+async def test_the_devices_and_preferences_of_who_has_gone_are_forgotten(
+    world: World, valkey_server: Valkey, tmp_path: Path
+) -> None:
     made = await world.register()
     user_id, token = made["user"]["id"], made["access_token"]
     device = {"device_id": "phone", "platform": "fcm", "token": "t" * 20}
@@ -174,11 +176,17 @@ async def test_the_devices_of_who_has_gone_are_forgotten(world: World, valkey_se
     assert (await _post(world.http, push, "/devices", device, token))[0] == 201
     eves = token_for("eve")
     assert (await _post(world.http, push, "/devices", device | {"token": "e" * 20}, eves))[0] == 201
+    for shown in (token, eves):
+        headers, mute = {"Authorization": f"Bearer {shown}"}, {"until": 0}
+        async with world.http.put(f"{push}/preferences/mutes/*", json=mute, headers=headers) as answer:
+            assert answer.status == 200
     assert (await world.ask("POST", "/auth/delete", {}, token=token))[0] == 204
 
     async def left() -> set[str]:
-        async with sqlite_devices(str(tmp_path / "devices.db")) as store:
-            return {one.user_id for user in (user_id, "eve") for one in await store.of_user(user)}
+        async with sqlite_stores(str(tmp_path / "devices.db"), lambda: 0) as stores:
+            users = (user_id, "eve")
+            having = {one.user_id for user in users for one in await stores.devices.of_user(user)}
+            return having | {user for user in users if (await stores.preferences.held(user)).version is not None}
 
     async def is_gone() -> bool:
         return await left() == {"eve"}

@@ -65,9 +65,9 @@ async def world(plane: Plane, http: ClientSession, valkey_server: Valkey, tmp_pa
     redis, key = {"REDIS_URL": valkey_server.url}, {"SERVICE_KEY": SERVICE_KEY}
     accounts = environ_for(SQLITE_PATH=str(tmp_path / "accounts.db"), ADMIN_TOKEN=ADMIN, **redis)
     message = await plane.message(**key)
-    async with in_process("auth", accounts) as auth, in_process("presence", environ_for(**redis, **key)) as presence:
+    presence = await plane.presence(**key)
+    async with in_process("auth", accounts) as auth:
         await auth.ready()
-        await presence.ready()
         yield World(http, auth, message, presence)
 
 

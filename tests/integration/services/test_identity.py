@@ -78,7 +78,7 @@ async def world(
     redis = {"REDIS_URL": valkey_server.url}
     environs = {
         "auth": environ_for(SQLITE_PATH=str(tmp_path / "accounts.db"), **redis),
-        "presence": environ_for(**redis),
+        "presence": environ_for(**redis, **operators_nats_server.environ_of("presence")),
         "push": environ_for(
             SQLITE_PATH=str(tmp_path / "devices.db"), **redis, **operators_nats_server.environ_of("push")
         ),

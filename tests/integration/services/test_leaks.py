@@ -22,8 +22,8 @@ from push_workloads.auth.oauth.attempts import challenge_of
 PUBLIC: Final = "http://localhost:1"
 APP: Final = "https://chat.example.com/"
 PASSWORD: Final = "a password that nobody else has"
-ON_THE_BUS: Final = ("gateway", "message", "push")
-SERVICES: Final = ("auth", *ON_THE_BUS, "presence")
+ON_THE_BUS: Final = ("gateway", "message", "presence", "push")
+SERVICES: Final = ("auth", *ON_THE_BUS)
 PEOPLE: Final[dict[str, tuple[Any, Any]]] = {"ada": ({"id": 1, "name": "Ada"}, [address("ada@example.com")])}
 
 

@@ -5,27 +5,29 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from aiohttp import ClientSession
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
-from tests.support.servers import Valkey
-from tests.support.services import SECRET, InProcess, environ_for, in_process
+from tests.support.servers import Nats, Valkey
+from tests.support.services import InProcess, environ_for, in_process
 from tests.support.waiting import eventually
 
 from push_workloads.common import presence_keys as keys
-from push_workloads.common.config import TokenConfig
+from push_workloads.common.announcements import Announcement
+from push_workloads.common.lock import Lock
 from push_workloads.common.tasks import beside
-from push_workloads.common.tokens import Tokens
 from push_workloads.gateway.presence import Open, PresenceWriter
-from push_workloads.presence.lock import Lock
 from push_workloads.presence.sweeper import LOCK_KEY, Pace, Sweeper, SweepMetrics
 
-FAST = Pace(interval=0.02, settle=0.0)
-TOKENS = Tokens(TokenConfig(secret=SECRET.encode(), ttl_seconds=3600, issuer="pushcluster"))
-BEARER = {"Authorization": f"Bearer {TOKENS.issue('asker', int(time.time()), 't1')}"}
+FAST = Pace(interval=0.02, settle=0.0, grace_ms=0)
+GRACE_MS = 60_000  # longer than any test
+SERVICE_KEY = "the service key of the Secret, long enough"
+BEARER = {"Authorization": f"Bearer {SERVICE_KEY}"}  # who may see everybody: no rights are asked for
+Told = list[Announcement]
 
 
 @pytest.fixture
@@ -35,8 +37,11 @@ async def redis(valkey_server: Valkey) -> AsyncIterator[Any]:
 
 
 @pytest.fixture
-async def presence(valkey_server: Valkey) -> AsyncIterator[InProcess]:
-    async with in_process("presence", environ_for(REDIS_URL=valkey_server.url)) as service:
+async def presence(valkey_server: Valkey, nats_server: Nats) -> AsyncIterator[InProcess]:
+    """It sweeps at once, and there is no grace."""
+    own = {"SERVICE_KEY": SERVICE_KEY, "SETTLE_SECONDS": "0", "PRESENCE_GRACE_SECONDS": "0"}
+    environ = environ_for(REDIS_URL=valkey_server.url, NATS_URL=nats_server.url, **own)
+    async with in_process("presence", environ) as service:
         await service.ready()
         yield service
 
@@ -45,8 +50,9 @@ def _open(user_id: str, session_id: str) -> Open:
     return Open(user_id, session_id, keys.Opened(1, "ws", "d1"))
 
 
-def _writer(redis: Any, instance: str) -> PresenceWriter:
-    return PresenceWriter(redis, instance)
+def _writer(redis: Any, instance: str, told: Told | None = None, grace_ms: int = GRACE_MS) -> PresenceWriter:
+    """`told`: where what it announces goes."""
+    return PresenceWriter(redis, instance, grace_ms, (told if told is not None else []).append)
 
 
 async def _gid(redis: Any, instance: str) -> str:
@@ -85,20 +91,20 @@ async def _status(http: ClientSession, service: InProcess, user_id: str) -> str:
 
 
 @asynccontextmanager
-async def _sweeping(redis: Any, pace: Pace = FAST) -> AsyncIterator[Callable[[str], float]]:
-    """A replica's sweeper; gives its metrics by name."""
+async def _sweeping(redis: Any, pace: Pace = FAST, told: Told | None = None) -> AsyncIterator[Callable[[str], float]]:
+    """A replica's sweeper; gives its metrics by name. `told`: where what it announces goes."""
     registry = CollectorRegistry()
-    sweeper = Sweeper(redis, SweepMetrics(registry), lambda: int(time.time() * 1000), pace)
+    sweeper = Sweeper(redis, SweepMetrics(registry), (told if told is not None else []).append, pace)
     async with beside(sweeper.run()):
         yield lambda name: registry.get_sample_value(f"push_presence_{name}") or 0.0
     await sweeper.close()
 
 
 async def test_who_is_connected_is_online(presence: InProcess, http: ClientSession, redis: Any) -> None:
-    writer = _writer(redis, "gateway-1")
+    writer = _writer(redis, "gateway-1", grace_ms=0)
     writer.connected(_open("ada", "s1"))
     writer.connected(_open("ada", "s2"))
-    writer.connected(_open("a user, with odd *ids*".replace(",", ";"), "s3"))
+    writer.connected(_open("a user; with odd *ids*", "s3"))
     before = int(time.time() * 1000)
     async with beside(writer.run(tuple, lambda _, __: None)):
         await eventually(lambda: _is(http, presence, "ada", "online"))
@@ -123,13 +129,41 @@ async def _seen(http: ClientSession, service: InProcess, user_id: str) -> dict[s
     return found if found["last_seen"] else None
 
 
-async def test_users_of_a_dead_gateway_are_offline_before_anyone_sweeps(
+async def test_users_of_a_dead_gateway_are_offline_once_that_is_told(
     presence: InProcess, http: ClientSession, redis: Any
 ) -> None:
     async with _crashing_gateway(redis, ["ada"]):
-        assert await _status(http, presence, "ada") == "online"
+        await eventually(lambda: _is(http, presence, "ada", "online"))
     await eventually(lambda: _is(http, presence, "ada", "offline"))
-    assert await redis.hlen(keys.user("ada")) == 1  # this Valkey has just started: the sweeper leaves it alone
+    assert not await redis.exists(keys.user("ada"))
+
+
+async def test_of_many_who_are_gone_each_is_told_once(redis: Any) -> None:
+    users = [f"user-{number}" for number in range(450)]
+    told: Told = []
+    async with _crashing_gateway(redis, users):
+        pass
+    async with _sweeping(redis, told=told) as first, _sweeping(redis, told=told) as second:
+        await eventually(lambda: first("left_total") + second("left_total") == len(users))
+    assert sorted((one.user_id, one.status) for one in told) == sorted((one, "offline") for one in users)
+
+
+async def test_who_comes_back_within_the_grace_was_never_gone(redis: Any) -> None:
+    told: Told = []
+    async with _crashing_gateway(redis, ["ada", "bob"]):
+        pass
+    other = _writer(redis, "other", told)
+    async with beside(other.run(tuple, lambda _, __: None)), _sweeping(redis, replace(FAST, grace_ms=GRACE_MS), told):
+        await eventually(lambda: redis.zscore(keys.LEAVING, "ada"))
+        other.connected(_open("ada", "s2"))
+        await eventually(lambda: _gone(redis, keys.LEAVING, "ada"))
+        await redis.zadd(keys.LEAVING, {"bob": 0})  # his grace is over
+        await eventually(lambda: told)
+    assert [(one.user_id, one.status) for one in told] == [("bob", "offline")]
+
+
+async def _gone(redis: Any, name: str, member: str) -> bool:
+    return await redis.zscore(name, member) is None
 
 
 async def test_the_sweeper_ends_the_sessions_of_a_dead_gateway(redis: Any) -> None:

@@ -12,7 +12,7 @@ from tests.support.services import OwnProcess, environ_for, own_process
 from tests.support.waiting import eventually
 
 SERVICES = ("gateway", "auth", "message", "presence", "push")
-ON_THE_BUS = ("gateway", "message", "push")
+ON_THE_BUS = ("gateway", "message", "presence", "push")
 
 
 async def test_all_five_come_up_and_stop(

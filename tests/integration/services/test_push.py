@@ -105,7 +105,10 @@ def _outcome(service: InProcess, outcome: str) -> float:
 
 async def test_devices(push: InProcess, http: ClientSession) -> None:
     made = await _register(http, push, "ada")
-    assert made.keys() == {"device_id", "platform", "app", "address_ending", "created_at", "updated_at"}
+    assert made.keys() == {
+        "device_id", "platform", "app", "address_ending", "created_at", "updated_at", "locale", "time_zone",
+        "app_version", "environment", "token_kind",
+    }  # fmt: skip
     assert (made["platform"], made["app"], made["address_ending"]) == ("fcm", "com.example", "654321")
     again = await _register(http, push, "ada")
     assert again["created_at"] == made["created_at"]
@@ -118,6 +121,18 @@ async def test_devices(push: InProcess, http: ClientSession) -> None:
     for status in (204, 404):
         async with http.delete(f"{push.url}/devices/same-phone", headers=_as("eve")) as answer:
             assert answer.status == status
+
+
+async def test_where_a_device_is_and_what_it_runs(push: InProcess, http: ClientSession) -> None:
+    said = {"locale": "de-CH", "time_zone": "Europe/Zurich", "app_version": "4.2.1"}
+    made = await _register(http, push, "ada", {**PHONE, **said})
+    assert {name: made[name] for name in said} == said
+    assert (made["environment"], made["token_kind"]) == (None, None)
+    made = await _register(http, push, "ada")  # a registration says all there is to say
+    assert {made[name] for name in said} == {None}
+    iphone = {**PHONE, "device_id": "iphone", "platform": "apns", "environment": "sandbox"}
+    made = await _register(http, push, "ada", iphone)
+    assert (made["environment"], made["token_kind"]) == ("sandbox", "alert")
 
 
 async def test_nobody_removes_anothers_device(push: InProcess, http: ClientSession) -> None:
@@ -134,6 +149,8 @@ async def test_nobody_removes_anothers_device(push: InProcess, http: ClientSessi
         ({**PHONE, "platform": "pager"}, "$.platform"),
         ({**PHONE, "token": None}, "token: "),
         ({**PHONE, "device_id": "a b"}, "device_id: "),
+        ({**PHONE, "time_zone": "Europe/Atlantis"}, "time_zone: "),
+        ({**PHONE, "environment": "sandbox"}, "environment: "),
         ({"device_id": "d", "platform": "webpush", "subscription": {"endpoint": "https://x"}}, "$.subscription"),
     ],
 )
@@ -201,12 +218,12 @@ async def test_it_goes_on_when_the_queue_was_lost(push: InProcess, queue: Queue)
 
 
 FORBIDDEN = (
-    "push.jobs.ada",
+    "push.groups.crew",
     "log.0.u.ada",
     "dlv.u.ada",
     "$JS.API.STREAM.DELETE.PUSH",
     "$JS.API.STREAM.INFO.LOG_0",
-    "$JS.API.CONSUMER.INFO.PUSH.other",
+    "$JS.API.STREAM.PURGE.LOG_0",
     "$JS.API.CONSUMER.CREATE.PUSH.other.push.jobs.x",
     "$JS.API.CONSUMER.DURABLE.CREATE.LOG_0.push",
 )

@@ -95,7 +95,7 @@ async def world(
         more["AUTH_URL"] = made["auth"].url
         world = World(http, plane, keys, made)
         keys.publish(world.issuer.key)
-        await start("presence")
+        await start("presence", **operators_nats_server.environ_of("presence"))
         made |= {"message": await plane.message(**more), "gateway": await plane.gateway(**more)}
         await start("push", SQLITE_PATH=str(tmp_path / "devices.db"), **operators_nats_server.environ_of("push"))
         yield world

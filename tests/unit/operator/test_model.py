@@ -162,7 +162,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
      "spec.message.autoscaling: must not be given with the embedded store, where there is one; "
      "more need cassandra.managed or cassandra.contactPoints"),
     ({"presence": {"autoscaling": {"maxReplicas": 2}}},
-     "spec.presence.autoscaling: unknown field: allowed here: replicas, resources, podTemplate"),
+     "spec.presence.autoscaling: unknown field: allowed here: offlineGraceSeconds, visibleTo, replicas, resources, "
+     "podTemplate"),
     ({"nats": {"url": "nats://a:1", "monitoringUrl": "http://u:p@a:1"}},
      "spec.nats.monitoringUrl: must be an address such as http://HOST:PORT, without a password"),
     ({"nats": {"monitoringUrl": "http://a:1"}},

@@ -52,7 +52,7 @@ def test_generated_secrets_are_one_object_with_every_password() -> None:
     assert secret.name == "chat-credentials"
     assert set(secret.keys) == {
         "SIGNING_KEY_0", "REFRESH_SECRET", "SERVICE_KEY", "ADMIN_TOKEN", "NATS_PASSWORD_GATEWAY",
-        "NATS_PASSWORD_MESSAGE", "NATS_PASSWORD_PUSH", "VALKEY_PASSWORD",
+        "NATS_PASSWORD_MESSAGE", "NATS_PASSWORD_PRESENCE", "NATS_PASSWORD_PUSH", "VALKEY_PASSWORD",
     }  # fmt: skip
 
 
@@ -61,6 +61,7 @@ def test_the_environment_of_a_gateway() -> None:
         "STOP_SECONDS": "315",
         "DRAIN_SECONDS": "300",
         "DRAIN_RATE": "200",
+        "PRESENCE_GRACE_SECONDS": "15",
         "AUTH_URL": Address("auth", "public", "http"),
         "ACCESS_TOKEN_TTL_SECONDS": "86400",
         "ALLOWED_ORIGINS": "http://localhost:8090",
@@ -128,13 +129,15 @@ def test_the_service_credential_is_known_to_those_that_take_it() -> None:
     keyed = {
         service: _env(plan, service)["SERVICE_KEY"] for service in SERVICES if "SERVICE_KEY" in _env(plan, service)
     }
-    assert keyed == dict.fromkeys(("message", "presence"), SecretKey("chat-credentials", "SERVICE_KEY", min_bytes=32))
+    assert keyed == dict.fromkeys(
+        ("message", "presence", "push"), SecretKey("chat-credentials", "SERVICE_KEY", min_bytes=32)
+    )
 
 
-def test_orders_are_taken_by_gateways_and_by_auth() -> None:
+def test_who_takes_orders() -> None:
     plan = build(cluster())
     ordered = {service for service in SERVICES if "ADMIN_TOKEN" in _env(plan, service)}
-    assert ordered == {"gateway", "auth"}
+    assert ordered == {"gateway", "auth", "push"}
 
 
 def test_who_is_believed_about_addresses() -> None:
@@ -261,9 +264,9 @@ def test_a_managed_cassandra_talks_to_nobody_and_lets_nobody_in_unasked() -> Non
 def test_nobody_may_publish_deliveries_and_only_the_message_service_manages_streams() -> None:
     config = _workload(build(cluster()), "nats").config or ""
     users = {line.split("user: ")[1].split(",")[0]: line for line in config.splitlines() if "{user:" in line}
-    assert set(users) == {"gateway", "message", "push"}
+    assert set(users) == {"gateway", "message", "presence", "push"}
     for name, line in users.items():
-        publish = line.split("publish: [")[1].split("]")[0]
+        publish = line.split("publish: {allow: [")[1].split("]")[0]
         assert "dlv" not in publish
         assert ("$JS.API.>" in publish) == (name == "message")
         assert ('"log.>"' in publish) == (name in ("gateway", "message"))
@@ -382,11 +385,15 @@ def test_another_value_of_a_secret_is_a_new_revision_of_those_that_use_it() -> N
         return {w.component for w in after.workloads if w.revision != _workload(before, w.component).revision}
 
     assert rolled({"bus/password": "1", "keys/JWT_SECRET": "1", "keys/OTHER": "1", "other/password": "1"}) == set()
-    assert rolled({"keys/JWT_SECRET": "1", "bus/password": "2"}) == {"gateway", "message", "push"}
+    assert rolled({"keys/JWT_SECRET": "1", "bus/password": "2"}) == {"gateway", "message", "presence", "push"}
     assert rolled({"keys/JWT_SECRET": "2", "bus/password": "1"}) == set(SERVICES)
-    assert rolled({"keys/JWT_SECRET": "1", "bus/password": "1", "backend/SERVICE_KEY": "2"}) == {"message", "presence"}
+    assert rolled({"keys/JWT_SECRET": "1", "bus/password": "1", "backend/SERVICE_KEY": "2"}) == {
+        "message",
+        "presence",
+        "push",
+    }
     bus = {"keys/JWT_SECRET": "1", "bus/password": "1", "bus/username": "optional, and now there"}
-    assert rolled(bus) == {"gateway", "message", "push"}
+    assert rolled(bus) == {"gateway", "message", "presence", "push"}
     # Nobody can try values against a revision without the key.
     assert rolled({"keys/JWT_SECRET": "1", "bus/password": "1"}, b"other") == set(SERVICES)
     assert {key.path for key in before.given_keys()} == {

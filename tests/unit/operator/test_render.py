@@ -235,7 +235,7 @@ def test_the_servers_are_reached_by_their_clients_alone() -> None:
     rule, watched = policy["spec"]["ingress"]
     (allowed,) = rule["from"][0]["podSelector"]["matchExpressions"]
     assert (allowed["values"], rule["ports"]) == (
-        ["gateway", "message", "push"], [{"port": "client", "protocol": "TCP"}],
+        ["gateway", "message", "presence", "push"], [{"port": "client", "protocol": "TCP"}],
     )  # fmt: skip
     assert (watched["from"], watched["ports"]) == ([BY_THE_OPERATOR], [{"port": "monitor", "protocol": "TCP"}])
     assert "egress" not in policy["spec"]

@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from push_workloads.common.errors import BadRequest
-from push_workloads.push.devices import DeviceRegistration, Platform, Subscription, SubscriptionKeys, device_of
+from push_workloads.push.devices import (
+    DeviceRegistration,
+    Platform,
+    Subscription,
+    SubscriptionKeys,
+    device_of,
+    format_place,
+    parse_place,
+)
 
 POINT = base64.urlsafe_b64encode(b"\x04" + b"p" * 64).rstrip(b"=").decode()
 SECRET = base64.urlsafe_b64encode(b"s" * 16).decode()
@@ -33,6 +41,23 @@ def test_a_phone() -> None:
     assert device.ending == "123456"
 
 
+def test_what_is_said_of_the_app_is_kept() -> None:
+    asked = DeviceRegistration(
+        "d1", "fcm", token="t" * 9, locale="zh-Hant-TW", time_zone="Asia/Taipei", app_version="4.2.1-rc.1+7"
+    )
+    device = device_of("u1", asked, 7)
+    assert (device.locale, device.time_zone, device.app_version) == ("zh-Hant-TW", "Asia/Taipei", "4.2.1-rc.1+7")
+    assert (device.environment, device.token_kind) == (None, None)
+
+
+def test_an_apple_device_is_of_production_and_for_alerts_unless_it_says_otherwise() -> None:
+    device = device_of("u1", DeviceRegistration("d1", "apns", token="t" * 9), 7)
+    assert (device.environment, device.token_kind) == ("production", "alert")
+    asked = DeviceRegistration("d1", "apns", token="t" * 9, environment="sandbox", token_kind="voip")
+    device = device_of("u1", asked, 7)
+    assert (device.environment, device.token_kind) == ("sandbox", "voip")
+
+
 def test_a_browser() -> None:
     device = device_of("u1", _web(), 7)
     assert (device.address, device.p256dh, device.auth) == (ENDPOINT, POINT, SECRET)
@@ -44,6 +69,18 @@ REFUSED = {
     "device id with a dot": (DeviceRegistration("a.b", "fcm", token="t"), "device_id"),
     "device id ending in a line": (DeviceRegistration("ab\n", "fcm", token="t"), "device_id"),
     "app": (DeviceRegistration("d", "fcm", token="t", app="a b"), "app"),
+    "locale with an underscore": (DeviceRegistration("d", "fcm", token="t", locale="de_CH"), "locale"),
+    "no locale": (DeviceRegistration("d", "fcm", token="t", locale=""), "locale"),
+    "long locale": (DeviceRegistration("d", "fcm", token="t", locale="de" + "-abcdefgh" * 4), "locale"),
+    "no such time zone": (DeviceRegistration("d", "fcm", token="t", time_zone="Europe/Atlantis"), "time_zone"),
+    "time zone that is a path": (DeviceRegistration("d", "fcm", token="t", time_zone="../etc/passwd"), "time_zone"),
+    "offset as time zone": (DeviceRegistration("d", "fcm", token="t", time_zone="+02:00"), "time_zone"),
+    "app version": (DeviceRegistration("d", "fcm", token="t", app_version="4 2"), "app_version"),
+    "environment of a browser": (
+        DeviceRegistration("d", "webpush", subscription=_web().subscription, environment="sandbox"),
+        "environment",
+    ),
+    "token kind of an Android": (DeviceRegistration("d", "fcm", token="t", token_kind="voip"), "token_kind"),
     "no token": (DeviceRegistration("d", "fcm"), "token"),
     "empty token": (DeviceRegistration("d", "apns", token=""), "token"),
     "long token": (DeviceRegistration("d", "fcm", token="t" * 4097), "token"),
@@ -82,3 +119,19 @@ def test_the_ending_never_gives_the_token_away(token: str, platform: Platform) -
     ending = device_of("u1", DeviceRegistration("d1", platform, token=token), 7).ending
     assert token.endswith(ending)
     assert len(ending) <= min(6, len(token) // 2)
+
+
+@given(
+    st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=32),
+    st.from_regex(r"[A-Za-z0-9_-]{0,64}", fullmatch=True),
+)
+def test_a_place_is_read_as_it_was_written(user_id: str, device_id: str) -> None:
+    assert parse_place(format_place(user_id, device_id)) == (user_id, device_id)
+
+
+@given(st.text())
+def test_what_is_no_place_is_refused_and_nothing_else_happens(text: str) -> None:
+    try:
+        assert format_place(*parse_place(text)) == text
+    except ValueError:
+        return

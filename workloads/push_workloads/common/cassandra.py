@@ -52,7 +52,7 @@ class Cassandra:
     def __init__(self, cluster: Cluster, session: Session, config: CassandraConfig) -> None:
         self._cluster = cluster
         self._session = session
-        self._keyspace = config.keyspace
+        self.keyspace = config.keyspace
         self._datacenter = config.local_datacenter
         self._slots = asyncio.Semaphore(IN_FLIGHT)
 
@@ -125,7 +125,7 @@ class Cassandra:
 
     def _placed(self, text: str) -> str:
         """Names in full: what a prepared statement means must not hang on what its connection was told to USE."""
-        return text.replace("{ks}", self._keyspace)
+        return text.replace("{ks}", self.keyspace)
 
     async def _ask(
         self, statement: Statement, values: Sequence[object] | None, seconds: float, host: Any = None

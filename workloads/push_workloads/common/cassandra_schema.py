@@ -3,7 +3,8 @@
 Each statement of a component has a number and is written into a ledger when all nodes have it. Who changes the schema
 holds a lock: a row that ends by itself, so that another takes over when its owner died; and as the owner may only have
 been asleep, or died between a statement and its entry, **each statement must be one that may run twice**
-(`CREATE … IF NOT EXISTS`). Only CQL that Cassandra 5 and ScyllaDB both run.
+(`CREATE … IF NOT EXISTS`, and one `ALTER TABLE … ADD` of one column, which is left out when the column is there).
+Only CQL that Cassandra 5 and ScyllaDB both run.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import re
 import secrets
 from collections.abc import AsyncIterator, Callable, MutableMapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -28,6 +30,7 @@ LOCK_SECONDS: Final = int(2 * SCHEMA_SECONDS)  # longer than a statement may tak
 WATCH_SECONDS: Final = 2.0
 ATTEMPTS: Final = 30  # 10 s
 _LOCK: Final = "schema"
+_ADD: Final = re.compile(r"ALTER TABLE \{ks\}\.(\w+) ADD (\w+) \w+")
 _log = logging.getLogger(__name__)
 
 _LEDGER: Final = {
@@ -176,10 +179,24 @@ class Migrator:
         pending = await self._pending()
         for number in pending:
             await self._renew()
-            await self._cassandra.change_schema(self._migrations[number - 1])
+            await self._change(self._migrations[number - 1])
             await self._cassandra.write(record, self._component, number, self._owner)
             _log.info("schema changed", extra={"component": self._component, "number": number})
         return len(pending)
+
+    async def _change(self, statement: str) -> None:
+        """ScyllaDB has no `ADD IF NOT EXISTS`. A column that another adds after the look is a refusal, and is seen the
+        next time."""
+        added = _ADD.fullmatch(statement.strip())
+        if added is None or not await self._has_column(added[1], added[2]):
+            await self._cassandra.change_schema(statement)
+
+    async def _has_column(self, table: str, column: str) -> bool:
+        look = await self._cassandra.prepare(
+            "SELECT column_name FROM system_schema.columns WHERE keyspace_name = ? AND table_name = ?"
+        )
+        rows = await self._cassandra.rows(look, self._cassandra.keyspace, table)
+        return column in {row["column_name"] for row in rows}
 
     async def _lock(self) -> bool:
         take = await self._cassandra.prepare(

@@ -160,6 +160,11 @@ def admin_token(env: Env) -> bytes | None:
     return env.secret("ADMIN_TOKEN", ADMIN_TOKEN_MIN_BYTES) if env.optional("ADMIN_TOKEN") else None
 
 
+def presence_grace_ms(env: Env) -> int:
+    """How long a user without a session is not told to be offline, in milliseconds."""
+    return 1000 * env.integer("PRESENCE_GRACE_SECONDS", 15, 0, 300)
+
+
 def _origins(env: Env) -> tuple[str, ...]:
     """As browsers send them, so that one comparison decides: what never fits would be a page that is refused, and a
     `*` a door that nobody meant to open."""

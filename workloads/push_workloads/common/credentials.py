@@ -28,6 +28,7 @@ SCOPES: Final = {
     "groups": "make, change and read groups, as their owners may",
     "topics": "set the policies of topics",
     "presence": "read who is online",
+    "push": "send notifications, broadcast, and see what became of them",
 }
 _SHOWN: Final = re.compile(r"pcs_([0-9a-f]{12})_([0-9A-Za-z_-]{43})", re.ASCII)
 _NOBODYS: Final = bytes(32)

@@ -11,9 +11,11 @@ lease takes a new one, so whatever is written under an old gid is dead and may b
 | `presence:user:<user>` | hash `<gid>\\|<session id>` → `Opened` | gateway; sweeper removes | open sessions |
 | `presence:end:<gid>` | set of `<session id>\\|<user id>`, PX 60 s | presence service; gateway removes | to be closed |
 | `presence:seen:<user>` | string, ms | gateway on disconnect, sweeper | the last disconnect |
+| `presence:told:<user>` | `<rank>\\|<revision>` | whoever changes it | what others see; not there: offline |
+| `presence:leaving` | sorted set of user tokens, due ms | gateway, sweeper | who has less than is told, until when |
 
-A user is online when the gid of any field has a lease. What keeps a crash, or a late write, from leaving a field that
-the sweeper never finds:
+A user has what the best of the fields says whose gid has a lease; `presence_changes.py` decides what is told of it, and
+when. What keeps a crash, or a late write, from leaving a field that the sweeper never finds:
 - a gateway sets its lease *before* it adds its gid to `presence:gateways`: the sweeper removes what has no lease;
 - every batch of writes begins with adding the gid there again, for it may have been swept since;
 - a user goes into `presence:of:<gid>` before, or together with, the session's field.
@@ -28,13 +30,8 @@ from push_workloads.common.subjects import token
 LEASE_MS: Final = 15_000
 END_MS: Final = 60_000  # a gateway looks every second; what is older than this was for one that has gone
 GATEWAYS: Final = "presence:gateways"
-
-# KEYS[1] last_seen(user), ARGV[1] ms. The time of the last disconnect only grows, whoever tells it last.
-LAST_SEEN_LUA: Final = """
-local held = tonumber(redis.call('GET', KEYS[1]) or '0')
-if tonumber(ARGV[1]) > held then redis.call('SET', KEYS[1], ARGV[1]) end
-return 1
-"""
+LEAVING: Final = "presence:leaving"
+AWAY: Final = "away"
 
 
 def lease(gid: str) -> str:
@@ -53,6 +50,10 @@ def last_seen(user_id: str) -> str:
     return f"presence:seen:{token(user_id)}"
 
 
+def told(user_id: str) -> str:
+    return f"presence:told:{token(user_id)}"
+
+
 def field(gid: str, session_id: str) -> str:
     return f"{gid}|{session_id}"
 
@@ -68,22 +69,23 @@ def session_of(hash_field: str) -> str:
 
 
 class Opened(NamedTuple):
-    """What is kept of an open session: `<ms>|<kind>|<device id>`; older gateways wrote the milliseconds alone.
-    `since_ms` is Unix milliseconds, `kind` `ws` or `sse`."""
+    """What is kept of an open session: `<ms>|<kind>|<device id>`, and `|away` when its user is; older gateways wrote
+    the milliseconds alone. `since_ms` is Unix milliseconds, `kind` `ws` or `sse`."""
 
     since_ms: int
     kind: str | None
     device_id: str | None
+    away: bool = False
 
 
 def format_opened(opened: Opened) -> str:
-    return f"{opened.since_ms}|{opened.kind or ''}|{opened.device_id or ''}"
+    text = f"{opened.since_ms}|{opened.kind or ''}|{opened.device_id or ''}"
+    return f"{text}|{AWAY}" if opened.away else text
 
 
 def parse_opened(text: str) -> Opened:
-    since, _, rest = text.partition("|")
-    kind, _, device_id = rest.partition("|")
-    return Opened(int(since), kind or None, device_id or None)
+    since, kind, device_id, status = (*text.split("|"), "", "", "")[:4]
+    return Opened(int(since), kind or None, device_id or None, status == AWAY)
 
 
 def to_end(gid: str) -> str:

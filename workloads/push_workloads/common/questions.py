@@ -6,9 +6,9 @@ know, or wait; messages flow without it. An answer is the struct named here, or 
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from push_workloads.common.changes import Role
 from push_workloads.common.outgoing import MessageId
@@ -21,13 +21,17 @@ RECEIPTS: Final = "svc.message.receipts"  # Reports → Done, once all of them a
 KNOWN: Final = "svc.message.known"  # KnownAsked → Known
 UNREAD: Final = "svc.message.unread"  # UnreadAsked → Unread
 MEMBERS: Final = "svc.message.members"  # MembersAsked → Members
+WATCH: Final = "svc.message.watch"  # WatchAsked → Watchable
 
 # Told by the message service to all gateways: what they keep of these answers is void.
 BLOCKS_CHANGED: Final = "ctl.blocks."  # + token of the user who blocks
+PRIVACY_CHANGED: Final = "ctl.privacy."  # + token of the user whose settings these are
 TOPICS_CHANGED: Final = "ctl.topics"
 
 MAX_REPORTS: Final = 500
 MAX_KNOWN: Final = 100
+MAX_MEMBERS_PAGE: Final = 500
+MAX_WATCHED: Final = 500  # pairs of one question; users whom one socket watches
 
 
 class Failure(Struct, tag_field="answer", tag="failure"):
@@ -123,27 +127,32 @@ class Known(Struct, tag_field="answer", tag="known"):
 
 class UnreadAsked(Struct):
     """Has the user read this message of a conversation (`user:<other user>` or `group:<id>`), and how many messages are
-    unread in all? For the push service."""
+    unread in all? For the push service. `counted` False: how many is of no use, and not looked up, which is most of
+    what an answer costs."""
 
     user_id: str
     conversation: str
     sent_at: int
     message_id: MessageId
+    counted: bool = True
 
 
 class Unread(Struct, tag_field="answer", tag="unread"):
-    """`count`: over all conversations, 100 and more of one count as 100."""
+    """`count`: over all groups and the hundred direct conversations with the newest messages, 100 and more of one count
+    as 100; 0 when it was not to be counted."""
 
     read: bool
     count: int
 
 
 class MembersAsked(Struct):
-    """A page of a group's members, behind `after`. For the push service."""
+    """A page of a group's members, behind `after`. For the push service. `sender`: those who block that user are left
+    out; they read in the group what it says, and are not called for it. `limit`: at most MAX_MEMBERS_PAGE."""
 
     group_id: str
     after: str | None
     limit: int
+    sender: str | None = None
 
 
 class Members(Struct, tag_field="answer", tag="members"):
@@ -152,4 +161,16 @@ class Members(Struct, tag_field="answer", tag="members"):
     user_ids: list[str]
 
 
-Answer = Failure | Memberships | TopicRights | Blocks | Done | Known | Unread | Members
+class WatchAsked(Struct):
+    """Of each pair: may the first user see the second's presence? At most MAX_WATCHED."""
+
+    pairs: Annotated[list[tuple[str, str]], Meta(max_length=MAX_WATCHED)]
+
+
+class Watchable(Struct, tag_field="answer", tag="watchable"):
+    """In the order of the pairs."""
+
+    allowed: list[bool]
+
+
+Answer = Failure | Memberships | TopicRights | Blocks | Done | Known | Unread | Members | Watchable

@@ -34,7 +34,7 @@ class Who(Struct, gc=False):
     """Whose session it is. `ends_at` is on the monotonic clock: when the token expires. `resumes`: it goes on from the
     device's cursors without asking; `places_itself`: the client says where, in a `resume` of its own. `login_id`: which
     login the token descends from, if one is known; `issued_at` in Unix seconds. `grants`: topics that the token itself
-    gives rights to."""
+    gives rights to. `away`: its user is, as the client says."""
 
     user_id: str
     device_id: str
@@ -45,6 +45,7 @@ class Who(Struct, gc=False):
     login_id: str | None = None
     issued_at: int = NEVER
     grants: Grants = NO_GRANTS
+    away: bool = False
 
 
 class ShowToken(Struct, gc=False):
@@ -122,10 +123,28 @@ class Tell(Struct, gc=False):
     recipient_id: str | None
 
 
+class WatchUsers(Struct, gc=False):
+    """Tell this client of these users. Those for whom there is no room come back in `Session.not_watched`."""
+
+    user_ids: list[str]
+    id: str | None
+
+
+class UnwatchUsers(Struct, gc=False):
+    user_ids: list[str]
+
+
+class SetStatus:
+    """What `Who.away` says is new."""
+
+    __slots__ = ()
+
+
+SET_STATUS: Final = SetStatus()
 ASK_GROUPS: Final = AskGroups()
 Action = (
     bytes | Publish | Find | Recover | Leave | Cursor | Report | Tell | Ping | Close | ShowToken
-    | AskGroups | AskTopic | AskBlocks | AskKnown
+    | AskGroups | AskTopic | AskBlocks | AskKnown | WatchUsers | UnwatchUsers | SetStatus
 )  # fmt: skip
 Start = Place | str | None
 """Where a device begins: at a cursor; at the head, for a reason that it is told; at the head as a new device."""

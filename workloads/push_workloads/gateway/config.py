@@ -6,7 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from push_workloads.common.config import Common, Env, Listen, NatsConfig, RedisConfig, TokenConfig, admin_token
+from push_workloads.common.config import (
+    Common,
+    Env,
+    Listen,
+    NatsConfig,
+    RedisConfig,
+    TokenConfig,
+    admin_token,
+    presence_grace_ms,
+)
 from push_workloads.common.tracing import TracingConfig
 from push_workloads.gateway.actions import Limits
 
@@ -20,7 +29,7 @@ class GatewayConfig:
     asked within `drain_seconds`. `admin_token`: whoever shows it may drain. `max_outbound_bytes`: what may wait for one
     slow client before it is closed with 4410. `max_lag_ms` of the event loop, or `max_in_flight` publishes without an
     answer: over it, who sends waits for a turn; a lag of 0 switches that off. `sse`: where Server-Sent Events are
-    served."""
+    served. `grace_ms`: how long a user without a session is not told to be offline."""
 
     common: Common
     nats: NatsConfig
@@ -35,6 +44,7 @@ class GatewayConfig:
     drain_rate: int
     admin_token: bytes | None = field(repr=False)
     sse: Listen
+    grace_ms: int
     tracing: TracingConfig
 
     @classmethod
@@ -61,6 +71,7 @@ class GatewayConfig:
             drain_rate=env.integer("DRAIN_RATE", 200, 1, 100_000),
             admin_token=admin_token(env),
             sse=Listen.read(env, "SSE_", SSE_PORT),
+            grace_ms=presence_grace_ms(env),
             tracing=TracingConfig.read(env),
         )
         env.check()

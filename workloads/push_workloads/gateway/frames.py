@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, get_args
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from push_workloads.common.announcements import Status as Presence
 from push_workloads.common.changes import PREFIX
 from push_workloads.common.outgoing import Channel, Id, Outgoing, UserId
+from push_workloads.common.questions import MAX_WATCHED
 from push_workloads.common.sending import SEND_SECONDS, Send
 from push_workloads.common.tokens import MAX_TOKEN_BYTES
 from push_workloads.gateway.codes import BAD_FRAME, UNKNOWN_TYPE
@@ -66,6 +68,28 @@ class Typing(Struct, tag_field="type", tag="typing"):
     id: Id | None = None
 
 
+UserIds = Annotated[list[UserId], Meta(min_length=1, max_length=MAX_WATCHED)]
+
+
+class Watch(Struct, tag_field="type", tag="watch"):
+    """Tell how it is with these users, and from now on what changes."""
+
+    user_ids: UserIds
+    id: Id | None = None
+
+
+class Unwatch(Struct, tag_field="type", tag="unwatch"):
+    user_ids: UserIds
+    id: Id | None = None
+
+
+class Status(Struct, tag_field="type", tag="status"):
+    """What the user is, as far as this device knows."""
+
+    status: Literal["online", "away"]
+    id: Id | None = None
+
+
 class Refresh(Struct, tag_field="type", tag="refresh"):
     """A newer access token of the same user: the socket lives as long as that."""
 
@@ -77,7 +101,9 @@ class Ping(Struct, tag_field="type", tag="ping"):
     id: Id | None = None
 
 
-Frame = SendMessage | Received | Read | Typing | Subscribe | Unsubscribe | Resume | Refresh | Ping
+OfChannels = Subscribe | Unsubscribe | Resume
+OfPresence = Watch | Unwatch | Status
+Frame = SendMessage | Received | Read | Typing | OfChannels | OfPresence | Refresh | Ping
 
 
 class Refused(Struct):
@@ -95,9 +121,7 @@ class _Loose(Struct):
 
 _decode: Final[Callable[[str], Frame]] = msgspec.json.Decoder(Frame).decode
 _decode_loose = msgspec.json.Decoder(_Loose).decode
-_KNOWN: Final = frozenset(
-    {"send_message", "received", "read", "typing", "subscribe", "unsubscribe", "resume", "refresh", "ping"}
-)
+_KNOWN: Final = frozenset(str(kind.__struct_config__.tag) for kind in get_args(Frame))
 
 
 def decode(text: str) -> Frame | Refused:
@@ -218,6 +242,11 @@ def ack_frame(send: Send, channel: str, epoch: str, seq: int) -> Ack:
 def typing_frame(user_id: str, channel: str | None, state: str) -> bytes:
     frame = {"type": "typing", "from": user_id, "state": state}
     return encode(frame if channel is None else frame | {"channel": channel})
+
+
+def presence_frame(user_id: str, status: Presence, last_seen: int | None) -> bytes:
+    """`last_seen` in Unix milliseconds."""
+    return encode({"type": "presence", "user_id": user_id, "status": status, "last_seen": last_seen})
 
 
 _MESSAGE: Final = b'{"type":"message"'

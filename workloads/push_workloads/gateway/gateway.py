@@ -25,16 +25,16 @@ from push_workloads.gateway.presence import Open, PresenceWriter
 from push_workloads.gateway.receipts import ReceiptWriter
 from push_workloads.gateway.rights import Rights
 from push_workloads.gateway.traces import Traces
+from push_workloads.gateway.watching import Watcher, Watching
 
 CLOSE_WAIT_SECONDS: Final = 2.0
 TICK_SECONDS: Final = 1.0
 TICK_SLICE: Final = 500
 
 
-class Client(Member, Protocol):
+class Client(Member, Watcher, Protocol):
     """A connected client, whatever it is connected by."""
 
-    who: Who
     number: int
 
     @property
@@ -86,6 +86,7 @@ class Gateway:
         receipts: ReceiptWriter,
         spawner: Spawner,
         unrevoked: Unrevoked,
+        watching: Watching,
         traces: Traces | None = None,
     ) -> None:
         self.config = config
@@ -101,6 +102,7 @@ class Gateway:
         self.ingress = Ingress(config.max_lag_ms / 1000, config.max_in_flight, lambda: log.unanswered)
         self.spawner = spawner
         self.unrevoked = unrevoked
+        self.watching = watching
         self.traces = traces  # None: nothing is traced
         self.measures = Measures(hub.deliveries)
         self.clients: set[Client] = set()
@@ -115,17 +117,20 @@ class Gateway:
     def sessions(self) -> Iterable[Open]:
         return [one.open() for one in self.clients]
 
+    def sockets_of(self, user_id: str) -> list[Client]:
+        """Those of a user that are here."""
+        return [cast(Client, member) for member in self.hub.members(inbox_subject(user_id))]
+
     def end(self, user_id: str, session_id: str) -> None:
         """Closes a session; its device's cursors stay."""
-        for member in self.hub.members(inbox_subject(user_id)):
-            one = cast(Client, member)
+        for one in self.sockets_of(user_id):
             if one.who.session_id == session_id:
                 one.close(codes.ENDED, "ended by the user")
 
     def revoked(self, one: Revocation) -> None:
         """Closes the sockets of those whose token is not good any more."""
-        for member in tuple(self.hub.members(inbox_subject(one.user_id))):
-            cast(Client, member).check_login()
+        for client in self.sockets_of(one.user_id):
+            client.check_login()
 
     def connections(self) -> Iterable[tuple[Who, int]]:
         return [(one.who, one.number) for one in self.clients]
@@ -137,8 +142,7 @@ class Gateway:
 
     def others(self, user_id: str, device_id: str) -> list[Client]:
         """The connections of a device that are here."""
-        here = (cast(Client, member) for member in self.hub.members(inbox_subject(user_id)))
-        return [one for one in here if one.who.device_id == device_id]
+        return [one for one in self.sockets_of(user_id) if one.who.device_id == device_id]
 
     async def tick(self) -> None:
         """Once a second, every session in slices, so that no slice holds the loop long."""

@@ -17,6 +17,7 @@ from push_workloads.common.errors import (
     PushError,
     Unavailable,
 )
+from push_workloads.common.presence_keys import AWAY
 from push_workloads.common.revocations import Verifier
 from push_workloads.common.tokens import Identity, bearer
 from push_workloads.gateway.actions import Who
@@ -24,9 +25,10 @@ from push_workloads.gateway.actions import Who
 PATH: Final = "/ws"
 SUBPROTOCOL: Final = "push.v1"
 RETRY_AFTER_MS: Final = 2000
+ONLINE: Final = "online"
 _DEVICE = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
-NewWho = Callable[[Identity, str | None, bool, bool], Who]
-"""identity, device id or None, whether the device resumes, whether it places itself"""
+NewWho = Callable[[Identity, str | None, bool, bool, bool], Who]
+"""identity, device id or None, whether the device resumes, whether it places itself, whether its user is away"""
 
 
 class Door:
@@ -76,12 +78,15 @@ class Door:
         resume = asked.get("resume")
         if resume not in (None, "client"):
             raise BadRequest("resume is `client`, or not given")
+        status = asked.get("status", ONLINE)
+        if status not in (ONLINE, AWAY):
+            raise BadRequest("status is `online`, `away`, or not given")
         reason = self._full()
         if reason:
             raise Unavailable(reason, retry_after_ms=RETRY_AFTER_MS)
         places_itself = resume is not None
         resumes = device is not None and not places_itself
-        return self._new_who(identity, device, resumes, places_itself)
+        return self._new_who(identity, device, resumes, places_itself, status == AWAY)
 
     def _identity(self, in_query: str | None, header: str | None) -> Identity:
         return self._tokens.verify(in_query if in_query is not None else bearer(header))

@@ -31,9 +31,12 @@ from push_workloads.gateway.actions import (
     Leave,
     Ping,
     Recover,
+    SetStatus,
     ShowToken,
     Start,
     Tell,
+    UnwatchUsers,
+    WatchUsers,
     Who,
 )
 from push_workloads.gateway.devices import Entered
@@ -118,8 +121,8 @@ class Peer:
         self.check_login()  # it may have been revoked since it was let in, when nobody could find its socket yet
 
     def open(self) -> Open:
-        kind = self._wire.kind if self._wire is not None else None
-        return Open(self.who.user_id, self.who.session_id, Opened(ms_of(self.who.session_id), kind, self.who.device_id))
+        who, kind = self.who, self._wire.kind if self._wire is not None else None
+        return Open(who.user_id, who.session_id, Opened(ms_of(who.session_id), kind, who.device_id, who.away))
 
     def disconnected(self) -> None:
         gateway = self._gateway
@@ -138,6 +141,7 @@ class Peer:
             self._joins.close(self)
         if self.number != ENTERING:
             gateway.devices.leave(self.who, self.number, names)
+        gateway.watching.left(self)
         gateway.presence.disconnected(self.who.user_id, self.who.session_id)
 
     # From the wire
@@ -171,6 +175,7 @@ class Peer:
     def resume(self) -> None:
         self._paused = False
         self._gateway.slow.discard(self)
+        self._gateway.watching.reads_again(self)
         if self._writable is not None:
             self._writable.set()
 
@@ -301,6 +306,18 @@ class Peer:
         else:
             self._gateway.rights.takes_from(tell.recipient_id, self.who.user_id, told)
 
+    def _watch(self, asked: WatchUsers) -> None:
+        left_out = self._gateway.watching.watch(self, asked.user_ids)
+        if left_out and isinstance(self.state, Session):
+            self.perform(self.state.not_watched(asked, left_out))
+
+    def _unwatch(self, asked: UnwatchUsers) -> None:
+        self._gateway.watching.unwatch(self, asked.user_ids)
+
+    def _set_status(self, _: SetStatus) -> None:
+        if not self._closing:
+            self._gateway.presence.connected(self.open())
+
     def _ask_groups(self, _: AskGroups) -> None:
         self._gateway.groups.ask(self)
 
@@ -374,12 +391,19 @@ class Peer:
     def told(self, channel: str, told: Told) -> None:
         """What is not stored is the first to go when the client is slow."""
         frame = self.state.told(channel, told)
-        if frame is None:
-            return
+        if frame is not None:
+            self._write_or_shed(told.type, frame)
+
+    def presence(self, frame: bytes) -> bool:
+        """How it is with a user whom this client watches; False when the client is slow, and must hear it later."""
+        return self._write_or_shed("presence", frame)
+
+    def _write_or_shed(self, kind: str, frame: bytes) -> bool:
         if self._paused:
-            self._gateway.shed[told.type] = self._gateway.shed.get(told.type, 0) + 1
-        else:
-            self._write(frame)
+            self._gateway.shed[kind] = self._gateway.shed.get(kind, 0) + 1
+            return False
+        self._write(frame)
+        return True
 
     def send_away(self) -> None:
         """Tells the client to come back after a random moment, then closes with 1012."""
@@ -475,6 +499,9 @@ _DO: Final[dict[type, Callable[[Peer, Any], None]]] = {
     Ping: Peer._ping,
     Close: Peer._close,
     ShowToken: Peer._show_token,
+    WatchUsers: Peer._watch,
+    UnwatchUsers: Peer._unwatch,
+    SetStatus: Peer._set_status,
 }
 
 

@@ -12,9 +12,9 @@ from typing import Final
 from nats.aio.client import Client
 
 from push_workloads.common import questions
+from push_workloads.common.asking import request
 from push_workloads.common.errors import Unavailable
 from push_workloads.common.questions import MAX_REPORTS, Done, Report, Reports
-from push_workloads.gateway.rights import request
 
 FLUSH_SECONDS: Final = 0.2
 PAUSE_SECONDS: Final = 1.0

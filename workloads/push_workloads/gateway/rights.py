@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Hashable
-from typing import Any, Final, Generic, TypeVar
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from typing import Final, Generic, TypeVar
 
-import msgspec
 from msgspec import Struct
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.errors import Error as NatsError
 
 from push_workloads.common import questions
-from push_workloads.common.bus import REQUEST_SECONDS
+from push_workloads.common.asking import ask
 from push_workloads.common.errors import Unavailable
 from push_workloads.common.questions import (
     Blocks,
-    Failure,
     Known,
     KnownAsked,
     KnownMessage,
@@ -31,6 +28,8 @@ from push_workloads.common.questions import (
     TopicAsked,
     TopicRights,
     UserAsked,
+    Watchable,
+    WatchAsked,
 )
 from push_workloads.common.subjects import identifier
 from push_workloads.common.tasks import Spawner
@@ -42,8 +41,6 @@ ASKS_AT_ONCE: Final = 128
 _Key = TypeVar("_Key", bound=Hashable)
 _Value = TypeVar("_Value")
 _A = TypeVar("_A", bound=Struct)
-_encode = msgspec.json.Encoder().encode
-_decode: Final = msgspec.json.Decoder(questions.Answer).decode
 
 
 class Kept(Generic[_Key, _Value]):
@@ -112,17 +109,24 @@ class Rights:
         self._topics: Kept[str, TopicRights] = Kept(spawner, clock)  # as far as they are everyone's
         self._topics_of: Kept[tuple[str, str], TopicRights] = Kept(spawner, clock)
 
-    async def listen(self, on_topics: Callable[[], None]) -> None:
-        """From now on what is kept is dropped when the message service says so; `on_topics`: policies have changed."""
+    async def listen(self, on_topics: Callable[[], None], on_user: Callable[[str], None]) -> None:
+        """From now on what is kept is dropped when the message service says so; `on_topics`: policies have changed;
+        `on_user`: who may watch this user, or whom this user may watch."""
 
         async def blocks_changed(message: Msg) -> None:
-            self._blocks.drop(identifier(message.subject.removeprefix(questions.BLOCKS_CHANGED)))
+            user_id = identifier(message.subject.removeprefix(questions.BLOCKS_CHANGED))
+            self._blocks.drop(user_id)
+            on_user(user_id)
+
+        async def privacy_changed(message: Msg) -> None:
+            on_user(identifier(message.subject.removeprefix(questions.PRIVACY_CHANGED)))
 
         async def topics_changed(message: Msg) -> None:
             self._drop_topics()
             on_topics()
 
         await self._client.subscribe(questions.BLOCKS_CHANGED + "*", cb=blocks_changed)
+        await self._client.subscribe(questions.PRIVACY_CHANGED + "*", cb=privacy_changed)
         await self._client.subscribe(questions.TOPICS_CHANGED, cb=topics_changed)
 
     def lost(self) -> None:
@@ -160,6 +164,13 @@ class Rights:
 
         self._topics.get(topic, ask, told)
 
+    async def may_watch(self, pairs: Sequence[tuple[str, str]]) -> list[bool]:
+        """Of each pair whether the first user may see the second's presence. Raises Unavailable."""
+        allowed = (await self._ask(questions.WATCH, WatchAsked(list(pairs)), Watchable)).allowed
+        if len(allowed) != len(pairs):
+            raise Unavailable("the message service gives no answer", retry_after_ms=1000)
+        return allowed
+
     async def known(self, subject: str, message_id: str) -> KnownMessage | None:
         """A message of a channel that is stored already, None when it is not. Raises Unavailable."""
         found = (await self._ask(questions.KNOWN, KnownAsked(subject, [message_id]), Known)).messages
@@ -167,17 +178,4 @@ class Rights:
 
     async def _ask(self, subject: str, question: object, kind: type[_A]) -> _A:
         async with self._asks:
-            answer = await request(self._client, subject, question)
-        if isinstance(answer, Failure):
-            raise Unavailable(answer.message, retry_after_ms=answer.retry_after_ms)
-        if not isinstance(answer, kind):
-            raise Unavailable("the message service gives no answer", retry_after_ms=1000)
-        return answer
-
-
-async def request(client: Client, subject: str, question: object) -> Any:
-    """One question to the message service. Raises Unavailable when nobody answers it."""
-    try:
-        return _decode((await client.request(subject, _encode(question), timeout=REQUEST_SECONDS)).data)
-    except (NatsError, TimeoutError, msgspec.DecodeError) as error:
-        raise Unavailable("the message service does not answer", retry_after_ms=1000) from error
+            return await ask(self._client, subject, question, kind)

@@ -57,12 +57,12 @@ async def accepting(gateway: Gateway, door: Door, listen: Listen) -> AsyncIterat
         yield listener
 
 
-def new_who(identity: Identity, device_id: str | None, resumes: bool, places_itself: bool) -> Who:
+def new_who(identity: Identity, device_id: str | None, resumes: bool, places_itself: bool, away: bool) -> Who:
     """A session of its own, on a device that is named or new."""
     wall_ms = time.time_ns() // 1_000_000
     ends_at = time.monotonic() + identity.expires_at - wall_ms / 1000
     session_id = uuid7(wall_ms, os.urandom(10))
     return Who(
         identity.user_id, device_id or uuid7(wall_ms, os.urandom(10)), session_id, ends_at, resumes, places_itself,
-        identity.session_id, identity.issued_at, identity.grants,
+        identity.session_id, identity.issued_at, identity.grants, away,
     )  # fmt: skip

@@ -9,6 +9,8 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from push_workloads.common import announcements
+from push_workloads.common.announcements import Announcer
 from push_workloads.common.bus import Bus, DirectClient, connected
 from push_workloads.common.cache import cache
 from push_workloads.common.collector import tracing
@@ -36,6 +38,7 @@ from push_workloads.gateway.server import accepting, new_who
 from push_workloads.gateway.sse import streaming
 from push_workloads.gateway.stats import Stats
 from push_workloads.gateway.traces import Traces
+from push_workloads.gateway.watching import Watching
 
 EPOCH_CHECK_SECONDS = 30.0
 NO_LOG_SECONDS = 0.2
@@ -52,14 +55,18 @@ async def serve(config: GatewayConfig, process: Process) -> AsyncIterator[None]:
         instance = secrets.token_hex(8)
         log = Log(client, config.nats.shards, instance)
         hub = Hub(client, log, spawner, config.nats.shards)
-        presence, cursors = PresenceWriter(redis, config.common.instance), CursorWriter(redis)
+        announcer, cursors = Announcer(client), CursorWriter(redis)
+        presence = PresenceWriter(redis, config.common.instance, config.grace_ms, announcer.announce)
         devices = Devices(redis, cursors, client, spawner, instance)
         rights, receipts = Rights(client, spawner), ReceiptWriter(client)
+        watching = Watching(redis, rights, spawner, lambda user_id: gateway.sockets_of(user_id))
         traces = Traces(tracer, config.tracing) if tracer is not None else None
         revoked = Revoked(redis, lambda one: gateway.revoked(one))
         tokens = Tokens(config.tokens)
         unrevoked = Unrevoked(tokens, revoked.known)
-        gateway = Gateway(config, hub, log, presence, cursors, devices, rights, receipts, spawner, unrevoked, traces)
+        gateway = Gateway(
+            config, hub, log, presence, cursors, devices, rights, receipts, spawner, unrevoked, watching, traces
+        )
         door = Door(unrevoked, config.common.origins, _full(gateway, process), new_who)
         process.registry.register(GatewayCollector(gateway, door))
         process.checks |= {"nats": lambda: None if client.is_connected else "not connected to NATS"}
@@ -69,15 +76,18 @@ async def serve(config: GatewayConfig, process: Process) -> AsyncIterator[None]:
         departures = Departures(gateway)
         stats = Stats(gateway, door, departures, lambda: client.is_connected)
         process.admin_routes = Admin(departures, stats, config.admin_token).routes()
-        client.deliver = _dispatch(hub, log, traces)
+        client.deliver = _dispatch(hub, log, watching, traces)
         async with connected(config.nats, "gateway", client, config.common.instance) as bus:
             log.open()
             await devices.listen(gateway.displace)
-            await rights.listen(gateway.topics_changed)
+            await rights.listen(gateway.topics_changed, watching.rights_changed)
+            client.watch(announcements.ALL)
+            bus.on_back(announcer.back)
+            bus.on_back(watching.back)
             writers = (presence.run(gateway.sessions, gateway.end), cursors.run(), devices.run(), receipts.run())
             try:
                 followers = (gateway.groups.run(), gateway.tick(), hub.patrol(), _follow(bus, gateway), revoked.run())
-                pace = (gateway.ingress.run(), departures.run())
+                pace = (gateway.ingress.run(), departures.run(), watching.run())
                 streams = streaming(gateway, door, config.sse, config.common.origins)
                 sockets = accepting(gateway, door, config.common.public)
                 work = beside(*writers, *followers, *pace)
@@ -93,8 +103,9 @@ async def serve(config: GatewayConfig, process: Process) -> AsyncIterator[None]:
                 await presence.close()
 
 
-def _dispatch(hub: Hub, log: Log, traces: Traces | None) -> Callable[[bytes, bytes, bytes], None]:
-    """Deliveries, what is not stored, and answers to publishes come by one callback: told apart by the first letter."""
+def _dispatch(hub: Hub, log: Log, watching: Watching, traces: Traces | None) -> Callable[[bytes, bytes, bytes], None]:
+    """Deliveries, what is not stored, presence, and answers to publishes come by one callback: told apart by the first
+    letter."""
     delivery = hub.arrived if traces is None else traces.delivering(hub)
 
     def arrived(subject: bytes, payload: bytes, headers: bytes) -> None:
@@ -102,6 +113,8 @@ def _dispatch(hub: Hub, log: Log, traces: Traces | None) -> Callable[[bytes, byt
             delivery(subject, payload, headers)
         elif subject[:1] == b"e":
             hub.passed_by(subject, payload)
+        elif subject[:1] == b"p":
+            watching.announced(payload)
         else:
             log.answered(subject, payload, headers)
 

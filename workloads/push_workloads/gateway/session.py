@@ -11,12 +11,14 @@ from typing import Final, Literal, NamedTuple
 
 from push_workloads.common.errors import PushError
 from push_workloads.common.outgoing import unusable
-from push_workloads.common.questions import KnownMessage, Membership, Report, TopicRights
+from push_workloads.common.presence_keys import AWAY
+from push_workloads.common.questions import MAX_WATCHED, KnownMessage, Membership, Report, TopicRights
 from push_workloads.common.sending import RETRY_AFTER_MS, SEND_SECONDS, Stored, begin
 from push_workloads.common.subjects import BadId, channel_subject, ephemeral_subject, inbox
 from push_workloads.common.tokens import Identity
 from push_workloads.gateway import codes, frames
 from push_workloads.gateway.actions import (
+    SET_STATUS,
     Action,
     AskBlocks,
     Close,
@@ -27,6 +29,8 @@ from push_workloads.gateway.actions import (
     ShowToken,
     Start,
     Tell,
+    UnwatchUsers,
+    WatchUsers,
     Who,
 )
 from push_workloads.gateway.channels import (
@@ -41,15 +45,20 @@ from push_workloads.gateway.channels import (
 )
 from push_workloads.gateway.frames import (
     Frame,
+    OfChannels,
+    OfPresence,
     Read,
     Received,
     Refresh,
     Refused,
     Resume,
     SendMessage,
+    Status,
     Subscribe,
     Typing,
     Unsubscribe,
+    Unwatch,
+    Watch,
     encode,
     error_frame,
     typing_frame,
@@ -60,12 +69,15 @@ from push_workloads.gateway.outbox import NOTHING_SENT, Outbox
 from push_workloads.gateway.reading import UP_TO_HERE, Reading, Shown
 from push_workloads.gateway.recovery import Delivered, Told
 from push_workloads.gateway.typists import START, STOP, Typists
+from push_workloads.gateway.watchlist import Watchlist
 
 HEARTBEATS_TO_LIVE: Final = 2.5
 MAX_SENDERS: Final = 64  # whose messages wait for a `received`
 MAX_TYPING_MEMBERS: Final = 256
 Kind = Literal["delivered", "read"]
 FOREIGN: Final = "channel: another user's inbox"
+WATCHES_TOO_FAST: Final = "too many users at once: watch them a few at a time"
+WATCHES_TOO_MANY: Final = f"user_ids: a socket watches at most {MAX_WATCHED} users"
 NOT_THEIRS: Final = "token: another user's; open a socket of its own for that"
 
 
@@ -86,7 +98,7 @@ class Session:
 
     __slots__ = (
         "_channels", "_head", "_heard_at", "_limits", "_manners", "_outbox", "_pinged_at", "_senders", "_sent_at",
-        "_typing", "who",
+        "_typing", "_watchlist", "who",
     )  # fmt: skip
 
     def __init__(self, who: Who, limits: Limits, epoch: str, head: int, now: float) -> None:
@@ -100,6 +112,7 @@ class Session:
         # Made when first needed: most sockets only listen.
         self._outbox = NOTHING_SENT
         self._typing: Typists | None = None
+        self._watchlist: Watchlist | None = None
         self._senders: dict[str, int] | None = None  # the newest message of each that this device has not confirmed
 
     def start(self, start: Start, *, asked: bool = False, resume_by: float | None = None) -> list[Action]:
@@ -131,12 +144,10 @@ class Session:
                 return self._read(frame, at.now)
             case Typing():
                 return self._type(frame, at)
-            case Subscribe():
-                return self._subscribe(frame, at)
-            case Unsubscribe():
-                return self._unsubscribe(frame, at.now)
-            case Resume():
-                return self._resume(frame, at)
+            case Subscribe() | Unsubscribe() | Resume():
+                return self._on_channels(frame, at)
+            case Watch() | Unwatch() | Status():
+                return self._on_presence(frame, at.now)
             case Refresh():
                 return (ShowToken(frame.token, frame.id),)
             case Refused():
@@ -288,7 +299,51 @@ class Session:
         frame = typing_frame(self.who.user_id, None if is_direct else target, state)
         return Tell(ephemeral_subject(channel_subject(target)), frame, recipient)
 
+    # Presence
+
+    def _on_presence(self, frame: OfPresence, now: float) -> Iterable[Action]:
+        self._watchlist = self._watchlist or Watchlist(now)
+        if isinstance(frame, Watch):
+            return self._watch(frame, self._watchlist, now)
+        if isinstance(frame, Unwatch):
+            self._watchlist.users.difference_update(frame.user_ids)
+            return (UnwatchUsers(frame.user_ids),)
+        self._watchlist.say(frame.status == AWAY, self.who.away)
+        return self._status_due(now)
+
+    def _watch(self, frame: Watch, watchlist: Watchlist, now: float) -> Iterable[Action]:
+        user_ids = list(dict.fromkeys(frame.user_ids))
+        if not all(map(_is_user, user_ids)):
+            return self._blame(error_frame(codes.BAD_FRAME, "user_ids: not well-formed", frame.id), now)
+        wait = watchlist.wait_ms(len(user_ids), now)
+        if wait:
+            return self._blame(error_frame(codes.RATE_LIMITED, WATCHES_TOO_FAST, frame.id, wait), now, TOO_FAST_WEIGHT)
+        if not watchlist.has_room(user_ids):
+            return self._blame(error_frame(codes.BAD_FRAME, WATCHES_TOO_MANY, frame.id), now)
+        watchlist.users.update(user_ids)
+        return (WatchUsers(user_ids, frame.id),)
+
+    def not_watched(self, asked: WatchUsers, user_ids: Iterable[str]) -> Iterable[Action]:
+        """This gateway has no room for them."""
+        if self._watchlist is not None:
+            self._watchlist.users.difference_update(user_ids)
+        return (error_frame(codes.UNAVAILABLE, "too many are watched here", asked.id, RETRY_AFTER_MS),)
+
+    def _status_due(self, now: float) -> Iterable[Action]:
+        away = self._watchlist.due(now) if self._watchlist is not None else None
+        if away is None:
+            return ()
+        self.who.away = away
+        return (SET_STATUS,)
+
     # Channels
+
+    def _on_channels(self, frame: OfChannels, at: At) -> Iterable[Action]:
+        if isinstance(frame, Subscribe):
+            return self._subscribe(frame, at)
+        if isinstance(frame, Unsubscribe):
+            return self._unsubscribe(frame, at.now)
+        return self._resume(frame, at)
 
     def _subscribe(self, frame: Subscribe, at: At, *, final: bool = False) -> list[Action]:
         if self._channels.get(frame.channel) is not None:
@@ -447,7 +502,7 @@ class Session:
         idle = now - self._heard_at
         if idle > self._limits.heartbeat_s * HEARTBEATS_TO_LIVE:
             return (Close(codes.HEARTBEAT_MISSED, "no sign of life"),)
-        actions: list[Action] = [*self._outbox.expired(now), *self._channels.tick(now)]
+        actions: list[Action] = [*self._outbox.expired(now), *self._channels.tick(now), *self._status_due(now)]
         if idle > self._limits.heartbeat_s and now - self._pinged_at > self._limits.heartbeat_s:
             self._pinged_at = now
             actions.append(Ping())
@@ -477,3 +532,7 @@ class Session:
 
 def _not_read(frame: Received | Read | Unsubscribe) -> bytes:
     return error_frame(codes.NOT_FOUND, "channel: not one that this socket reads", frame.id, None, frame.channel)
+
+
+def _is_user(user_id: str) -> bool:
+    return well_formed(inbox(user_id))

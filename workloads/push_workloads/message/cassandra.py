@@ -24,7 +24,15 @@ from push_workloads.message.cassandra_expiry import NEVER, Expiry
 from push_workloads.message.cassandra_list import ConversationList
 from push_workloads.message.cassandra_marks import Marks
 from push_workloads.message.cassandra_pages import Pages, distinct
-from push_workloads.message.model import Latest, Mark, Message, Position, just_after
+from push_workloads.message.model import (
+    UNREAD_LISTED,
+    Latest,
+    Mark,
+    Message,
+    Position,
+    conversation_key,
+    just_after,
+)
 from push_workloads.message.store import LogState
 
 MIGRATIONS: Final = (
@@ -123,6 +131,20 @@ class CassandraStore:
     async def unread(self, user_id: str, conversation: str, read: Position | None) -> int:
         async with _in_time():
             return await self._pages.unread(user_id, conversation, read)
+
+    async def unread_in_all(self, user_id: str, channels: Sequence[str]) -> int:
+        async with _in_time():
+            newest = await self._conversations.newest(user_id, UNREAD_LISTED)
+            wanted: dict[str, Position | None] = {conversation_key(user_id, one): last for one, last in newest.items()}
+            wanted |= dict.fromkeys(channels)
+            return sum(await together(self._unread_of(user_id, *one) for one in wanted.items()))
+
+    async def _unread_of(self, user_id: str, conversation: str, last: Position | None) -> int:
+        """`last`: the place of the last message, if it is known: most conversations are read up to there."""
+        read = await self._marks.one(conversation, user_id, "read")
+        if last is not None and read is not None and last <= read:
+            return 0
+        return await self._pages.unread(user_id, conversation, read)
 
     async def advance(self, marks: Sequence[Mark]) -> list[Mark]:
         return await self._marks.advance(marks)

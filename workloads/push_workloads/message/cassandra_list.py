@@ -116,6 +116,17 @@ class ConversationList:
                 break
         return list(found.values())
 
+    async def newest(self, user_id: str, limit: int) -> dict[str, Position]:
+        """With whom, and the place of the last message, of up to `limit` conversations. Lines alone are read: the one
+        that is furthest of each is true, and one whose messages are no longer kept may be among them."""
+        found: dict[str, Position] = {}
+        async for lines in self._portions(user_id, day_of(NEWEST.sent_at)):
+            for line in lines:
+                found[line.other] = max(line.place, found.get(line.other, line.place))
+            if len(found) >= limit:
+                break
+        return dict(sorted(found.items(), key=lambda one: one[1], reverse=True)[:limit])
+
     def _remember(self, periods: Iterable[tuple[str, int]]) -> None:
         self._periods.update(dict.fromkeys(periods))
         while len(self._periods) > REMEMBERED:

@@ -12,7 +12,7 @@ from typing import Final
 
 from push_workloads.common.cassandra import Cassandra, Row, Statement
 from push_workloads.common.tasks import together
-from push_workloads.message.model import MAX_MARKS, Mark, format_cursor, furthest, parse_cursor
+from push_workloads.message.model import MAX_MARKS, Mark, MarkKind, Position, format_cursor, furthest, parse_cursor
 
 MIGRATIONS: Final = (
     """
@@ -39,8 +39,8 @@ class Marks:
     async def advance(self, marks: Sequence[Mark]) -> list[Mark]:
         """Read first: most of what is reported again has not moved, and needs no write."""
         wanted = furthest(marks)
-        held = await together(self._held(mark) for mark in wanted)
-        moved = [mark for mark, was in zip(wanted, held, strict=True) if was is None or was.place < mark.place]
+        held = await together(self.one(mark.conversation, mark.user_id, mark.kind) for mark in wanted)
+        moved = [mark for mark, was in zip(wanted, held, strict=True) if was is None or was < mark.place]
         await together(self.write(mark) for mark in moved)
         return moved
 
@@ -51,10 +51,9 @@ class Marks:
             rows = await self._cassandra.rows(self._statements["marks_of_user"], conversation, user_id)
         return [_mark(row) for row in rows]
 
-    async def _held(self, mark: Mark) -> Mark | None:
-        key = (mark.conversation, mark.user_id, mark.kind)
-        row = await self._cassandra.row(self._statements["one_mark"], *key)
-        return _mark(row) if row else None
+    async def one(self, conversation: str, user_id: str, kind: MarkKind) -> Position | None:
+        row = await self._cassandra.row(self._statements["one_mark"], conversation, user_id, kind)
+        return _mark(row).place if row else None
 
     async def write(self, mark: Mark) -> None:
         """Whatever is there: what is further stays."""

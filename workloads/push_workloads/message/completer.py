@@ -105,7 +105,7 @@ class Completer:
         except BadId:
             return "none"
         old = time.time() - logged.stored_at > DROPPED_SECONDS
-        if old and await self._log.has(inbox_subject(payload.sender), payload.message_id, logged.stored_at):
+        if old and await self._log.find(inbox_subject(payload.sender), payload.message_id, logged.stored_at):
             return "there"
         ack = await self._log.publish(publication)
         if not ack.duplicate:

@@ -9,6 +9,7 @@ from push_workloads.common.config import Common, Env, NatsConfig, RedisConfig, S
 from push_workloads.common.http import MAX_BODY_BYTES
 from push_workloads.common.tracing import TracingConfig
 from push_workloads.message.groups.policies import BadPolicies, Policy, read_policies
+from push_workloads.message.groups.visibility import WIDEST_FIRST, Visibility
 from push_workloads.message.retention import Retention
 
 MAX_DAYS = 7300
@@ -17,7 +18,8 @@ MAX_DAYS = 7300
 @dataclass(frozen=True, slots=True)
 class MessageConfig:
     """`log_max_bytes` and `log_max_age_hours` bound the log; history is kept in the store, as `retention` says. The
-    `messages_…` bound what one user sends over HTTP, as the gateway's bound a socket. `topics`: policies by prefix."""
+    `messages_…` bound what one user sends over HTTP, as the gateway's bound a socket. `topics`: policies by prefix.
+    `visible_to`: how far presence goes at most."""
 
     common: Common
     nats: NatsConfig
@@ -33,6 +35,7 @@ class MessageConfig:
     topics: dict[str, Policy]
     retention: Retention
     tracing: TracingConfig
+    visible_to: Visibility
 
     @classmethod
     def parse(cls, environ: Mapping[str, str]) -> MessageConfig:
@@ -57,9 +60,19 @@ class MessageConfig:
                 topic=env.integer("HISTORY_DAYS_TOPIC", 30, 0, MAX_DAYS),
             ),
             tracing=TracingConfig.read(env),
+            visible_to=_visibility(env),
         )
         env.check()
         return made
+
+
+def _visibility(env: Env) -> Visibility:
+    given = env.text("PRESENCE_VISIBLE_TO", "contacts")
+    for known in WIDEST_FIRST:
+        if given == known:
+            return known
+    env.fault(f"PRESENCE_VISIBLE_TO must be one of {', '.join(WIDEST_FIRST)}, not {given!r}")
+    return "nobody"
 
 
 def _topics(env: Env) -> dict[str, Policy]:

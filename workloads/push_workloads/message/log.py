@@ -32,6 +32,7 @@ from push_workloads.common.sending import (
     msg_id,
 )
 from push_workloads.common.subjects import BadId, log_subject, shard_of, stream_name
+from push_workloads.common.tracing import HEADER as TRACEPARENT
 from push_workloads.message.headers import MESSAGE_ID, headers_since
 from push_workloads.message.model import Payload, Position, decode_payload
 
@@ -49,6 +50,14 @@ class Logged(NamedTuple):
     @property
     def place(self) -> Position:
         return Position(self.entry.sent_at, self.entry.message_id)
+
+
+class Found(NamedTuple):
+    """Where a copy is in its log, and when it was stored, in Unix seconds."""
+
+    seq: int
+    stored_at: float
+    traceparent: str | None
 
 
 class Log:
@@ -115,20 +124,22 @@ class Log:
         except (msgspec.DecodeError, BadId, UnicodeError, RecursionError):
             return None
 
-    async def has(self, channel: str, message_id: str, since: float) -> bool:
-        """Whether a channel has a copy of a message that was stored after a time (Unix seconds), among the thousand
-        that follow it: whoever writes the second copy of a message does so within minutes."""
+    async def find(self, channel: str, message_id: str, since: float) -> Found | None:
+        """A channel's copy of a message that was stored after a time (Unix seconds), if it is among the thousand that
+        follow it: whoever writes the second copy of a message does so within minutes."""
         seen = 0
         wanted = msg_id(message_id, channel)
         subject = log_subject(channel, self._shards)
         async with aclosing(headers_since(self._bus, stream_name(self.shard(channel)), subject, since)) as messages:
             async for message in messages:
                 seen += 1
-                if (message.headers or {}).get(MESSAGE_ID) == wanted:
-                    return True
+                headers_of = message.headers or {}
+                if headers_of.get(MESSAGE_ID) == wanted:
+                    stored_at = message.metadata.timestamp.timestamp()
+                    return Found(message.metadata.sequence.stream, stored_at, headers_of.get(TRACEPARENT))
                 if seen >= LOOKED_THROUGH:
                     break
-        return False
+        return None
 
     async def _message(self, channel: str, seq: int) -> RawStreamMsg | None:
         if seq < 1:

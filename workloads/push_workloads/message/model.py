@@ -20,8 +20,10 @@ CURSOR: Final = r"([0-9]{1,15})\.([A-Za-z0-9_-]{1,64})"
 MAX_MARKS: Final = 1000  # of one conversation that are read at once
 MAX_UNREAD: Final = 100  # counted up to here: 100 is 100 or more
 UNREAD_READ: Final = 1000  # messages after a mark among which is counted: those of a user who never reads have no end
+UNREAD_LISTED: Final = 100  # direct conversations, those with the newest messages, over which is counted in all
 MarkKind = Literal["delivered", "read"]
 _CURSOR = re.compile(CURSOR)
+_MESSAGE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class Payload(Struct, rename={"sender": "from"}):
@@ -184,6 +186,10 @@ def furthest(marks: Iterable[Mark]) -> list[Mark]:
 def is_unread(message: Message, user_id: str) -> bool:
     """Whether a message after the user's mark counts: edits, reactions and changes do not, nor do one's own."""
     return message.kind == TEXT and message.sender != user_id
+
+
+def is_message_id(text: str) -> bool:
+    return _MESSAGE_ID.fullmatch(text) is not None
 
 
 def just_after(place: Position) -> Position:

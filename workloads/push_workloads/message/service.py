@@ -16,6 +16,7 @@ from push_workloads.common.collector import tracing
 from push_workloads.common.config import CassandraConfig, SqliteConfig
 from push_workloads.common.consumer import Consumer, Source
 from push_workloads.common.credentials import Credentialed
+from push_workloads.common.erasing import Erasing
 from push_workloads.common.errors import Unavailable
 from push_workloads.common.fetching import fetching
 from push_workloads.common.following import Following
@@ -32,7 +33,7 @@ from push_workloads.message.api import routes
 from push_workloads.message.callers import Callers
 from push_workloads.message.completer import Completer
 from push_workloads.message.config import MessageConfig
-from push_workloads.message.groups.answers import gateway_questions
+from push_workloads.message.groups.answers import gateway_questions, members_question
 from push_workloads.message.groups.api import group_routes
 from push_workloads.message.groups.office import Office
 from push_workloads.message.groups.permits import Permits
@@ -40,6 +41,7 @@ from push_workloads.message.groups.rights_api import block_routes, topic_routes
 from push_workloads.message.groups.sqlite import sqlite_groups
 from push_workloads.message.groups.store import GroupStore
 from push_workloads.message.groups.teller import Teller
+from push_workloads.message.groups.watchers import Watchers, privacy_routes
 from push_workloads.message.known import HistoryLag, KnownMessages
 from push_workloads.message.log import Log
 from push_workloads.message.lookback import look_back
@@ -48,7 +50,9 @@ from push_workloads.message.sender import Sender
 from push_workloads.message.sqlite import sqlite_store
 from push_workloads.message.store import HistoryStore, wall_clock
 from push_workloads.message.streams import ensure_log, ensure_push_queue
+from push_workloads.message.trace_api import Ways, trace_route
 from push_workloads.message.trim import keep_room
+from push_workloads.message.unread import unread_question
 from push_workloads.message.writer import HistoryMetrics, HistoryWriter
 
 BATCH = 500
@@ -72,12 +76,14 @@ async def serve(config: MessageConfig, process: Process) -> AsyncIterator[None]:
         known = KnownMessages(store, config.nats.shards)
         sender = Sender(callers, permits, known, process.registry)
         desk = ReceiptDesk(store, permits, process.registry)
-        teller = Teller()
+        teller, ways = Teller(), Ways(store, groups, config.nats.shards)
         api = [
             *routes(store, permits, sender, desk, config.max_frame_bytes),
             *group_routes(groups, office, callers),
             *block_routes(groups, teller.tell),
             *topic_routes(groups, permits, teller.tell),
+            *privacy_routes(groups, teller.tell),
+            trace_route(ways),
         ]
         credentials = Following(redis)
         tokens = Tokens(config.tokens)
@@ -87,7 +93,8 @@ async def serve(config: MessageConfig, process: Process) -> AsyncIterator[None]:
         client = DirectClient()  # for `drop_unsent` alone
         process.checks["nats"] = lambda: "not connected to NATS"
         public = serving(app, config.common.public)
-        heard, keys = beside(revoked.run(), credentials.run()), fetching(tokens.sources)
+        erasing, watchers = Erasing(redis, groups.forget), Watchers(groups, store, config.visible_to)
+        heard, keys = beside(revoked.run(), credentials.run(), erasing.run()), fetching(tokens.sources)
         async with heard, keys, public, connected(config.nats, "message", client) as bus:
             bus.on_lost(client.drop_unsent)
             process.checks["nats"] = bus.waiting
@@ -100,11 +107,16 @@ async def serve(config: MessageConfig, process: Process) -> AsyncIterator[None]:
             office.open(log)
             teller.open(bus)
             desk.open(bus, log)
-            known.open(HistoryLag(bus, DURABLE))
+            lag = HistoryLag(bus, DURABLE)
+            known.open(lag)
+            ways.open(log, lag)
             asked = (
                 *gateway_questions(groups, permits),
                 Question(questions.RECEIPTS, questions.Reports, desk.take),
                 Question(questions.KNOWN, questions.KnownAsked, known.answer),
+                unread_question(store, permits),
+                members_question(groups),
+                Question(questions.WATCH, questions.WatchAsked, watchers.answer),
             )
             consumed = Consumed(process.registry)
             consumers = [_consumer(bus, shard, writer, consumed) for shard, writer in enumerate(writers)]

@@ -19,6 +19,7 @@ from push_workloads.message.model import (
     MAX_UNREAD,
     OLDEST,
     TEXT,
+    UNREAD_LISTED,
     UNREAD_READ,
     Latest,
     Mark,
@@ -131,6 +132,22 @@ SELECT count(*) FROM (
   ORDER BY sent_at, message_id LIMIT ?
 ) WHERE kind = ? AND sender != ?
 """
+# Of each conversation no more is read than what its own count needs.
+_UNREAD_IN_ALL = """
+SELECT coalesce(sum((
+  SELECT count(*) FROM (
+    SELECT 1 FROM (
+      SELECT kind, sender FROM messages AS m WHERE m.conversation = wanted.conversation
+        AND (m.sent_at, m.message_id) > (coalesce(k.sent_at, ?2), coalesce(k.message_id, ?3))
+      ORDER BY m.sent_at, m.message_id LIMIT ?4
+    ) WHERE kind = ?5 AND sender != ?1 LIMIT ?6)
+)), 0)
+FROM (
+  SELECT conversation FROM (
+    SELECT conversation FROM conversations WHERE user_id = ?1 ORDER BY sent_at DESC, message_id DESC LIMIT ?7)
+  UNION SELECT value FROM json_each(?8)
+) AS wanted LEFT JOIN marks AS k ON (k.conversation, k.user_id, k.kind) = (wanted.conversation, ?1, 'read')
+"""
 _NEWEST = Position(2**62, "")
 
 
@@ -182,6 +199,11 @@ class SqliteStore:
     async def unread(self, user_id: str, conversation: str, read: Position | None) -> int:
         values = (conversation, *(read or OLDEST), UNREAD_READ, TEXT, user_id)
         return min(MAX_UNREAD, int((await self.read(_UNREAD, values))[0][0]))
+
+    async def unread_in_all(self, user_id: str, channels: Sequence[str]) -> int:
+        bounds = (UNREAD_READ, TEXT, MAX_UNREAD, UNREAD_LISTED)
+        rows = await self.read(_UNREAD_IN_ALL, (user_id, *OLDEST, *bounds, json.dumps(list(channels))))
+        return int(rows[0][0])
 
     async def advance(self, marks: Sequence[Mark]) -> list[Mark]:
         moved = []

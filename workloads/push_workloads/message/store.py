@@ -10,6 +10,7 @@ from push_workloads.message.model import (
     MAX_MARKS,
     MAX_UNREAD,
     OLDEST,
+    UNREAD_LISTED,
     UNREAD_READ,
     Latest,
     Mark,
@@ -70,6 +71,10 @@ class HistoryStore(Protocol):
     async def unread(self, user_id: str, conversation: str, read: Position | None) -> int:
         """How many of the UNREAD_READ messages after a position are unread, at most MAX_UNREAD."""
 
+    async def unread_in_all(self, user_id: str, channels: Sequence[str]) -> int:
+        """What `unread` comes to from the user's own marks on, in these groups and the user's UNREAD_LISTED newest
+        direct conversations together."""
+
     async def advance(self, marks: Sequence[Mark]) -> list[Mark]:
         """Moves marks forward and never back, whatever the order in which they come; those that moved. Of two writers
         of the same mark both may be told that it moved."""
@@ -121,6 +126,16 @@ class MemoryStore:
     async def unread(self, user_id: str, conversation: str, read: Position | None) -> int:
         rows = await self.page_after(conversation, read or OLDEST, UNREAD_READ)
         return min(MAX_UNREAD, sum(is_unread(row, user_id) for row in rows))
+
+    async def unread_in_all(self, user_id: str, channels: Sequence[str]) -> int:
+        listed = await self.conversations(user_id, None, UNREAD_LISTED)
+        keys = [line.message.conversation for line in listed] + [*channels]
+        read = {
+            mark.conversation: mark.place
+            for mark in self._marks.values()
+            if (mark.user_id, mark.kind) == (user_id, "read")
+        }
+        return sum([await self.unread(user_id, key, read.get(key)) for key in keys])
 
     def _kept(self, conversation: str) -> list[Message]:
         """Oldest first."""

@@ -22,6 +22,11 @@ from push_workloads.message.store import HistoryStore
 
 DEDUP_WINDOW_SECONDS: Final = 120
 PUSH_MAX_AGE_DAYS: Final = 32  # what is to be sent in a month waits here; how long each is worth it, the job says
+DEAD_MAX_AGE_DAYS: Final = 30
+# Of what the log may hold. The log has four fifths of the broker's disk, so these are 8 and 2 % of the disk, and a
+# tenth of it is left for the broker's own files.
+PUSH_PART: Final = 10
+DEAD_PART: Final = 40
 _EPOCH_BYTES: Final = 6
 _NANOSECONDS: Final = 1_000_000_000
 _log = logging.getLogger(__name__)
@@ -29,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 async def ensure_log(bus: Bus, store: HistoryStore, config: MessageConfig, shard: int) -> str:
     """Makes or updates the log of one shard; returns its epoch. Raises Unavailable."""
-    wanted = _log_stream(config, shard)
+    wanted = log_stream(config, shard)
     made = await _made_or_found(bus, {**wanted, "metadata": {"epoch": _new_epoch()}})
     epoch = made["config"].get("metadata", {}).get("epoch") or _new_epoch()
     while (held := await store.log_state(shard, epoch)) is not None:
@@ -43,13 +48,13 @@ async def ensure_log(bus: Bus, store: HistoryStore, config: MessageConfig, shard
 
 
 async def ensure_push_queue(bus: Bus, config: MessageConfig) -> None:
-    """Makes or updates the queue of push jobs. Raises Unavailable."""
-    wanted = _push_stream(config)
-    await _made_or_found(bus, wanted)
-    _check(await _call(bus, "UPDATE", wanted))
+    """Makes or updates the queue of push jobs, and where what could not be handled is kept. Raises Unavailable."""
+    for wanted in (push_stream(config), dead_stream(config)):
+        await _made_or_found(bus, wanted)
+        _check(await _call(bus, "UPDATE", wanted))
 
 
-def _log_stream(config: MessageConfig, shard: int) -> dict[str, Any]:
+def log_stream(config: MessageConfig, shard: int) -> dict[str, Any]:
     """No limit per channel: one would drop messages that history has not read yet. Full means refused, not dropped."""
     source = f"log.{shard}.>"
     return {
@@ -67,7 +72,7 @@ def _log_stream(config: MessageConfig, shard: int) -> dict[str, Any]:
     }
 
 
-def _push_stream(config: MessageConfig) -> dict[str, Any]:
+def push_stream(config: MessageConfig) -> dict[str, Any]:
     """What a full queue has no room for is not worth a stop: the oldest goes."""
     return {
         "name": push_jobs.STREAM,
@@ -76,10 +81,25 @@ def _push_stream(config: MessageConfig) -> dict[str, Any]:
         "storage": "file",
         "discard": "old",
         "max_age": PUSH_MAX_AGE_DAYS * 86_400 * _NANOSECONDS,
-        "max_bytes": config.log_max_bytes // 10,
+        "max_bytes": config.log_max_bytes // PUSH_PART,
         "duplicate_window": DEDUP_WINDOW_SECONDS * _NANOSECONDS,
         "num_replicas": config.log_replicas,
         "allow_msg_schedules": True,
+    }
+
+
+def dead_stream(config: MessageConfig) -> dict[str, Any]:
+    return {
+        "name": push_jobs.DEAD_STREAM,
+        "subjects": [*push_jobs.DEAD_SUBJECTS],
+        "retention": "limits",
+        "storage": "file",
+        "discard": "old",
+        "max_age": DEAD_MAX_AGE_DAYS * 86_400 * _NANOSECONDS,
+        "max_bytes": config.log_max_bytes // DEAD_PART,
+        "duplicate_window": DEDUP_WINDOW_SECONDS * _NANOSECONDS,
+        "num_replicas": config.log_replicas,
+        "allow_direct": True,
     }
 
 

@@ -16,16 +16,15 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from prometheus_client import CollectorRegistry, Counter
 
-from push_workloads.common import push_jobs
 from push_workloads.common.bus import Bus
 from push_workloads.common.changes import Change
 from push_workloads.common.errors import Unavailable
-from push_workloads.common.subjects import BadId, inbox, logged_channel
+from push_workloads.common.subjects import BadId, logged_channel
 from push_workloads.common.tracing import HEADER, Kind, Span, Tracer
+from push_workloads.message.jobs import LogPlace, Queued, job_for, queued
 from push_workloads.message.model import Mark, Message, Payload, decode_payload, position, row_of
 from push_workloads.message.store import HistoryStore, LogState
 
-JOB_CONTENT_BYTES: Final = 2048  # a notification shows a line or two; larger content is left out of the job
 JOB_SECONDS: Final = 5.0
 HINT_HEADER: Final = "Push-Hint"
 Copy = tuple[Payload, str, int]
@@ -40,11 +39,12 @@ class HistoryMetrics:
 
 
 class _Read(NamedTuple):
-    """A log message, what it says, and the row that it becomes, if any."""
+    """A log message, what it says, and the row and the push job that it becomes, if any."""
 
     message: Msg
     entry: Payload | Change
     row: Message | None
+    job: Queued | None
 
     def copy(self) -> Copy | None:
         """Of a message: what it says, its channel, and its seq."""
@@ -106,7 +106,7 @@ class HistoryWriter:
     def _read(self, message: Msg) -> _Read | None:
         try:
             entry = decode_payload(message.data)
-            return _Read(message, entry, row_of(logged_channel(message.subject), entry))
+            return _Read(message, entry, row_of(logged_channel(message.subject), entry), self._job(message, entry))
         except (msgspec.DecodeError, BadId, UnicodeError, RecursionError) as error:
             # Only gateways and this service may write here; acknowledged all the same, or it would come for ever.
             self._metrics.undecodable.inc()
@@ -114,23 +114,19 @@ class HistoryWriter:
             return None
 
     async def _queue_jobs(self, read: Sequence[_Read]) -> None:
-        jobs = [
-            job
-            for message, entry, _ in read
-            if isinstance(entry, Payload) and (job := job_for(message, entry)) is not None
-        ]
+        jobs = [one.job for one in read if one.job is not None]
         js = self._bus.client.jetstream(timeout=JOB_SECONDS)
         try:
             await asyncio.gather(
-                *(
-                    js.publish(
-                        push_jobs.subject(job.user_id), push_jobs.encode(job), headers={"Nats-Msg-Id": job.job_id}
-                    )
-                    for job in jobs
-                )
+                *(js.publish(job.subject, job.payload, headers={"Nats-Msg-Id": job.job_id}) for job in jobs)
             )
         except (NatsError, TimeoutError) as error:
             raise Unavailable("the push queue does not answer", retry_after_ms=1000) from error
+
+    def _job(self, message: Msg, entry: Payload | Change) -> Queued | None:
+        place = LogPlace(logged_channel(message.subject), self.epoch, message.metadata.sequence.stream)
+        job = job_for(place, entry, (message.headers or {}).get(HINT_HEADER))
+        return queued(job) if job is not None else None
 
 
 async def _give_back(batch: Sequence[Msg]) -> None:
@@ -145,40 +141,3 @@ def joined(read: _Read) -> list[Mark]:
     if read.row is None or not isinstance(read.entry, Change) or read.entry.change != "added":
         return []
     return [Mark(user, read.row.conversation, "read", position(read.row)) for user in read.entry.user_ids]
-
-
-def job_for(message: Msg, payload: Payload) -> push_jobs.PushJob | None:
-    """The push job of a recipient's copy; None for the sender's own, and for a note to oneself. Messages of groups and
-    topics make none in this version."""
-    recipient_id = payload.recipient_id
-    if recipient_id is None or payload.sender == recipient_id or payload.conversation != payload.sender:
-        return None
-    hint = (message.headers or {}).get(HINT_HEADER)
-    content = bytes(payload.content)
-    return push_jobs.PushJob(
-        job_id=payload.message_id,
-        user_id=recipient_id,
-        message_id=payload.message_id,
-        channel=inbox(recipient_id),
-        seq=message.metadata.sequence.stream,
-        sender=payload.sender,
-        sent_at=payload.sent_at,
-        content=_content(content),
-        hint=_hint(hint) if hint else None,
-    )
-
-
-def _content(raw: bytes) -> object:
-    if len(raw) > JOB_CONTENT_BYTES:
-        return None
-    try:
-        return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return None  # lone surrogates: fit for a browser, not for a notification
-
-
-def _hint(raw: str) -> push_jobs.Hint | None:
-    try:
-        return msgspec.json.decode(raw, type=push_jobs.Hint)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return None

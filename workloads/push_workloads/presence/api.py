@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
 
 from msgspec import Struct
 
+from push_workloads.common.announcements import Status
 from push_workloads.common.cache import reaching
 from push_workloads.common.errors import BadRequest, NotFound
 from push_workloads.common.http import Call, Query, Route
+from push_workloads.common.presence_changes import read_presence
+from push_workloads.common.questions import MAX_WATCHED
 from push_workloads.common.subjects import BadId, token
-from push_workloads.presence.reader import PresenceReader
+from push_workloads.common.tokens import SERVICE
 from push_workloads.presence.sessions import OpenSession, SessionList
 
-MAX_USERS: Final = 500
+MAX_USERS: Final = MAX_WATCHED
 MAX_SESSIONS: Final = 1000
+MayWatch = Callable[[Sequence[tuple[str, str]]], Awaitable[list[bool]]]
+"""Of each pair whether the first user may see the second's presence. Raises Unavailable."""
 
 
 class UserPresence(Struct):
+    """`last_seen`: the last disconnect, Unix milliseconds. Whom the caller may not see is offline and was never seen,
+    as a user is of whom nothing is known."""
+
     user_id: str
-    status: Literal["online", "offline"]
+    status: Status
     last_seen: int | None
 
 
@@ -44,13 +53,22 @@ class PresenceList(Struct):
     presence: list[UserPresence]
 
 
-def routes(reader: PresenceReader, sessions: SessionList) -> list[Route]:
+def routes(cache: Any, sessions: SessionList, may_watch: MayWatch) -> list[Route]:
     async def presence(call: Call) -> PresenceList:
         wanted = user_ids(call.query.get("user_ids", ""))
+        shown = wanted
+        if call.user_id != SERVICE:
+            allowed = await may_watch([(call.user_id, one) for one in wanted])
+            shown = [one for one, may in zip(wanted, allowed, strict=True) if may]
         async with reaching("presence"):
-            found = await reader.read(wanted)
+            found = {one.user_id: one for one in await read_presence(cache, shown)}
         return PresenceList(
-            [UserPresence(one.user_id, "online" if one.online else "offline", one.last_seen) for one in found]
+            [
+                UserPresence(one, found[one].status, found[one].last_seen)
+                if one in found
+                else UserPresence(one, "offline", None)
+                for one in wanted
+            ]
         )
 
     async def list_sessions(call: Call) -> Sessions:
@@ -71,7 +89,7 @@ def routes(reader: PresenceReader, sessions: SessionList) -> list[Route]:
             "GET",
             "/presence",
             presence,
-            "Who of these users is online",
+            "The status of these users, as far as the caller may see it",
             PresenceList,
             query=(Query("user_ids", f"comma-separated, 1 to {MAX_USERS}", required=True),),
             errors=(400,),

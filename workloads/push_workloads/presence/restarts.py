@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-SETTLE_SECONDS: Final = 30.0  # two leases: every gateway that lives has registered again by then
+SETTLE_SECONDS: Final = 30  # two leases: every gateway that lives has registered again by then
 
 
 class RestartGuard:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from push_workloads.common import questions
+from push_workloads.common.announcements import Announcer
+from push_workloads.common.asking import ask
+from push_workloads.common.bus import DirectClient, connected
 from push_workloads.common.cache import cache
 from push_workloads.common.credentials import Credentialed
 from push_workloads.common.fetching import fetching
@@ -18,7 +22,7 @@ from push_workloads.common.tasks import beside
 from push_workloads.common.tokens import Tokens
 from push_workloads.presence.api import routes
 from push_workloads.presence.config import PresenceConfig
-from push_workloads.presence.reader import PresenceReader
+from push_workloads.presence.leases import Leases
 from push_workloads.presence.sessions import SessionList
 from push_workloads.presence.sweeper import Pace, Sweeper, SweepMetrics
 
@@ -29,10 +33,17 @@ parse = PresenceConfig.parse
 async def serve(config: PresenceConfig, process: Process) -> AsyncIterator[None]:
     """Answers and sweeps."""
     async with cache(config.redis) as redis:
-        sweeper = Sweeper(redis, SweepMetrics(process.registry), lambda: int(time.time() * 1000), Pace())
+        client = DirectClient()
+        announcer, pace = Announcer(client), Pace(settle=config.settle_seconds, grace_ms=config.grace_ms)
+        sweeper = Sweeper(redis, SweepMetrics(process.registry), announcer.announce, pace)
         process.checks["redis"] = sweeper.waiting
-        reader = PresenceReader(redis, time.monotonic)
-        api = routes(reader, SessionList(redis, reader))
+        process.checks["nats"] = lambda: "not connected to NATS"
+
+        async def may_watch(pairs: Sequence[tuple[str, str]]) -> list[bool]:
+            asked = questions.WatchAsked(list(pairs))
+            return (await ask(client, questions.WATCH, asked, questions.Watchable)).allowed
+
+        api = routes(redis, SessionList(redis, Leases(redis, time.monotonic)), may_watch)
         revoked = Revoked(redis)
         process.checks["revocations"] = revoked.waiting
         credentials = Following(redis)
@@ -40,7 +51,10 @@ async def serve(config: PresenceConfig, process: Process) -> AsyncIterator[None]
         process.checks["keys"] = tokens.waiting
         verifier = Credentialed(Unrevoked(tokens, revoked.known), credentials.known)
         app = application("presence", api, verifier, config.common.origins, process.registry)
-        running = beside(sweeper.run(), revoked.run(), credentials.run())
-        async with running, fetching(tokens.sources), serving(app, config.common.public):
-            yield
+        heard, keys = beside(revoked.run(), credentials.run()), fetching(tokens.sources)
+        async with heard, keys, serving(app, config.common.public), connected(config.nats, "presence", client) as bus:
+            bus.on_back(announcer.back)
+            process.checks["nats"] = bus.waiting
+            async with beside(sweeper.run()):
+                yield
         await sweeper.close()

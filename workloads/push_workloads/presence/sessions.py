@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from push_workloads.common import presence_keys as keys
-from push_workloads.presence.reader import PresenceReader
+from push_workloads.presence.leases import Leases
 
 
 class OpenSession(NamedTuple):
@@ -17,17 +17,17 @@ class OpenSession(NamedTuple):
 
 
 class SessionList:
-    """Reads which gateways live through `reader`."""
+    """Learns which gateways live from `leases`."""
 
-    def __init__(self, cache: Any, reader: PresenceReader) -> None:
+    def __init__(self, cache: Any, leases: Leases) -> None:
         self._cache = cache
-        self._reader = reader
+        self._leases = leases
 
     async def read(self, user_id: str) -> list[OpenSession]:
         """The newest first. Raises Redis' own errors."""
         answer: dict[bytes, bytes] = await self._cache.hgetall(keys.user(user_id))
         held = {field.decode(): value.decode() for field, value in answer.items()}
-        alive = await self._reader.alive({keys.gid_of(field) for field in held})
+        alive = await self._leases.alive({keys.gid_of(field) for field in held})
         found = [
             OpenSession(keys.gid_of(field), keys.session_of(field), keys.parse_opened(value))
             for field, value in held.items()

@@ -1,4 +1,5 @@
-"""Ends the sessions of gateways whose lease is gone: crashed, cut off, or registered again under a new generation.
+"""Ends the sessions of gateways whose lease is gone: crashed, cut off, or registered again under a new generation; and
+tells of users who have been gone for the grace.
 
 One replica sweeps, paced, in pages. Safe to stop at any line: what is left is found again by the next sweep. A gateway
 that turns out to live has a new generation by then, so nothing here can end a session that is open.
@@ -17,13 +18,18 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from redis.exceptions import RedisError
 
 from push_workloads.common import presence_keys as keys
-from push_workloads.presence.lock import Lock
+from push_workloads.common.announcements import Announcement
+from push_workloads.common.lock import Lock
+from push_workloads.common.presence_changes import Change, PresenceChanges
 from push_workloads.presence.restarts import SETTLE_SECONDS, RestartGuard
 
 LOCK_KEY: Final = "presence:sweeper"
 LOCK_MS: Final = 20_000
 PAGE: Final = 200
 PAUSE_BETWEEN_PAGES: Final = 0.02  # 10,000 sessions a second, so that a dead gateway of 15,000 is no storm
+# A gateway's clients were cut off 10 s or more before its lease ended. So much of that counts as grace, for offline to
+# be told within a lease and a grace after the cut, whenever in its second the sweeper looks.
+EARLY_MS: Final = 2000
 _log = logging.getLogger(__name__)
 
 # KEYS: gateways, of:<gid>, lease:<gid>; ARGV[1] gid. A write that came late keeps the gid for the next sweep.
@@ -40,24 +46,29 @@ class SweepMetrics:
         self.active = Gauge("push_presence_sweeper_active", "1 on the replica that sweeps", registry=registry)
         self.sessions = Counter("push_presence_swept_sessions", "Sessions ended by the sweeper", registry=registry)
         self.gateways = Counter("push_presence_swept_gateways", "Gateways found dead", registry=registry)
+        self.left = Counter("push_presence_left", "Users told to have gone, after the grace", registry=registry)
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """`interval`: between two looks, in seconds. `settle`: how long a Redis that came back is left alone."""
+    """`interval`: between two looks, in seconds. `settle`: how long a Redis that came back is left alone. `grace_ms`:
+    how long a user without a session is not told to be offline."""
 
-    interval: float = 5.0
+    interval: float = 1.0
     settle: float = SETTLE_SECONDS
+    grace_ms: int = 15_000
 
 
 class Sweeper:
-    """`now_ms` is the clock on the wall."""
+    """`announce` tells all gateways."""
 
-    def __init__(self, cache: Any, metrics: SweepMetrics, now_ms: Callable[[], int], pace: Pace) -> None:
+    def __init__(self, cache: Any, metrics: SweepMetrics, announce: Callable[[Announcement], None], pace: Pace) -> None:
         self._cache = cache
         self._metrics = metrics
-        self._now_ms = now_ms
+        self._announce = announce
         self._pace = pace
+        self._presence = PresenceChanges(cache)
+        self._ends: dict[str, float] = {}  # by gid: when its lease ends, in the loop's seconds, as far as was seen
         self._lock = Lock(cache, LOCK_KEY, LOCK_MS)
         self._guard = RestartGuard(pace.settle)
         self._reached = False
@@ -90,24 +101,46 @@ class Sweeper:
             _log.warning("the sweeper's lock ends by itself: %s", type(error).__name__)
 
     async def _look(self) -> None:
-        # Every replica watches for restarts, active or not: the one that takes over must know of them.
+        # Every replica watches for restarts, and leases, active or not: the one that takes over must know of them.
         server = await self._cache.info("server")
         hold = self._guard.hold(
             str(server["run_id"]), float(server["uptime_in_seconds"]), asyncio.get_running_loop().time()
         )
+        dead = await self._dead(asyncio.get_running_loop().time())
         active = await self._lock.hold()
         self._metrics.active.set(int(active))
         if active and not hold:
-            await self._sweep()
+            for gid in dead:
+                if not await self._sweep_gateway(gid):
+                    return
+            await self._tell_who_left()
 
-    async def _sweep(self) -> None:
-        gids = [gid.decode() for gid in await self._cache.smembers(keys.GATEWAYS)]
-        if not gids:
-            return
-        leases = await self._cache.mget([keys.lease(gid) for gid in gids])
-        for gid in (gid for gid, lease in zip(gids, leases, strict=True) if lease is None):
-            if not await self._sweep_gateway(gid):
+    async def _dead(self, now: float) -> list[str]:
+        """The gateways without a lease; notes when those of the others end."""
+        gids = sorted(gid.decode() for gid in await self._cache.smembers(keys.GATEWAYS))
+        pipe = self._cache.pipeline(transaction=False)
+        for gid in gids:
+            pipe.pttl(keys.lease(gid))
+        left = dict(zip(gids, await pipe.execute() if gids else (), strict=True))
+        alive = {gid: now + ms / 1000 for gid, ms in left.items() if ms > 0}
+        self._ends = {gid: ends for gid, ends in self._ends.items() if gid in left} | alive
+        return [gid for gid in gids if gid not in alive]
+
+    async def _tell_who_left(self) -> None:
+        """A page that is full may be followed by another; those of whom nothing is told have come back."""
+        while True:
+            for one in (told := await self._presence.settle(PAGE)):
+                self._announce(one)
+            self._metrics.left.inc(sum(one.status == "offline" for one in told))
+            if len(told) < PAGE or not await self._lock.hold():
                 return
+            await asyncio.sleep(PAUSE_BETWEEN_PAGES)
+
+    def _wait_ms(self, gid: str) -> int:
+        """How long what is left of the grace is, for the users of a gateway that is gone."""
+        now = asyncio.get_running_loop().time()
+        since_ms = int((now - self._ends.get(gid, now)) * 1000)
+        return max(0, self._pace.grace_ms - EARLY_MS - since_ms)
 
     async def _sweep_gateway(self, gid: str) -> bool:
         """Whether the lock was ours to the end."""
@@ -127,15 +160,14 @@ class Sweeper:
         for user in users:
             pipe.hkeys(keys.user(user))
         held = await pipe.execute()
-        pipe = self._cache.pipeline(transaction=False)
-        ended, now = 0, self._now_ms()
-        for user, fields in zip(users, held, strict=True):
-            dead = [field for field in fields if keys.gid_of(field.decode()) == gid]
-            if dead:
-                pipe.hdel(keys.user(user), *dead)
-                pipe.eval(keys.LAST_SEEN_LUA, 1, keys.last_seen(user), now)
-            ended += len(dead)
-        pipe.srem(keys.sessions_of(gid), *users)
-        await pipe.execute()
-        self._metrics.sessions.inc(ended)
-        return ended
+        dead = [
+            Change(user, field.decode(), "")
+            for user, fields in zip(users, held, strict=True)
+            for field in fields
+            if keys.gid_of(field.decode()) == gid
+        ]
+        for one in await self._presence.write(gid, dead, self._wait_ms(gid)):
+            self._announce(one)
+        await self._cache.srem(keys.sessions_of(gid), *users)
+        self._metrics.sessions.inc(len(dead))
+        return len(dead)

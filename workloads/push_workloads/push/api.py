@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from push_workloads.common.errors import NotFound
 from push_workloads.common.http import Call, Route
-from push_workloads.push.devices import Device, DeviceRegistration, Platform, device_of
+from push_workloads.push.devices import Device, DeviceRegistration, Environment, Platform, TokenKind, device_of
 from push_workloads.push.store import DeviceStore
 
 
@@ -21,6 +21,11 @@ class DeviceView(Struct):
     address_ending: str
     created_at: int
     updated_at: int
+    locale: str | None
+    time_zone: str | None
+    app_version: str | None
+    environment: Environment | None
+    token_kind: TokenKind | None
 
 
 class OneDevice(Struct):
@@ -62,6 +67,5 @@ def routes(store: DeviceStore, now_ms: Callable[[], int]) -> list[Route]:
 
 
 def _view(device: Device) -> DeviceView:
-    return DeviceView(
-        device.device_id, device.platform, device.app, device.ending, device.created_at, device.updated_at
-    )
+    shown = {name: value for name, value in device._asdict().items() if name in DeviceView.__struct_fields__}
+    return DeviceView(address_ending=device.ending, **shown)

@@ -10,16 +10,14 @@ Both tables are only ever written conditionally: mixed with plain writes, the la
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Final, NamedTuple
 
-from push_workloads.common.cassandra import Cassandra, Statement, Undecided
-from push_workloads.common.cassandra_schema import Checks, opened
-from push_workloads.common.config import CassandraConfig
+from push_workloads.common.cassandra import Cassandra, Row, Statement, Undecided
 from push_workloads.common.errors import Conflict, Unavailable
 from push_workloads.common.tasks import together
-from push_workloads.push.devices import MAX_DEVICES, Device
+from push_workloads.push.devices import MAX_DEVICES, Device, DevicePage, format_place, parse_place
 from push_workloads.push.store import FULL
 
 MIGRATIONS: Final = (
@@ -35,19 +33,23 @@ MIGRATIONS: Final = (
       platform text, address text, user_id text, device_id text, PRIMARY KEY ((platform, address))
     )
     """,
-)
+    *(f"ALTER TABLE {{ks}}.devices ADD {name} text" for name in
+      ("locale", "time_zone", "app_version", "environment", "token_kind")),
+)  # fmt: skip
 ATTEMPTS: Final = 8
-_STATEMENTS: Final = {
-    "of_user": """
-        SELECT user_id, device_id, platform, address, p256dh, auth, app, created_at, updated_at, changes
-        FROM {ks}.devices WHERE user_id = ?""",
-    "put": """
+_COLUMNS: Final = ", ".join(Device._fields)
+_DEVICES: Final = f"SELECT {_COLUMNS} FROM {{ks}}.devices"  # noqa: S608 - constants
+STATEMENTS: Final = {
+    "of_user": f"SELECT changes, {_COLUMNS} FROM {{ks}}.devices WHERE user_id = ?",  # noqa: S608 - constants
+    "one": f"{_DEVICES} WHERE user_id = ? AND device_id = ?",
+    "scan": f"{_DEVICES} LIMIT ?",
+    "scan_user": f"{_DEVICES} WHERE user_id = ? AND device_id > ? LIMIT ?",
+    "scan_users": f"{_DEVICES} WHERE token(user_id) > token(?) LIMIT ?",
+    "put": f"""
         BEGIN UNLOGGED BATCH
-          UPDATE {ks}.devices SET changes = ? WHERE user_id = ? IF changes = ?;
-          INSERT INTO {ks}.devices
-            (user_id, device_id, platform, address, p256dh, auth, app, created_at, updated_at)
-          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
-        APPLY BATCH""",
+          UPDATE {{ks}}.devices SET changes = ? WHERE user_id = ? IF changes = ?;
+          INSERT INTO {{ks}}.devices ({_COLUMNS}) VALUES ({", ".join("?" for _ in Device._fields)});
+        APPLY BATCH""",  # noqa: S608 - constants
     "remove": "DELETE FROM {ks}.devices WHERE user_id = ? AND device_id = ? IF address = ?",
     "clean": "DELETE FROM {ks}.devices WHERE user_id = ? AND device_id = ? IF changes = ?",
     "owner": "SELECT user_id, device_id FROM {ks}.device_addresses WHERE platform = ? AND address = ?",
@@ -91,24 +93,56 @@ class CassandraDevices:
         return sorted((await self._held(user_id)).owned, key=lambda device: (device.created_at, device.device_id))
 
     async def remove(self, user_id: str, device_id: str) -> bool:
-        held = await self._held(user_id)
-        row = held.rows.get(device_id)
+        row = await self._row(user_id, device_id)
         if row is None:
             return False
-        await self._cassandra.write_if(self._statements["remove"], user_id, device_id, row.address)
+        owned = await self._owns(row)
+        await self._removed(row)
+        return owned
+
+    async def remove_if(self, user_id: str, device_id: str, address: str) -> bool:
+        device = await self.one(user_id, device_id)
+        return device is not None and device.address == address and await self._removed(device)
+
+    async def one(self, user_id: str, device_id: str) -> Device | None:
+        row = await self._row(user_id, device_id)
+        return row if row is not None and await self._owns(row) else None
+
+    async def scan(self, after: str | None, limit: int) -> DevicePage:
+        """In the order in which Cassandra keeps users. What is no device any more is read too, and left out."""
+        rows = await self._scanned(after, limit)
+        devices = [device for device in map(_device, rows) if device is not None]
+        owners = await together(self._owns(device) for device in devices)
+        found = [device for device, owns in zip(devices, owners, strict=True) if owns]
+        last = format_place(rows[-1]["user_id"], rows[-1]["device_id"] or "") if len(rows) == limit else None
+        return DevicePage(found, last)
+
+    async def _scanned(self, after: str | None, limit: int) -> list[Row]:
+        """The rest of a user's rows, then those of the users behind."""
+        if after is None:
+            return await self._cassandra.rows(self._statements["scan"], limit)
+        user_id, device_id = parse_place(after)
+        rows = await self._cassandra.rows(self._statements["scan_user"], user_id, device_id, limit)
+        if len(rows) < limit:
+            rows += await self._cassandra.rows(self._statements["scan_users"], user_id, limit - len(rows))
+        return rows
+
+    async def _row(self, user_id: str, device_id: str) -> Device | None:
+        """Whether or not its address is still its own."""
+        row = await self._cassandra.row(self._statements["one"], user_id, device_id)
+        return _device(row) if row is not None else None
+
+    async def _removed(self, row: Device) -> bool:
+        """False when it has another address by now: then it stays."""
+        stands = await self._cassandra.write_if(self._statements["remove"], row.user_id, row.device_id, row.address)
         address = (row.platform, row.address)
-        await self._cassandra.write_if(self._statements["release"], *address, user_id, device_id)
-        return row in held.owned
+        await self._cassandra.write_if(self._statements["release"], *address, row.user_id, row.device_id)
+        return stands is None
 
     async def _held(self, user_id: str) -> _Held:
         rows = await self._cassandra.rows(self._statements["of_user"], user_id)
         changes = rows[0]["changes"] if rows else None
-        # The static column alone is a row too, without a device.
-        devices = {
-            row["device_id"]: Device(**{name: row[name] for name in Device._fields})
-            for row in rows
-            if row["device_id"] is not None
-        }
+        devices = {device.device_id: device for device in map(_device, rows) if device is not None}
         owners = await together(self._owns(device) for device in devices.values())
         owned = [device for device, owns in zip(devices.values(), owners, strict=True) if owns]
         return _Held(devices, owned, changes)
@@ -145,6 +179,11 @@ class CassandraDevices:
         )
 
 
+def _device(row: Row) -> Device | None:
+    """None for the static column, which alone is a row too, without a device."""
+    return Device(**{name: row[name] for name in Device._fields}) if row["device_id"] is not None else None
+
+
 def _admitted(device: Device, held: _Held) -> Device:
     """The device as it will stand. Raises Conflict when the user has MAX_DEVICES others."""
     others = [
@@ -156,11 +195,3 @@ def _admitted(device: Device, held: _Held) -> Device:
         raise Conflict(FULL)
     before = held.rows.get(device.device_id)
     return device._replace(created_at=before.created_at) if before else device
-
-
-@asynccontextmanager
-async def cassandra_devices(config: CassandraConfig, checks: Checks) -> AsyncIterator[CassandraDevices]:
-    """The store in that keyspace, made when it is not there; waits for Cassandra."""
-    async with opened(config, "push", MIGRATIONS, checks) as cassandra:
-        statements = {name: await cassandra.prepare(text) for name, text in _STATEMENTS.items()}
-        yield CassandraDevices(cassandra, statements)

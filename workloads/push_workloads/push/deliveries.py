@@ -44,7 +44,8 @@ class DeliveryLog(Protocol):
     """Each method may raise Unavailable. Kept for KEEP_DAYS."""
 
     async def record(self, deliveries: Sequence[Delivery]) -> None:
-        """The later `at` counts, whatever the order in which they come; an end is never followed by what is none."""
+        """The later `at` counts, whatever the order in which they come (of two of one moment, one of them); an end is
+        never followed by what is none."""
 
     async def of_message(self, message_id: str, after: tuple[str, str] | None, limit: int) -> list[Delivery]:
         """Up to `limit`, in the order of (user_id, device_id), those behind `after`."""

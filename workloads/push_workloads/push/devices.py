@@ -5,22 +5,31 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 
 from push_workloads.common.errors import BadRequest
+from push_workloads.common.subjects import identifier, token
+from push_workloads.push.zones import zone
 
 MAX_DEVICES = 50
 MAX_TOKEN = 4096
 MAX_ENDPOINT = 2048
 MAX_APP = 255
+MAX_LOCALE = 35  # RFC 5646 §4.4.1
+MAX_SCAN = 1000
 SHOWN = 6
 P256DH_BYTES, AUTH_BYTES = 65, 16  # RFC 8291 §3.1 and §3.2: an uncompressed P-256 point, a 16-byte secret
 Platform = Literal["fcm", "apns", "webpush"]
+Environment = Literal["production", "sandbox"]
+TokenKind = Literal["alert", "voip"]
+T = TypeVar("T")
 _DEVICE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _APP = re.compile(r"[A-Za-z0-9._:/-]{1,255}")
+_LOCALE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
+_VERSION = re.compile(r"[A-Za-z0-9._+-]{1,64}")
 
 
 class SubscriptionKeys(Struct):
@@ -36,17 +45,31 @@ class Subscription(Struct):
 
 
 class DeviceRegistration(Struct):
-    """`token` for fcm and apns, `subscription` for webpush. `app`: bundle id or package, where there are several."""
+    """`token` for fcm and apns, `subscription` for webpush. `app`: bundle id or package, where there are several.
+    `locale`: as `de-CH` (BCP 47). `time_zone`: as `Europe/Zurich` (IANA). `app_version`: as `4.2.1`.
+
+    For apns alone: `environment`, `production` when left out, is the one that the app was signed for; `token_kind` is
+    `voip` for a token of PushKit.
+    """
 
     device_id: str
     platform: Platform
     token: str | None = None
     subscription: Subscription | None = None
     app: str | None = None
+    locale: str | None = None
+    time_zone: str | None = None
+    app_version: str | None = None
+    environment: Environment | None = None
+    token_kind: TokenKind | None = None
 
 
 class Device(NamedTuple):
-    """`address` is where its notifications go: a token, or a webpush endpoint. One address has one owner."""
+    """`address` is where its notifications go: a token, or a webpush endpoint. One address has one owner.
+
+    `environment` and `token_kind`: of an apns token, None counts as `production` and `alert`. A token of kind `voip`
+    takes no other notifications than such, under the topic `<app>.voip`.
+    """
 
     user_id: str
     device_id: str
@@ -57,6 +80,11 @@ class Device(NamedTuple):
     app: str | None
     created_at: int
     updated_at: int
+    locale: str | None = None
+    time_zone: str | None = None
+    app_version: str | None = None
+    environment: Environment | None = None
+    token_kind: TokenKind | None = None
 
     @property
     def ending(self) -> str:
@@ -64,17 +92,71 @@ class Device(NamedTuple):
         return self.address[-min(SHOWN, len(self.address) // 2) :] if len(self.address) > 1 else ""
 
 
+class DevicePage(NamedTuple):
+    """`after`: where the next page begins; None when this is the last."""
+
+    devices: list[Device]
+    after: str | None
+
+
+def format_place(user_id: str, device_id: str) -> str:
+    """A place among all devices, as text."""
+    return f"{token(user_id)}.{device_id}"
+
+
+def parse_place(text: str) -> tuple[str, str]:
+    """User and device of a place. Raises ValueError."""
+    user, _, device_id = text.partition(".")
+    place = identifier(user), device_id
+    if format_place(*place) != text or (device_id and not _DEVICE_ID.fullmatch(device_id)):
+        raise ValueError("no place among the devices")
+    return place
+
+
 def device_of(user_id: str, asked: DeviceRegistration, now_ms: int) -> Device:
     """The device that a registration asks for. BadRequest names the field that is wrong."""
     if not _DEVICE_ID.fullmatch(asked.device_id):
         raise BadRequest("device_id: 1 to 64 of A-Z a-z 0-9 _ -")
-    if asked.app is not None and not _APP.fullmatch(asked.app):
-        raise BadRequest(f"app: 1 to {MAX_APP} of A-Z a-z 0-9 . _ : / -")
+    _check_app(asked)
     if asked.platform == "webpush":
         address, p256dh, auth = _webpush(asked)
     else:
         address, p256dh, auth = _token(asked), None, None
-    return Device(user_id, asked.device_id, asked.platform, address, p256dh, auth, asked.app, now_ms, now_ms)
+    return Device(
+        user_id=user_id,
+        device_id=asked.device_id,
+        platform=asked.platform,
+        address=address,
+        p256dh=p256dh,
+        auth=auth,
+        app=asked.app,
+        created_at=now_ms,
+        updated_at=now_ms,
+        locale=asked.locale,
+        time_zone=asked.time_zone,
+        app_version=asked.app_version,
+        environment=asked.environment or _of_apns(asked, "production"),
+        token_kind=asked.token_kind or _of_apns(asked, "alert"),
+    )
+
+
+def _of_apns(asked: DeviceRegistration, default: T) -> T | None:
+    return default if asked.platform == "apns" else None
+
+
+def _check_app(asked: DeviceRegistration) -> None:
+    """What is said of the app and of where it runs."""
+    if asked.app is not None and not _APP.fullmatch(asked.app):
+        raise BadRequest(f"app: 1 to {MAX_APP} of A-Z a-z 0-9 . _ : / -")
+    if asked.locale is not None and (len(asked.locale) > MAX_LOCALE or not _LOCALE.fullmatch(asked.locale)):
+        raise BadRequest("locale: a language tag of BCP 47, as de-CH")
+    if asked.time_zone is not None and zone(asked.time_zone) is None:
+        raise BadRequest("time_zone: a name of the IANA database, as Europe/Zurich")
+    if asked.app_version is not None and not _VERSION.fullmatch(asked.app_version):
+        raise BadRequest("app_version: 1 to 64 of A-Z a-z 0-9 . _ + -")
+    for field in ("environment", "token_kind"):
+        if getattr(asked, field) is not None and asked.platform != "apns":
+            raise BadRequest(f"{field}: is for apns; leave it out for {asked.platform}")
 
 
 def _token(asked: DeviceRegistration) -> str:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import partial
 
 from push_workloads.common.bus import connected
 from push_workloads.common.cache import cache
-from push_workloads.common.config import SqliteConfig, StoreConfig
 from push_workloads.common.consumer import Consumer
+from push_workloads.common.credentials import Credentialed
 from push_workloads.common.erasing import Erasing
 from push_workloads.common.fetching import fetching
+from push_workloads.common.following import Following
 from push_workloads.common.http import application, serving
 from push_workloads.common.measures import Consumed
 from push_workloads.common.revocations import Unrevoked
@@ -21,9 +23,20 @@ from push_workloads.common.service import Process
 from push_workloads.common.tasks import beside
 from push_workloads.common.tokens import Tokens
 from push_workloads.push.api import routes
+from push_workloads.push.broadcast.api import admin_routes, broadcast_routes
+from push_workloads.push.broadcast.audience import TopicRightsOnTheBus
+from push_workloads.push.broadcast.desk import BroadcastDesk
+from push_workloads.push.broadcast.tally import Tally
+from push_workloads.push.broadcast.topics_api import topic_routes, unfollow_all
+from push_workloads.push.cancels import RedisCancels
 from push_workloads.push.config import PushConfig
-from push_workloads.push.sqlite import sqlite_devices
-from push_workloads.push.store import DeviceStore
+from push_workloads.push.delivery_api import delivery_route
+from push_workloads.push.office import PushOffice
+from push_workloads.push.outbox import JetStreamOutbox
+from push_workloads.push.preference_api import preference_routes
+from push_workloads.push.requests_api import push_routes
+from push_workloads.push.stores import Stores, stores
+from push_workloads.push.templates_api import template_routes
 from push_workloads.push.webpush.api import key_routes
 from push_workloads.push.worker import SOURCE, PushMetrics, Worker
 
@@ -33,39 +46,50 @@ parse = PushConfig.parse
 @asynccontextmanager
 async def serve(config: PushConfig, process: Process) -> AsyncIterator[None]:
     """Takes registrations at once, and jobs as soon as the queue is there."""
-    async with _store(config.store, process) as store, cache(config.redis) as redis:
+    async with stores(config.store, process, _now_ms) as kept, cache(config.redis) as redis:
         revoked = Revoked(redis)
         process.checks["revocations"] = revoked.waiting
         tokens = Tokens(config.tokens)
         process.checks["keys"] = tokens.waiting
-        verifier = Unrevoked(tokens, revoked.known)
-        table = [*routes(store, _now_ms), *key_routes(config.webpush.public_key if config.webpush else None)]
-        app = application("push", table, verifier, config.common.origins, process.registry)
+        credentials = Following(redis)
+        verifier = Credentialed(Unrevoked(tokens, revoked.known), credentials.known)
+        outbox, cancels = JetStreamOutbox(), RedisCancels(redis)
+        office = PushOffice(kept.books, outbox, cancels, kept.deliveries, _now_ms, secrets.token_bytes)
+        tally, topics = Tally(kept.deliveries, time.monotonic), TopicRightsOnTheBus(time.monotonic)
+        desk = BroadcastDesk(kept.broadcasts, kept.books, tally, outbox, cancels, _now_ms, secrets.token_bytes)
+        process.admin_routes = admin_routes(desk, config.admin_token)
+        api = [
+            *routes(kept.devices, _now_ms),
+            *preference_routes(kept.preferences, _now_ms),
+            delivery_route(kept.deliveries),
+            *key_routes(config.webpush.public_key if config.webpush else None),
+            *template_routes(kept.books),
+            *topic_routes(kept.broadcasts, topics),
+            *push_routes(office),
+            *broadcast_routes(desk),
+        ]
+        app = application("push", api, verifier, config.common.origins, process.registry)
         process.checks["nats"] = lambda: "not connected to NATS"
         public = serving(app, config.common.public)
-        erasing = Erasing(redis, partial(_forget, store))
-        heard, keys = beside(revoked.run(), erasing.run()), fetching(tokens.sources)
+        erasing = Erasing(redis, partial(_forget, kept))
+        heard, keys = beside(revoked.run(), erasing.run(), credentials.run()), fetching(tokens.sources)
         async with heard, keys, public, connected(config.nats, "push") as bus:
-            worker = Worker(store, PushMetrics(process.registry), _now_ms)
+            outbox.open(bus)
+            topics.open(bus)
+            worker = Worker(kept.devices, PushMetrics(process.registry), _now_ms)
             consumer = Consumer(bus.client, SOURCE, worker.handle, Consumed(process.registry))
             process.checks |= {"nats": bus.waiting, "queue": consumer.waiting}
             async with beside(consumer.run()):
                 yield
 
 
-async def _forget(store: DeviceStore, user_id: str) -> None:
-    """All devices of somebody whose account has ended: nothing more is sent to them."""
-    for device in await store.of_user(user_id):
-        await store.remove(user_id, device.device_id)
-
-
-def _store(config: StoreConfig, process: Process) -> AbstractAsyncContextManager[DeviceStore]:
-    if isinstance(config, SqliteConfig):
-        return sqlite_devices(config.path)
-    # Here: its driver costs memory and start-up time, and brings threads.
-    from push_workloads.push.cassandra import cassandra_devices
-
-    return cassandra_devices(config, process.checks)
+async def _forget(kept: Stores, user_id: str) -> None:
+    """What is kept of somebody whose account has ended: nothing more is sent to them. Deliveries are kept by message
+    and name nobody but by id: they end by themselves, KEEP_DAYS after they were written."""
+    for device in await kept.devices.of_user(user_id):
+        await kept.devices.remove(user_id, device.device_id)
+    await kept.preferences.forget(user_id)
+    await unfollow_all(kept.broadcasts, user_id)
 
 
 def _now_ms() -> int:

@@ -1,17 +1,12 @@
-"""Devices in one SQLite file: the embedded store. Every write is one statement, so the connection autocommits."""
+"""Devices in SQLite: the embedded store."""
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Final
 
-import aiosqlite
-
-from push_workloads.common.errors import Conflict, Unavailable
-from push_workloads.common.sqlite import opened
-from push_workloads.push.devices import MAX_DEVICES, Device
+from push_workloads.common.errors import Conflict
+from push_workloads.push.devices import MAX_DEVICES, Device, DevicePage, format_place, parse_place
+from push_workloads.push.rows import Rows
 from push_workloads.push.store import FULL
 
 MIGRATIONS: Final = (
@@ -30,22 +25,32 @@ MIGRATIONS: Final = (
       UNIQUE (platform, address)
     );
     """,
+    """
+    ALTER TABLE devices ADD COLUMN locale TEXT;
+    ALTER TABLE devices ADD COLUMN time_zone TEXT;
+    ALTER TABLE devices ADD COLUMN app_version TEXT;
+    ALTER TABLE devices ADD COLUMN environment TEXT;
+    ALTER TABLE devices ADD COLUMN token_kind TEXT;
+    """,
 )
-_DEVICES = """
-SELECT user_id, device_id, platform, address, p256dh, auth, app, created_at, updated_at FROM devices WHERE user_id = ?
-"""
-_OF_USER = f"{_DEVICES} ORDER BY created_at, device_id"
-_ONE = f"{_DEVICES} AND device_id = ?"
+_COLUMNS: Final = ", ".join(Device._fields)
+_DEVICES: Final = f"SELECT {_COLUMNS} FROM devices"  # noqa: S608 - constants
+_OF_USER: Final = f"{_DEVICES} WHERE user_id = ? ORDER BY created_at, device_id"
+_ONE: Final = f"{_DEVICES} WHERE user_id = ? AND device_id = ?"
+_SCAN: Final = f"{_DEVICES} WHERE (user_id, device_id) > (?, ?) ORDER BY user_id, device_id LIMIT ?"
+_REMOVE: Final = "DELETE FROM devices WHERE user_id = ? AND device_id = ?"
+_BUT_SINCE_WHEN: Final = ", ".join(name for name in Device._fields if name != "created_at")
 # REPLACE removes both the device's former row and the row of another device with this address. The count leaves out
 # both of them; nothing is inserted when it is full.
-_PUT = f"""
-INSERT OR REPLACE INTO devices
-SELECT :user_id, :device_id, :platform, :address, :p256dh, :auth, :app, coalesce(
-    (SELECT created_at FROM devices WHERE user_id = :user_id AND device_id = :device_id), :created_at
-), :updated_at
+_PUT: Final = f"""
+INSERT OR REPLACE INTO devices ({_BUT_SINCE_WHEN}, created_at)
+SELECT {_BUT_SINCE_WHEN}, coalesce(
+    (SELECT created_at FROM devices AS old WHERE (old.user_id, old.device_id) = (new.user_id, new.device_id)),
+    created_at
+) FROM (SELECT {", ".join(f"? AS {name}" for name in Device._fields)}) AS new
 WHERE (
-    SELECT count(*) FROM devices
-    WHERE user_id = :user_id AND device_id <> :device_id AND NOT (platform = :platform AND address = :address)
+    SELECT count(*) FROM devices AS other WHERE other.user_id = new.user_id AND other.device_id <> new.device_id
+      AND (other.platform, other.address) <> (new.platform, new.address)
 ) < {MAX_DEVICES}
 """  # noqa: S608 - no value of a caller in it
 
@@ -53,47 +58,28 @@ WHERE (
 class SqliteDevices:
     """A DeviceStore."""
 
-    def __init__(self, connection: aiosqlite.Connection) -> None:
-        self._connection = connection
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
 
     async def put(self, device: Device) -> Device:
-        if not await self._write(_PUT, device._asdict()):
+        if not await self._rows.write(_PUT, *device):
             raise Conflict(FULL)
-        rows = await self._read(_ONE, (device.user_id, device.device_id))
-        return rows[0] if rows else device  # gone again already: what was stored is what was asked
+        return await self.one(device.user_id, device.device_id) or device  # gone again already: it is what was asked
 
     async def of_user(self, user_id: str) -> list[Device]:
-        return await self._read(_OF_USER, (user_id,))
+        return [Device(*row) for row in await self._rows.read(_OF_USER, user_id)]
+
+    async def one(self, user_id: str, device_id: str) -> Device | None:
+        rows = await self._rows.read(_ONE, user_id, device_id)
+        return Device(*rows[0]) if rows else None
 
     async def remove(self, user_id: str, device_id: str) -> bool:
-        return bool(
-            await self._write(
-                "DELETE FROM devices WHERE user_id = :user_id AND device_id = :device_id",
-                {"user_id": user_id, "device_id": device_id},
-            )
-        )
+        return bool(await self._rows.write(_REMOVE, user_id, device_id))
 
-    async def _write(self, statement: str, values: dict[str, object]) -> int:
-        """How many rows were written."""
-        try:
-            async with self._connection.execute(statement, values) as cursor:
-                return cursor.rowcount
-        except sqlite3.Error as error:
-            raise _away(error) from error
+    async def remove_if(self, user_id: str, device_id: str, address: str) -> bool:
+        return bool(await self._rows.write(f"{_REMOVE} AND address = ?", user_id, device_id, address))
 
-    async def _read(self, statement: str, values: tuple[str, ...]) -> list[Device]:
-        try:
-            return [Device(*row) for row in await self._connection.execute_fetchall(statement, values)]
-        except sqlite3.Error as error:
-            raise _away(error) from error
-
-
-def _away(error: sqlite3.Error) -> Unavailable:
-    return Unavailable(f"devices are not available now: {type(error).__name__}", retry_after_ms=1000)
-
-
-@asynccontextmanager
-async def sqlite_devices(path: str) -> AsyncIterator[SqliteDevices]:
-    """The store in the file at `path`, made when it is not there."""
-    async with opened(path, MIGRATIONS, autocommit=True) as connection:
-        yield SqliteDevices(connection)
+    async def scan(self, after: str | None, limit: int) -> DevicePage:
+        begin = parse_place(after) if after is not None else ("", "")
+        found = [Device(*row) for row in await self._rows.read(_SCAN, *begin, limit)]
+        return DevicePage(found, format_place(*found[-1][:2]) if len(found) == limit else None)

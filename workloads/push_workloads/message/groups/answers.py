@@ -1,11 +1,23 @@
-"""Answers what gateways ask over the bus (`common/questions.py`): groups of a user, rights on a topic, blocks."""
+"""Answers what is asked over the bus (`common/questions.py`): by gateways groups of a user, rights on a topic, blocks;
+by the push service the members of a group."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from push_workloads.common import changes, questions
-from push_workloads.common.questions import Blocks, Membership, Memberships, TopicAsked, TopicRights, UserAsked
+from push_workloads.common.errors import BadRequest
+from push_workloads.common.questions import (
+    MAX_MEMBERS_PAGE,
+    Blocks,
+    Members,
+    MembersAsked,
+    Membership,
+    Memberships,
+    TopicAsked,
+    TopicRights,
+    UserAsked,
+)
 from push_workloads.message.answering import Question
 from push_workloads.message.groups import policies
 from push_workloads.message.groups.permits import Permits
@@ -37,6 +49,31 @@ def gateway_questions(store: GroupStore, permits: Permits) -> list[Question]:
         Question(questions.TOPIC, TopicAsked, topic),
         Question(questions.BLOCKS, UserAsked, blocks),
     ]
+
+
+def members_question(store: GroupStore) -> Question:
+
+    async def members(asked: MembersAsked) -> Members:
+        if not 0 < asked.limit <= MAX_MEMBERS_PAGE:
+            raise BadRequest(f"limit: 1 to {MAX_MEMBERS_PAGE}")
+        group = await store.group(asked.group_id)
+        return Members(await _page(store, asked) if group is not None and not group.deleted else [])
+
+    return Question(questions.MEMBERS, MembersAsked, members)
+
+
+async def _page(store: GroupStore, asked: MembersAsked) -> list[str]:
+    """Read on until it is full: a short page would be taken for the last."""
+    kept: list[str] = []
+    after, wanted = asked.after or "", asked.limit
+    while wanted:
+        read = [one.user_id for one in await store.members(asked.group_id, after, wanted)]
+        blocking = await store.blockers(read, asked.sender) if asked.sender is not None else ()
+        kept += [user for user in read if user not in blocking]
+        if len(read) < wanted:
+            break
+        after, wanted = read[-1], asked.limit - len(kept)
+    return kept
 
 
 def _membership(one: Member, group: Group) -> Membership:

@@ -16,7 +16,7 @@ from push_workloads.common.cassandra import Cassandra, Row, Statement, Undecided
 from push_workloads.common.cassandra_schema import Checks, opened
 from push_workloads.common.config import CassandraConfig
 from push_workloads.common.tasks import together
-from push_workloads.message.groups.rules import Group, Member
+from push_workloads.message.groups.rules import MAX_GROUPS_OF_USER, Group, Member
 
 MIGRATIONS: Final = (
     """
@@ -38,6 +38,7 @@ MIGRATIONS: Final = (
     """,
     "CREATE TABLE IF NOT EXISTS {ks}.blocks (user_id text, other text, PRIMARY KEY (user_id, other))",
     "CREATE TABLE IF NOT EXISTS {ks}.topic_policies (one int, prefix text, policy blob, PRIMARY KEY (one, prefix))",
+    "CREATE TABLE IF NOT EXISTS {ks}.privacy (user_id text PRIMARY KEY, visible_to text)",
 )
 ONE: Final = 0  # the key of tables that are one partition
 _STATEMENTS: Final = {
@@ -67,6 +68,11 @@ _STATEMENTS: Final = {
     "blocks_one": "SELECT other FROM {ks}.blocks WHERE user_id = ? AND other = ?",
     "block": "INSERT INTO {ks}.blocks (user_id, other) VALUES (?, ?)",
     "unblock": "DELETE FROM {ks}.blocks WHERE user_id = ? AND other = ?",
+    "unblock_all": "DELETE FROM {ks}.blocks WHERE user_id = ?",
+    "group_ids": "SELECT group_id FROM {ks}.groups_of_user WHERE user_id = ? LIMIT ?",
+    "visibility": "SELECT user_id, visible_to FROM {ks}.privacy WHERE user_id = ?",
+    "put_visibility": "INSERT INTO {ks}.privacy (user_id, visible_to) VALUES (?, ?)",
+    "remove_visibility": "DELETE FROM {ks}.privacy WHERE user_id = ?",
     "policies": "SELECT prefix, policy FROM {ks}.topic_policies WHERE one = ? LIMIT 5000",
     "put_policy": "INSERT INTO {ks}.topic_policies (one, prefix, policy) VALUES (?, ?, ?)",
     "remove_policy": "DELETE FROM {ks}.topic_policies WHERE one = ? AND prefix = ?",
@@ -132,11 +138,31 @@ class CassandraGroups:
     async def blocks_one(self, user_id: str, other: str) -> bool:
         return bool(await self._rows("blocks_one", user_id, other))
 
+    async def blockers(self, user_ids: Sequence[str], other: str) -> set[str]:
+        blocking = await together(self.blocks_one(user, other) for user in user_ids)
+        return {user for user, blocks in zip(user_ids, blocking, strict=True) if blocks}
+
     async def block(self, user_id: str, other: str) -> None:
         await self._do("block", user_id, other)
 
     async def unblock(self, user_id: str, other: str) -> None:
         await self._do("unblock", user_id, other)
+
+    async def sharing(self, user_id: str, others: Sequence[str]) -> set[str]:
+        mine = await self._group_ids(user_id)
+        theirs = await together(self._group_ids(other) for other in others) if mine else []
+        return {other for other, groups in zip(others, theirs, strict=False) if groups & mine}
+
+    async def visibilities(self, user_ids: Sequence[str]) -> dict[str, str]:
+        found = await together(self._rows("visibility", user_id) for user_id in user_ids)
+        return {row["user_id"]: row["visible_to"] for rows in found for row in rows}
+
+    async def put_visibility(self, user_id: str, visible_to: str) -> None:
+        await self._do("put_visibility", user_id, visible_to)
+
+    async def forget(self, user_id: str) -> None:
+        await self._do("remove_visibility", user_id)
+        await self._do("unblock_all", user_id)
 
     async def policies(self) -> dict[str, bytes]:
         return {row["prefix"]: row["policy"] for row in await self._rows("policies", ONE)}
@@ -146,6 +172,9 @@ class CassandraGroups:
 
     async def remove_policy(self, prefix: str) -> None:
         await self._do("remove_policy", ONE, prefix)
+
+    async def _group_ids(self, user_id: str) -> set[str]:
+        return {row["group_id"] for row in await self._rows("group_ids", user_id, MAX_GROUPS_OF_USER)}
 
     async def _decided(self, wanted: Group, statement: str, *values: object) -> bool:
         """A conditional write whose answer was lost was done when the row is as it would be then."""

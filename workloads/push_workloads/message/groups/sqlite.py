@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -29,6 +30,9 @@ MIGRATIONS: Final = (
     CREATE TABLE blocks (user_id TEXT NOT NULL, other TEXT NOT NULL, PRIMARY KEY (user_id, other)) WITHOUT ROWID;
     CREATE TABLE policies (prefix TEXT PRIMARY KEY, policy BLOB NOT NULL) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE privacy (user_id TEXT PRIMARY KEY, visible_to TEXT NOT NULL) WITHOUT ROWID;
+    """,
 )
 _GROUP: Final = "group_id, name, owner, members, created_by, created_at, version, deleted, pending"
 _MEMBER: Final = "group_id, user_id, role, epoch, seq"
@@ -41,6 +45,16 @@ _REPLACE: Final = """
 UPDATE groups SET name = ?, owner = ?, members = ?, deleted = ?, pending = ?, version = version + 1
 WHERE group_id = ? AND version = ?
 """
+
+
+# Each looks the others up by a key, however many rows the table has.
+_SHARING: Final = """
+SELECT o.value FROM json_each(?) AS o WHERE EXISTS (
+  SELECT 1 FROM members AS mine CROSS JOIN members AS theirs
+  WHERE mine.user_id = ? AND theirs.group_id = mine.group_id AND theirs.user_id = o.value
+)
+"""
+_VISIBILITIES: Final = "SELECT p.user_id, p.visible_to FROM json_each(?) AS o JOIN privacy AS p ON p.user_id = o.value"
 
 
 class SqliteGroups:
@@ -98,11 +112,28 @@ class SqliteGroups:
     async def blocks_one(self, user_id: str, other: str) -> bool:
         return bool(await self._read("SELECT 1 FROM blocks WHERE user_id = ? AND other = ?", user_id, other))
 
+    async def blockers(self, user_ids: Sequence[str], other: str) -> set[str]:
+        query = "SELECT user_id FROM json_each(?) JOIN blocks ON user_id = value WHERE other = ?"
+        return {row[0] for row in await self._read(query, json.dumps(list(user_ids)), other)}
+
     async def block(self, user_id: str, other: str) -> None:
         await self._write("INSERT OR IGNORE INTO blocks VALUES (?, ?)", user_id, other)
 
     async def unblock(self, user_id: str, other: str) -> None:
         await self._write("DELETE FROM blocks WHERE user_id = ? AND other = ?", user_id, other)
+
+    async def sharing(self, user_id: str, others: Sequence[str]) -> set[str]:
+        return {row[0] for row in await self._read(_SHARING, json.dumps(list(others)), user_id)}
+
+    async def visibilities(self, user_ids: Sequence[str]) -> dict[str, str]:
+        return dict(map(tuple, await self._read(_VISIBILITIES, json.dumps(list(user_ids)))))
+
+    async def put_visibility(self, user_id: str, visible_to: str) -> None:
+        await self._write("INSERT OR REPLACE INTO privacy VALUES (?, ?)", user_id, visible_to)
+
+    async def forget(self, user_id: str) -> None:
+        await self._write("DELETE FROM privacy WHERE user_id = ?", user_id)
+        await self._write("DELETE FROM blocks WHERE user_id = ?", user_id)
 
     async def policies(self) -> dict[str, bytes]:
         return dict(map(tuple, await self._read("SELECT prefix, policy FROM policies")))

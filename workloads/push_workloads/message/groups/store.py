@@ -1,4 +1,4 @@
-"""Groups, blocks and policies as a port, with its in-memory twin.
+"""Groups, blocks, settings of users and policies as a port, with its in-memory twin.
 
 A change of a group is decided on its row alone, by compare-and-set of `version`, with the change itself as `pending`:
 so one step decides, whoever races, and whoever finds it pending can finish it. What a change means for members is
@@ -51,9 +51,23 @@ class GroupStore(Protocol):
 
     async def blocks_one(self, user_id: str, other: str) -> bool: ...
 
+    async def blockers(self, user_ids: Sequence[str], other: str) -> set[str]:
+        """Those of the users who block the other one."""
+
     async def block(self, user_id: str, other: str) -> None: ...
 
     async def unblock(self, user_id: str, other: str) -> None: ...
+
+    async def sharing(self, user_id: str, others: Sequence[str]) -> set[str]:
+        """Those of the others who are in a group with this user, of the first MAX_GROUPS_OF_USER of each."""
+
+    async def visibilities(self, user_ids: Sequence[str]) -> dict[str, str]:
+        """To whom these users show their presence; nothing for those who have not said it."""
+
+    async def put_visibility(self, user_id: str, visible_to: str) -> None: ...
+
+    async def forget(self, user_id: str) -> None:
+        """Removes what is kept of a user alone: settings, and whom the user blocks."""
 
     async def policies(self) -> dict[str, bytes]:
         """By prefix of topics: the encoded policies."""
@@ -71,6 +85,7 @@ class MemoryGroups:
         self._members: dict[tuple[str, str], Member] = {}
         self._versions: dict[tuple[str, str], int] = {}  # of the change that wrote it last
         self._blocks: set[tuple[str, str]] = set()
+        self._visibilities: dict[str, str] = {}
         self._policies: dict[str, bytes] = {}
 
     async def group(self, group_id: str) -> Group | None:
@@ -125,11 +140,28 @@ class MemoryGroups:
     async def blocks_one(self, user_id: str, other: str) -> bool:
         return (user_id, other) in self._blocks
 
+    async def blockers(self, user_ids: Sequence[str], other: str) -> set[str]:
+        return {user for user in user_ids if (user, other) in self._blocks}
+
     async def block(self, user_id: str, other: str) -> None:
         self._blocks.add((user_id, other))
 
     async def unblock(self, user_id: str, other: str) -> None:
         self._blocks.discard((user_id, other))
+
+    async def sharing(self, user_id: str, others: Sequence[str]) -> set[str]:
+        mine = {one.group_id for one in self._members.values() if one.user_id == user_id}
+        return {one.user_id for one in self._members.values() if one.group_id in mine}.intersection(others)
+
+    async def visibilities(self, user_ids: Sequence[str]) -> dict[str, str]:
+        return {one: self._visibilities[one] for one in user_ids if one in self._visibilities}
+
+    async def put_visibility(self, user_id: str, visible_to: str) -> None:
+        self._visibilities[user_id] = visible_to
+
+    async def forget(self, user_id: str) -> None:
+        self._visibilities.pop(user_id, None)
+        self._blocks = {(user, other) for user, other in self._blocks if user != user_id}
 
     async def policies(self) -> dict[str, bytes]:
         return dict(self._policies)

@@ -1,0 +1,86 @@
+"""Renders jobs with templates: what the sender asked for in so many words comes first, then the template of the job's
+kind in the device's language."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Final, Protocol
+
+from msgspec.structs import replace
+
+from push_workloads.common.looking import Trouble, look_again
+from push_workloads.common.push_jobs import PushJob
+from push_workloads.push.books.ports import TemplateStore
+from push_workloads.push.devices import Device
+from push_workloads.push.notification import Notification, Show
+from push_workloads.push.templates import (
+    BUILT_IN,
+    MAX_BODY,
+    MAX_TITLE,
+    Template,
+    Values,
+    cut,
+    filled,
+    text_for,
+    text_of,
+)
+
+LOOK_SECONDS: Final = 5.0
+_log = logging.getLogger(__name__)
+
+
+class Renderer(Protocol):
+    def render(self, job: PushJob, device: Device, badge: int | None) -> Notification: ...
+
+
+class TemplateBook:
+    """All templates, in memory: read again every LOOK_SECONDS, so that a change counts everywhere after so long."""
+
+    def __init__(self, store: TemplateStore) -> None:
+        self._store = store
+        self._own: Mapping[str, Template] = {}
+
+    def of(self, name: str) -> Template:
+        """The customer's own, or the built-in one; for a name that is not known that of `system`."""
+        return self._own.get(name) or BUILT_IN.get(name) or BUILT_IN["system"]
+
+    async def read(self) -> None:
+        """Raises Unavailable."""
+        self._own = await self._store.templates()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        await look_again(self.read, lambda: asyncio.sleep(LOOK_SECONDS), Trouble(_log, "templates are not read"))
+
+
+class Templated:
+    """A Renderer. `plain` says how a job is shown at all; here its words are chosen."""
+
+    def __init__(self, plain: Renderer, book: TemplateBook) -> None:
+        self._plain = plain
+        self._book = book
+
+    def render(self, job: PushJob, device: Device, badge: int | None) -> Notification:
+        made = self._plain.render(job, device, badge)
+        return worded(made, job, device.locale, self._book.of(job.kind))
+
+
+def worded(made: Notification, job: PushJob, locale: str | None, template: Template) -> Notification:
+    """The notification in the words of the sender or of the template. Pure."""
+    hint = job.hint
+    title, body = (hint.title, hint.body) if hint is not None else (None, None)
+    if made.show is not Show.ALERT:
+        return made
+    if title is None and body is None:
+        if template.silent:
+            return replace(made, show=Show.BADGE, title=None, body=None)
+        text, values = text_for(template, locale), values_of(job)
+        title, body = filled(text.title, values, MAX_TITLE), filled(text.body, values, MAX_BODY)
+    return replace(made, title=cut(title or "", MAX_TITLE) or None, body=cut(body or "", MAX_BODY) or None)
+
+
+def values_of(job: PushJob) -> Values:
+    data = job.hint.data if job.hint is not None else None
+    return Values(job.sender, text_of(job.content), job.conversation, job.kind, data or {})
