@@ -30,8 +30,8 @@ from tests.support.services import environ_for, in_process
 
 from bench.around import servers
 from bench.gateway import cpu, started
+from push_workloads.common.cursor_keys import cursor_key
 from push_workloads.common.tasks import beside
-from push_workloads.gateway.cursors import cursor_key
 
 SOURCES = 4  # loopback addresses: one has ports for about 28,000 connections
 LIVE_EVERY_SECONDS = 0.02

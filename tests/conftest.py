@@ -13,7 +13,8 @@ import pytest
 from aiohttp import ClientSession
 from hypothesis import HealthCheck, settings
 
-from tests.support.cassandra import CassandraServer, NoCassandra
+from tests.support.cassandra import CassandraServer
+from tests.support.jars import NoJars
 from tests.support.servers import PLAIN_NATS, Nats, Valkey, operators_nats, running
 from tests.support.services import listening
 
@@ -70,7 +71,7 @@ def cassandra_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cassa
     """One for all tests, as it takes 10 s to start: each test has a keyspace of its own, and leaves it running."""
     try:
         server = CassandraServer(tmp_path_factory.mktemp("cassandra"))
-    except NoCassandra as missing:
+    except NoJars as missing:
         pytest.skip(f"nothing of Cassandra is tested here: {missing}")
     # In a thread: a test that is async itself may be the first to ask for it.
     with ThreadPoolExecutor(1) as thread:

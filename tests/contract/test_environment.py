@@ -123,7 +123,8 @@ MANIFESTS: dict[str, dict[str, Any]] = {
         "gateway": {"replicas": 1},
         "notifications": {
             "fcm": {"serviceAccountSecret": "fcm"},
-            "apns": {"keySecret": "apns", "keyId": "ABC123DEFG", "teamId": "DEF123GHIJ", "topic": "com.example.chat"},
+            "apns": {"keySecret": "apns", "keyId": "ABC123DEFG", "teamId": "DEF123GHIJ", "topic": "com.example.chat",
+                     "sandbox": True},
             "webPush": {"vapidSecret": "own", "subject": "https://example.com/push"},
             "holdOffSeconds": 0,
             "perUserPerMinute": 100_000,
@@ -210,8 +211,12 @@ def test_notifications_go_where_the_manifest_says() -> None:
     config = module.parse(_resolved(_workload(MANIFESTS["notifications"], "push").env, with_optional=False))
     assert config.fcm.project == PROJECT
     assert config.webpush.subject == "https://example.com/push"
+    assert (config.apns.key, config.apns.key_id, config.apns.topic) == (P256, "ABC123DEFG", "com.example.chat")
+    assert config.apns.host == "api.sandbox.push.apple.com"
+    assert (config.hold_off_seconds, config.per_user_per_minute) == (0, 100_000)
     plain = module.parse(_resolved(_workload(MANIFESTS["least"], "push").env, with_optional=False))
-    assert plain.fcm is None
+    assert (plain.fcm, plain.apns) == (None, None)
+    assert (plain.hold_off_seconds, plain.per_user_per_minute) == (3, 60)
     assert plain.webpush.public_key not in (config.webpush.public_key, "")
 
 

@@ -150,7 +150,7 @@ async def test_a_refused_device_leaves_the_address_where_it_was(devices: DeviceS
 
 
 async def test_one_device(devices: DeviceStore) -> None:
-    tablet = PHONE._replace(device_id="tablet", platform="apns", address="t2", environment="sandbox", token_kind="voip")
+    tablet = PHONE._replace(device_id="tablet", platform="apns", address="t2")
     await devices.put(PHONE)
     await devices.put(tablet)
     assert await devices.one("u1", "phone") == PHONE
@@ -307,11 +307,12 @@ async def test_preferences_are_kept_and_forgotten(preferences: PreferenceStore) 
     wanted = Preferences(QUIET, {"user:é": FOR_EVER, "*": NOW})
     assert await preferences.replace("ann", wanted, None)
     held = await preferences.held("ann")
-    assert held.preferences == wanted
+    assert held.preferences == await preferences.of_user("ann") == wanted
     assert not await preferences.replace("ann", Preferences(), None)
     assert await preferences.replace("ann", Preferences(), held.version)
     assert not await preferences.replace("ann", wanted, held.version)
     assert await preferences.held("bob") == Held(Preferences(), None)
+    assert await preferences.of_user("bob") == Preferences()
     for _ in range(2):
         await preferences.forget("ann")
     assert await preferences.held("ann") == Held(Preferences(), None)

@@ -173,5 +173,5 @@ async def test_who_does_not_allow_it_is_told(chromium: Browser, platform: Runnin
     await ada.register("Ada")
     await ada.page.evaluate("() => { Notification.requestPermission = async () => 'denied'; }")
     await ada.page.get_by_role("button", name="Notify me").click()
-    await expect(ada.page.locator("#banner-text")).to_have_text("This browser does not allow notifications here.")
+    await expect(ada.page.locator("#banner-text")).to_have_text("This browser does not allow it here.")
     assert ada.complaints == []

@@ -82,6 +82,13 @@ PUBLISH = {  # subject: who may
     "_INBOX_gateway.one": {"gateway"},
     "_INBOX_push.one": set[str](),
     "push.jobs.alice": {"message", "push"},
+    "push.timer.one": {"message", "push"},
+    "push.dead.push.jobs.alice": {"message", "push"},
+    "$JS.API.CONSUMER.MSG.NEXT.PUSH.push-webpush": {"message", "push"},
+    "$JS.API.CONSUMER.MSG.NEXT.PUSH.other": {"message"},
+    "$JS.API.STREAM.MSG.GET.PUSH_DEAD": {"gateway", "message", "push"},
+    "$JS.API.STREAM.MSG.DELETE.PUSH_DEAD": {"message", "push"},
+    "$JS.API.STREAM.MSG.DELETE.PUSH": {"message"},
     "$JS.API.STREAM.CREATE.MINE": {"message"},
 }
 SUBSCRIBE = {

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -17,6 +13,7 @@ from push_operator.plan.build import build
 from push_workloads.common.cassandra_connect import connect
 from push_workloads.common.config import CassandraConfig
 from push_workloads.common.errors import Unavailable
+from tests.support.jars import jars, java_17
 from tests.support.servers import Server, free_port
 from tests.support.verdicts import manifest
 
@@ -42,10 +39,6 @@ _OPENS: Final = (
 )  # fmt: skip
 
 
-class NoCassandra(Exception):
-    """This machine cannot run one; the text says what to install."""
-
-
 class _Node(Server):
     """One process; `properties` are Java's, on top of what every test wants."""
 
@@ -54,8 +47,8 @@ class _Node(Server):
     def __init__(
         self, folder: Path, yaml: Callable[[int], str], properties: Callable[[int], Mapping[str, str]]
     ) -> None:
-        """Raises NoCassandra. Downloads it when it is not in the cache (70 MB)."""
-        java, lib = java_17(), jars()
+        """Raises NoJars. Downloads it when it is not in the cache (70 MB)."""
+        java, lib = java_17(), cassandra_jars()
         super().__init__(
             lambda port: _command(java, lib, folder, properties(port)), {}, (b"", ()), folder / "cassandra.log"
         )
@@ -173,38 +166,9 @@ class ManagedCassandra(_Node):
         return True
 
 
-def java_17() -> Path:
-    """Cassandra 5 runs on no newer one."""
-    named = [Path(os.environ["JAVA_HOME"], "bin/java")] if "JAVA_HOME" in os.environ else []
-    on_path = shutil.which("java")
-    candidates = [*named, *([Path(on_path)] if on_path else []), *sorted(Path("/usr/lib/jvm").glob("*17*/bin/java"))]
-    for java in candidates:
-        if (
-            java.exists()
-            and ' version "17.' in subprocess.run([java, "-version"], capture_output=True, text=True).stderr
-        ):
-            return java
-    raise NoCassandra("there is no Java 17: install openjdk-17-jre-headless")
-
-
-def jars() -> Path:
-    """The folder with them, filled once for all: made beside its place and then moved there whole."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pushcluster"
-    lib = cache / f"cassandra-{VERSION}" / "lib"
-    if lib.exists():
-        return lib
-    maven = shutil.which("mvn")
-    if maven is None:
-        raise NoCassandra("Cassandra is not in the cache, and there is no Maven to fetch it: install maven")
-    lib.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=lib.parent) as made:
-        copy = ("dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={made}/lib")
-        done = subprocess.run([maven, "-q", "-B", "-f", _POM, *copy], capture_output=True, text=True)
-        if done.returncode:
-            raise NoCassandra(f"Maven could not fetch Cassandra: {done.stdout[-2000:]}{done.stderr[-2000:]}")
-        if not lib.exists():
-            Path(made, "lib").rename(lib)
-    return lib
+def cassandra_jars() -> Path:
+    """The folder with them (70 MB)."""
+    return jars(f"cassandra-{VERSION}", _POM)
 
 
 def java_options(lib: Path) -> list[str]:

@@ -6,6 +6,8 @@ import argparse
 from typing import Any, Final
 
 from push_operator import __version__
+from push_operator.cli.broadcasts import ACTIONS as BROADCAST_ACTIONS
+from push_operator.cli.broadcasts import PLATFORMS, SEND, WATCHED
 from push_operator.cli.choice import KUBE, LOCAL
 from push_operator.cli.credentials import CREATE, LIST, REVOKE, SCOPES
 from push_operator.cli.output import FORMATS
@@ -29,6 +31,7 @@ on this machine:
   push logs message -f                  follow the log of one component
   push credentials create shop --scope publish   what your own server shows to send messages
   push keys rotate                      a new key for access tokens; list
+  push broadcast send --all --title News   a notification for all devices; status, stop, list
   push trace MESSAGE_ID                 where a message has been, and what became of it at each device
   push down                             stop it from here
 
@@ -45,6 +48,7 @@ on Kubernetes, where the operator runs (docs/operator.md):
   {push} rollout undo -n chat             back to the gateways that were there before; status, resume
   {push} logs message -f -n chat          follow the log of one component, over all its pods
   {push} keys rotate -n chat              a new key for access tokens; list
+  {push} broadcast status ID --watch -n chat   how far a broadcast has come; send, stop, list
   {push} trace MESSAGE_ID -n chat         where a message has been, and what became of it at each device
 """
 _SWARM: Final = """
@@ -95,6 +99,7 @@ def parser(program: str) -> argparse.ArgumentParser:
     _logs(commands, anywhere)
     _credentials(commands, anywhere)
     _keys(commands, anywhere)
+    _broadcast(commands, anywhere)
     _trace(commands, anywhere)
     _migrate(commands, program)
     return made
@@ -189,6 +194,46 @@ def _keys(commands: Any, anywhere: _Command) -> None:
     keys.add_argument("--now", action="store_true",
                       help=f"{ROTATE}: the new key signs at once, and every token of the others is void")  # fmt: skip
     _add_name(keys)
+
+
+def _broadcast(commands: Any, anywhere: _Command) -> None:
+    made = commands.add_parser("broadcast", help="one notification for many devices: send, follow, stop, list")
+    actions = made.add_subparsers(metavar="ACTION", required=True, dest="action", parser_class=_Command)
+    for action, told in BROADCAST_ACTIONS.items():
+        one = actions.add_parser(action, parents=[anywhere], help=told)
+        if action == SEND:
+            _broadcast_send(one)
+        elif action != "list":
+            one.add_argument("id", metavar="ID", help="as `send` and `list` show it")
+        if action in WATCHED:
+            one.add_argument("-w", "--watch", action="store_true", help="go on showing it until it is over")
+        one.add_argument("-o", "--output", choices=("table", "json"), default="table", help="default: %(default)s")
+        _add_name(one)
+
+
+def _broadcast_send(send: argparse.ArgumentParser) -> None:
+    to = send.add_argument_group("to whom: --all, --topic, or what must hold of a device")
+    to.add_argument("--all", action="store_true", help="all devices")
+    to.add_argument("--topic", metavar="NAME", help="those who follow it")
+    to.add_argument("--platform", action="append", choices=PLATFORMS, help="once for each")
+    to.add_argument("--app", metavar="ID", help="its bundle id or package")
+    to.add_argument("--app-version", metavar="RANGE", help="4.2.1, or a range such as '>=4.2,<5'")
+    to.add_argument("--locale", action="append", metavar="TAG", help="de has de-CH too; once for each")
+    what = send.add_argument_group("what")
+    what.add_argument("--title", metavar="TEXT")
+    what.add_argument("--body", metavar="TEXT")
+    what.add_argument("--template", metavar="TEMPLATE", help="in place of a title and body; filled in with --data")
+    what.add_argument("--data", metavar="JSON", help="an object, for the template and for the app")
+    what.add_argument("--silent", action="store_true", help="show nothing; hand --data to the app")
+    what.add_argument("--collapse-key", metavar="KEY", help="a later one with it takes the place of this one")
+    how = send.add_argument_group("when")
+    how.add_argument("--at", metavar="TIME", help="as 2030-01-31T08:00+01:00 (default: now)")
+    how.add_argument("--ttl", type=_count, metavar="SECONDS", help="for how long it is worth telling (default: a day)")
+    how.add_argument("--rate", type=_rate, metavar="N", help="devices a second (default: 500)")
+
+
+def _rate(text: str) -> int:
+    return _number(text, 1, 10_000)
 
 
 def _trace(commands: Any, anywhere: _Command) -> None:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from push_operator.cli.arguments import PLUGIN, PUSH, ROTATE, STATUS, parser
+from push_operator.cli.broadcasts import broadcasts
 from push_operator.cli.choice import state_of, target_of
 from push_operator.cli.client import PlatformClient
 from push_operator.cli.credentials import credentials
@@ -122,6 +123,11 @@ def _keys(options: Namespace) -> int:
     return 0
 
 
+def _broadcast(options: Namespace) -> int:
+    broadcasts(target_of(options), options)
+    return 0
+
+
 def _trace(options: Namespace) -> int:
     print(trace(target_of(options), options))
     return 0
@@ -140,7 +146,7 @@ def _logs(options: Namespace) -> int:
 
 _COMMANDS: Final[Mapping[str, Callable[[Namespace], int]]] = {
     "up": _up, "down": _down, "get": _get, "apply": _apply, "scale": _scale, "rollout": _rollout, "logs": _logs,
-    "credentials": _credentials, "keys": _keys, "trace": _trace, "migrate": _migrate,
+    "credentials": _credentials, "keys": _keys, "broadcast": _broadcast, "trace": _trace, "migrate": _migrate,
 }  # fmt: skip
 
 

@@ -20,6 +20,7 @@ SYNC_INTERVAL_SECONDS = 1  # what an acknowledged message may wait for the disk;
 
 # What a user has not read, and who is in a group, whoever wants to know: nobody else is told that.
 _PUSH_ASKS = ("svc.message.unread", "svc.message.members")
+_PUSH_CONSUMERS = ("push", "push-groups", "push-fcm", "push-apns", "push-webpush")
 _RIGHTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     # service: what it may publish, what it may subscribe besides its own inbox; "SUBJECT QUEUE" in that queue only
     "gateway": (("log.>", "eph.>", "presence.*", "svc.message.*", "$JS.API.STREAM.MSG.GET.*", "$JS.API.DIRECT.GET.*",
@@ -30,9 +31,11 @@ _RIGHTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
                  "$JS.API.>", "$JS.ACK.>", "push.>"),
                 ("svc.message.* message", "ctl.message.*")),
     "presence": (("presence.*", "svc.message.watch"), ()),
-    "push": (("push.jobs.*", "push.send.*.*", "push.timer.>", "svc.message.topic", *_PUSH_ASKS,
-              "$JS.API.STREAM.PURGE.PUSH", "$JS.API.CONSUMER.INFO.PUSH.*", "$JS.API.CONSUMER.CREATE.PUSH.push.>",
-              "$JS.API.CONSUMER.MSG.NEXT.PUSH.push", "$JS.ACK.PUSH.push.>"), ()),
+    "push": (("push.>", "svc.message.topic", *_PUSH_ASKS, "$JS.API.STREAM.PURGE.PUSH",
+              "$JS.API.STREAM.MSG.GET.PUSH_DEAD", "$JS.API.STREAM.MSG.DELETE.PUSH_DEAD", *(
+                  subject.format(consumer) for consumer in _PUSH_CONSUMERS for subject in (
+                      "$JS.API.CONSUMER.INFO.PUSH.{}", "$JS.API.CONSUMER.CREATE.PUSH.{}.>",
+                      "$JS.API.CONSUMER.MSG.NEXT.PUSH.{}", "$JS.ACK.PUSH.{}.>"))), ()),
 }  # fmt: skip
 # What it may not publish, although its rights say so.
 _DENIED = {"gateway": _PUSH_ASKS}

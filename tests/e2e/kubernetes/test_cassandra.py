@@ -9,8 +9,8 @@ from aiohttp import ClientConnectionError, ClientSession
 
 from tests.e2e.kubernetes.place import Place, small
 from tests.e2e.running import PASSWORD, new_email
-from tests.support.cassandra import NoCassandra
 from tests.support.cluster.running import Cluster
+from tests.support.jars import NoJars
 from tests.support.waiting import eventually
 
 
@@ -18,7 +18,7 @@ from tests.support.waiting import eventually
 def with_cassandra(cluster: Cluster) -> None:
     try:
         cluster.images.cassandra()
-    except NoCassandra as missing:
+    except NoJars as missing:
         pytest.skip(str(missing))
 
 

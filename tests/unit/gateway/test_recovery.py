@@ -24,7 +24,7 @@ from tests.unit.gateway.test_session import (
 
 from push_workloads.common.sending import Publish
 from push_workloads.gateway.actions import Action, Close, Cursor, Recover
-from push_workloads.gateway.cursors import parse_cursor
+from push_workloads.gateway.cursors import place_of
 from push_workloads.gateway.frames import Place, message_head
 from push_workloads.gateway.joining import Joining
 from push_workloads.gateway.recovery import MAX_HELD, MAX_HELD_BYTES, Behind, Delivered, Entry, LogState, judge, replay
@@ -276,8 +276,8 @@ def test_a_resume_that_comes_first_is_what_counts() -> None:
 
 @pytest.mark.parametrize("kept", [b"", b"e1", b"e1 -1", b"e1 x", b"e1 9" + b"9" * 30, b"\xff\xff", b"e1 1\n"])
 def test_what_is_no_cursor_in_redis_is_none(kept: bytes) -> None:
-    assert parse_cursor(kept) is None
-    assert parse_cursor(b"e1 17") == Place("e1", 17)
+    assert place_of(kept) is None
+    assert place_of(b"e1 17") == Place("e1", 17)
 
 
 # The model

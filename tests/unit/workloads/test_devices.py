@@ -47,15 +47,6 @@ def test_what_is_said_of_the_app_is_kept() -> None:
     )
     device = device_of("u1", asked, 7)
     assert (device.locale, device.time_zone, device.app_version) == ("zh-Hant-TW", "Asia/Taipei", "4.2.1-rc.1+7")
-    assert (device.environment, device.token_kind) == (None, None)
-
-
-def test_an_apple_device_is_of_production_and_for_alerts_unless_it_says_otherwise() -> None:
-    device = device_of("u1", DeviceRegistration("d1", "apns", token="t" * 9), 7)
-    assert (device.environment, device.token_kind) == ("production", "alert")
-    asked = DeviceRegistration("d1", "apns", token="t" * 9, environment="sandbox", token_kind="voip")
-    device = device_of("u1", asked, 7)
-    assert (device.environment, device.token_kind) == ("sandbox", "voip")
 
 
 def test_a_browser() -> None:
@@ -76,11 +67,6 @@ REFUSED = {
     "time zone that is a path": (DeviceRegistration("d", "fcm", token="t", time_zone="../etc/passwd"), "time_zone"),
     "offset as time zone": (DeviceRegistration("d", "fcm", token="t", time_zone="+02:00"), "time_zone"),
     "app version": (DeviceRegistration("d", "fcm", token="t", app_version="4 2"), "app_version"),
-    "environment of a browser": (
-        DeviceRegistration("d", "webpush", subscription=_web().subscription, environment="sandbox"),
-        "environment",
-    ),
-    "token kind of an Android": (DeviceRegistration("d", "fcm", token="t", token_kind="voip"), "token_kind"),
     "no token": (DeviceRegistration("d", "fcm"), "token"),
     "empty token": (DeviceRegistration("d", "apns", token=""), "token"),
     "long token": (DeviceRegistration("d", "fcm", token="t" * 4097), "token"),

@@ -1,33 +1,203 @@
-"""What becomes of a job at a device."""
+"""What becomes of a message at a device."""
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from push_workloads.common.cursor_keys import Reached
 from push_workloads.common.push_jobs import Hint, PushJob
-from push_workloads.push.devices import Device
-from push_workloads.push.policy import Outcome, decide
+from push_workloads.push.notification import Notification, Show
+from push_workloads.push.policy import (
+    DEFAULT_TTL_S,
+    MAX_TTL_S,
+    NOW_S,
+    Cancel,
+    Decision,
+    Facts,
+    Hold,
+    Matter,
+    Reason,
+    Tell,
+    decide,
+    hold_off_until,
+    matter_of,
+    matter_of_send,
+    ttl_s,
+)
+from push_workloads.push.preferences import ALL, FOR_EVER, Preferences, QuietHours, is_muted, quiet_until
+from push_workloads.push.sends import Send
 
-SENT = 1_000_000
-DEVICE = Device("u1", "d1", "fcm", "token", None, None, None, 0, 0)
-
-
-def _job(hint: Hint | None) -> PushJob:
-    return PushJob("j1", "u1", "m1", "user:u1", 1, "u2", SENT, hint=hint)
+HOUR = 3_600_000
+NIGHT = 2 * HOUR  # 02:00 UTC on the first day of 1970
+NOON = 12 * HOUR
+MORNING = 7 * HOUR
+WORTH = 24 * HOUR
+MATTER = Matter("user:ann", "e1", 7, "user:bob", noisy=True, expires_ms=NOON + WORTH)
+SILENT = QuietHours("22:00", "07:00", "UTC")
+HELD = QuietHours("22:00", "07:00", "UTC", mode="hold")
 
 
 @pytest.mark.parametrize(
-    ("hint", "age_ms", "outcome"),
+    ("matter", "preferences", "facts", "now_ms", "decision"),
     [
-        (None, 10**9, Outcome.NO_SENDER),
-        (Hint(title="Hi"), 10**9, Outcome.NO_SENDER),
-        (Hint(ttl_s=60), 60_000, Outcome.NO_SENDER),
-        (Hint(ttl_s=60), 60_001, Outcome.EXPIRED),
-        (Hint(ttl_s=0), 0, Outcome.NO_SENDER),
-        (Hint(ttl_s=0), 1, Outcome.EXPIRED),
-        (Hint(ttl_s=-5), 1, Outcome.EXPIRED),
-        (Hint(ttl_s=60), -5_000, Outcome.NO_SENDER),
+        (MATTER, Preferences(), Facts(), NOON, Tell()),
+        (MATTER, Preferences(), Facts(), MATTER.expires_ms, Tell()),
+        (MATTER, Preferences(), Facts(), MATTER.expires_ms + 1, Cancel(Reason.EXPIRED)),
+        (MATTER, Preferences(), Facts(Reached("e1", 6)), NOON, Tell()),
+        (MATTER, Preferences(), Facts(Reached("e1", 7)), NOON, Cancel(Reason.RECEIVED)),
+        (MATTER, Preferences(), Facts(Reached("e0", 99)), NOON, Tell()),
+        (MATTER._replace(channel=""), Preferences(), Facts(Reached("e1", 7)), NOON, Tell()),
+        (MATTER, Preferences(), Facts(read=True), NOON, Cancel(Reason.READ)),
+        (MATTER, Preferences(mutes={"user:bob": FOR_EVER}), Facts(), NOON, Cancel(Reason.MUTED)),
+        (MATTER, Preferences(mutes={"user:eve": FOR_EVER}), Facts(), NOON, Tell()),
+        (MATTER, Preferences(mutes={"user:bob": NOON}), Facts(), NOON, Tell()),
+        (MATTER, Preferences(mutes={ALL: NOON + 1}), Facts(), NOON, Cancel(Reason.MUTED)),
+        (MATTER, Preferences(SILENT), Facts(), NIGHT, Tell(silently=True)),
+        (MATTER, Preferences(SILENT), Facts(), NOON, Tell()),
+        (MATTER._replace(noisy=False), Preferences(SILENT), Facts(), NIGHT, Tell()),
+        (MATTER, Preferences(HELD), Facts(), NIGHT, Hold(MORNING, Reason.QUIET)),
+        (MATTER._replace(expires_ms=MORNING - 1), Preferences(HELD), Facts(), NIGHT, Cancel(Reason.QUIET)),
+        (MATTER._replace(noisy=False), Preferences(HELD), Facts(), NIGHT, Tell()),
+        (MATTER, Preferences(), Facts(over_rate=True), NOON, Cancel(Reason.RATE)),
+        (MATTER, Preferences(SILENT), Facts(over_rate=True), NIGHT, Cancel(Reason.RATE)),
     ],
 )
-def test_decide(hint: Hint | None, age_ms: int, outcome: Outcome) -> None:
-    assert decide(_job(hint), DEVICE, SENT + age_ms) == outcome
+def test_one_rule_at_a_time(
+    matter: Matter, preferences: Preferences, facts: Facts, now_ms: int, decision: Decision
+) -> None:
+    assert decide(matter, "UTC", preferences, facts, now_ms) == decision
+
+
+def test_quiet_hours_are_by_the_clock_of_the_device() -> None:
+    quiet = Preferences(QuietHours("22:00", "07:00"))
+    assert decide(MATTER, "UTC", quiet, Facts(), NOON) == Tell()
+    assert decide(MATTER, "Pacific/Auckland", quiet, Facts(), NOON) == Tell(silently=True)
+
+
+times = st.integers(0, 3 * 24 * HOUR)
+clock_times = st.sampled_from(["00:00", "06:30", "07:00", "12:00", "22:00", "23:59"])
+quiet_hours = st.builds(
+    QuietHours,
+    clock_times,
+    clock_times,
+    st.sampled_from([None, "UTC", "Europe/Berlin", "Pacific/Auckland"]),
+    st.sampled_from(["silent", "hold"]),
+)
+all_preferences = st.builds(
+    Preferences,
+    st.none() | quiet_hours,
+    st.dictionaries(st.sampled_from([ALL, "user:bob", "user:eve"]), st.just(FOR_EVER) | times, max_size=2),
+)
+all_facts = st.builds(
+    Facts,
+    st.none() | st.builds(Reached, st.sampled_from(["e0", "e1"]), st.integers(0, 9)),
+    st.booleans(),
+    st.booleans(),
+)
+matters = st.builds(
+    Matter,
+    st.sampled_from(["", "user:ann"]),
+    st.just("e1"),
+    st.integers(1, 9),
+    st.sampled_from(["", "user:bob"]),
+    st.booleans(),
+    times,
+)
+zones = st.sampled_from([None, "UTC", "America/New_York", "nowhere"])
+
+
+def _forbids(
+    matter: Matter, zone: str | None, preferences: Preferences, facts: Facts, now_ms: int
+) -> dict[Reason, bool]:
+    """Each rule by itself, in the order of reasons."""
+    reached = facts.reached
+    quiet = quiet_until(preferences.quiet, zone, now_ms) if matter.noisy else None
+    return {
+        Reason.EXPIRED: now_ms > matter.expires_ms,
+        Reason.RECEIVED: bool(matter.channel)
+        and reached is not None
+        and (reached.epoch == matter.epoch and reached.seq >= matter.seq),
+        Reason.READ: facts.read,
+        Reason.MUTED: is_muted(preferences, matter.conversation, now_ms),
+        Reason.QUIET: quiet is not None and preferences.quiet is not None and preferences.quiet.mode == "hold",
+        Reason.RATE: facts.over_rate,
+    }
+
+
+@given(matters, zones, all_preferences, all_facts, times)
+def test_nothing_is_told_that_one_rule_forbids_and_the_first_of_them_is_the_reason(
+    matter: Matter, zone: str | None, preferences: Preferences, facts: Facts, now_ms: int
+) -> None:
+    decision = decide(matter, zone, preferences, facts, now_ms)
+    forbidden = [reason for reason, holds in _forbids(matter, zone, preferences, facts, now_ms).items() if holds]
+    if isinstance(decision, Tell):
+        assert not forbidden
+    else:
+        assert decision.reason == forbidden[0]
+
+
+@given(matters, zones, all_preferences, all_facts, times)
+def test_a_hold_ends_while_it_is_worth_it_and_then_nothing_is_held_for_the_same(
+    matter: Matter, zone: str | None, preferences: Preferences, facts: Facts, now_ms: int
+) -> None:
+    decision = decide(matter, zone, preferences, facts, now_ms)
+    if isinstance(decision, Hold):
+        assert now_ms < decision.until_ms <= matter.expires_ms
+        assert decide(matter, zone, preferences, facts, decision.until_ms) != decision
+
+
+@given(matters, zones, all_preferences, all_facts, times)
+def test_it_comes_to_an_end(
+    matter: Matter, zone: str | None, preferences: Preferences, facts: Facts, now_ms: int
+) -> None:
+    """However often it is looked at: each hold is later, and none is behind the expiry."""
+    for _ in range(20):
+        decision = decide(matter, zone, preferences, facts, now_ms)
+        if not isinstance(decision, Hold):
+            return
+        now_ms = decision.until_ms
+    raise AssertionError("held for ever")
+
+
+def _job(hint: Hint | None = None, *, held: bool = False, channel: str = "user:ann") -> PushJob:
+    return PushJob("j", "ann", "m", channel, 7, "bob", NOON, None, hint, "e1", "user:bob", held=held)
+
+
+@pytest.mark.parametrize(
+    ("asked", "seconds"),
+    [(None, DEFAULT_TTL_S), (0, NOW_S), (-5, NOW_S), (9, NOW_S), (60, 60), (10**9, MAX_TTL_S)],
+)
+def test_how_long_a_message_is_worth_it(asked: int | None, seconds: int) -> None:
+    assert ttl_s(_job(Hint(ttl_s=asked))) == seconds
+    assert matter_of(_job(Hint(ttl_s=asked))).expires_ms == NOON + seconds * 1000
+    assert ttl_s(_job()) == DEFAULT_TTL_S
+
+
+@pytest.mark.parametrize(
+    ("job", "online", "now_ms", "until"),
+    [
+        (_job(), True, NOON, NOON + 3000),
+        (_job(), True, NOON + 2999, NOON + 3000),
+        (_job(), True, NOON + 3000, None),
+        (_job(), False, NOON, None),
+        (_job(held=True), True, NOON, None),
+        (_job(channel=""), True, NOON, None),
+        (_job(), True, NOON - HOUR, NOON - HOUR + 3000),  # the sender's clock is ahead
+    ],
+)
+def test_the_hold_off(job: PushJob, online: bool, now_ms: int, until: int | None) -> None:
+    assert hold_off_until(job, online=online, hold_off_ms=3000, now_ms=now_ms) == until
+
+
+def test_the_hold_off_never_outlasts_the_message() -> None:
+    job = _job(Hint(ttl_s=0))
+    assert hold_off_until(job, online=True, hold_off_ms=60_000, now_ms=NOON) == NOON + NOW_S * 500
+
+
+def test_a_send_is_judged_as_its_job() -> None:
+    notification = Notification("m", Show.ALERT, (NOON + WORTH) // 1000, conversation="user:bob")
+    send = Send("ann", "phone", "fcm", notification, channel="user:ann", epoch="e1", seq=7, sent_at=NOON)
+    assert matter_of_send(send) == matter_of(_job())
+    assert not matter_of(_job(Hint(silent=True))).noisy

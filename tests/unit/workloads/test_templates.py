@@ -23,7 +23,6 @@ from push_workloads.push.templates import (
     checked_name,
     filled,
     text_for,
-    text_of,
 )
 
 EN, DE, CH = Text("en"), Text("de"), Text("ch")
@@ -126,14 +125,6 @@ def test_good_ones(template: Template) -> None:
 def test_bad_names(name: str) -> None:
     with pytest.raises(BadRequest):
         checked_name(name)
-
-
-@pytest.mark.parametrize(
-    ("content", "text"),
-    [("hi", "hi"), ({"text": "hi"}, "hi"), ({"text": 1}, ""), ({"url": "x"}, ""), (None, ""), (5, "")],
-)
-def test_the_text_of_a_content(content: Any, text: str) -> None:
-    assert text_of(content) == text
 
 
 PLAIN = Notification("m1", Show.ALERT, 99, title="plain", body="plain", badge=3)

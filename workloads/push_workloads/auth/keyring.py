@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any, Final
 
@@ -23,10 +23,10 @@ from redis.exceptions import RedisError
 
 from push_workloads.auth.store import AccountStore
 from push_workloads.common.credentials import ID_BYTES, SCOPES, SECRET_BYTES, Credential, made
-from push_workloads.common.errors import BadRequest, Conflict, NotFound, PushError
+from push_workloads.common.errors import BadRequest, Conflict, NotFound
 from push_workloads.common.following import tell
 from push_workloads.common.looking import Trouble, look_again
-from push_workloads.common.orders import answer, authorize, decoded
+from push_workloads.common.orders import obeyed
 from push_workloads.common.service import AdminRoutes
 from push_workloads.common.tasks import wait
 
@@ -59,9 +59,9 @@ class Keyring:
     def routes(self) -> AdminRoutes:
         new, gone = msgspec.json.Decoder(NewCredential), msgspec.json.Decoder(Revoked)
         return {
-            ("GET", "/credentials"): partial(self._asked, None, self._list),
-            ("POST", "/credentials"): partial(self._asked, new, self._create),
-            ("POST", "/credentials/revoke"): partial(self._asked, gone, self._revoke),
+            ("GET", "/credentials"): partial(obeyed, self._token, None, self._list),
+            ("POST", "/credentials"): partial(obeyed, self._token, new, self._create),
+            ("POST", "/credentials/revoke"): partial(obeyed, self._token, gone, self._revoke),
         }
 
     async def run(self) -> None:
@@ -72,20 +72,7 @@ class Keyring:
         await wait(self._wake, LOOK_SECONDS)
         self._wake.clear()
 
-    async def _asked(
-        self,
-        decoder: msgspec.json.Decoder[Any] | None,
-        carry_out: Callable[[Any], Awaitable[tuple[int, object]]],
-        request: web.Request,
-    ) -> web.Response:
-        try:
-            authorize(request, self._token)
-            order = await decoded(decoder, request) if decoder is not None else None
-            return answer(*await carry_out(order))
-        except PushError as error:
-            return answer(error.status, {"error": error.message})
-
-    async def _list(self, _: None) -> tuple[int, object]:
+    async def _list(self, _: web.Request) -> tuple[int, object]:
         found = sorted(await self._store.credentials(), key=lambda one: (one.created_at, one.id))
         return 200, {"credentials": [_shown(one) for one in found]}
 

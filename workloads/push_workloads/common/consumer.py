@@ -21,9 +21,9 @@ from nats.js.api import AckPolicy, ConsumerConfig
 
 from push_workloads.common.errors import Unavailable
 from push_workloads.common.measures import Consumed
+from push_workloads.common.pulling import Pull, pulling
 
-# A fetch in flight over a restart of the server hangs to its end, so they are short. No idle heartbeats: nats-py asks
-# for them again when less time is left than two of them take, which the server refuses.
+# A request that is open over a restart of the server is lost, and that is found out when its time is over.
 FETCH_SECONDS: Final = 5.0
 REQUEST_SECONDS: Final = 5.0
 PAUSE_FIRST, PAUSE_LAST = 0.2, 5.0
@@ -33,7 +33,8 @@ Handle = Callable[[Sequence[Msg]], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Which messages, in what portions. `max_deliver` -1: again and again until they are acknowledged."""
+    """Which messages, in what portions. `max_deliver` -1: again and again until they are acknowledged. `label`: its
+    name in numbers, where a stream has more than one consumer; else that of the stream."""
 
     stream: str
     subject: str
@@ -42,6 +43,7 @@ class Source:
     ack_wait_seconds: int = 30
     max_ack_pending: int = 2048
     max_deliver: int = -1
+    label: str = ""
 
 
 class Consumer:
@@ -53,23 +55,26 @@ class Consumer:
         self._source = source
         self._handle = handle
         self._open = False
-        consumed.begin(source.stream)
+        self._label = source.label or source.stream
+        consumed.begin(self._label)
 
     @property
     def stream(self) -> str:
         return self._source.stream
 
     def waiting(self) -> str | None:
-        """A readiness check: None while it can fetch."""
+        """A readiness check: None while it can take messages."""
         return None if self._open else f"waiting for the {self._source.stream} stream"
 
     async def run(self) -> None:
         failures = 0
         while True:
             try:
-                subscription = await self._subscribe()
+                await self._make()
                 failures = 0
-                await self._fetch_all(subscription)
+                source = self._source
+                async with pulling(self._client, source.stream, source.durable, source.batch, FETCH_SECONDS) as pull:
+                    await self._take_all(pull)
             except (NatsError, Unavailable, OSError, TimeoutError) as error:
                 if self._client.is_closed:
                     return
@@ -79,45 +84,46 @@ class Consumer:
             failures += 1
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads retries
 
-    async def _subscribe(self) -> JetStreamContext.PullSubscription:
+    async def _make(self) -> None:
+        """Makes it, or brings it to what this version wants of it: an older one may have left it otherwise."""
         source = self._source
         config = ConsumerConfig(
+            name=source.durable,
+            durable_name=source.durable,
+            filter_subject=source.subject,
             ack_policy=AckPolicy.EXPLICIT,
             ack_wait=source.ack_wait_seconds,
             max_ack_pending=source.max_ack_pending,
             max_deliver=source.max_deliver,
         )
-        js = self._client.jetstream(timeout=REQUEST_SECONDS)
-        return await js.pull_subscribe(source.subject, durable=source.durable, stream=source.stream, config=config)
+        await self._js.add_consumer(source.stream, config)
 
-    async def _fetch_all(self, subscription: JetStreamContext.PullSubscription) -> None:
-        try:
-            while True:
-                self._open = True
-                try:
-                    messages = await subscription.fetch(self._source.batch, timeout=FETCH_SECONDS)
-                except TimeoutError:
-                    # Nothing came, which is no fault; but only a consumer that is still there may go on silently.
-                    info = await subscription.consumer_info()
-                    self._consumed.pending(self.stream, (info.num_pending or 0) + (info.num_ack_pending or 0))
-                    continue
-                if messages:  # a stream that goes ends a fetch with none
-                    await self._measured(messages)
-        finally:
-            if self._client.is_connected:
-                await subscription.unsubscribe()
+    async def _take_all(self, pull: Pull) -> None:
+        while True:
+            self._open = True
+            messages = await pull.next()
+            if messages:
+                await self._measured(messages)
+                continue
+            # Nothing came, which is no fault; but only a consumer that is still there may go on silently.
+            info = await self._js.consumer_info(self._source.stream, self._source.durable)
+            self._consumed.pending(self._label, (info.num_pending or 0) + (info.num_ack_pending or 0))
+
+    @property
+    def _js(self) -> JetStreamContext:
+        return self._client.jetstream(timeout=REQUEST_SECONDS)
 
     async def _measured(self, messages: Sequence[Msg]) -> None:
         began, behind = time.monotonic(), messages[-1].metadata.num_pending
-        self._consumed.fetched(self.stream, sum(message.metadata.num_delivered > 1 for message in messages))
-        self._consumed.pending(self.stream, behind + len(messages))
+        self._consumed.fetched(self._label, sum(message.metadata.num_delivered > 1 for message in messages))
+        self._consumed.pending(self._label, behind + len(messages))
         handled = 0
         try:
             await self._handle_all(messages)
             handled = sum(message.is_acked for message in messages)
-            self._consumed.pending(self.stream, behind + len(messages) - handled)
+            self._consumed.pending(self._label, behind + len(messages) - handled)
         finally:
-            self._consumed.batch(self.stream, handled, len(messages) - handled, time.monotonic() - began)
+            self._consumed.batch(self._label, handled, len(messages) - handled, time.monotonic() - began)
 
     async def _handle_all(self, messages: Sequence[Msg]) -> None:
         """One message that cannot be handled must not stop the others: it stays unacknowledged, and comes again."""

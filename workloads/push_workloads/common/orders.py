@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import msgspec
 from aiohttp import web
 
-from push_workloads.common.errors import BadRequest, Forbidden, Unauthorized
+from push_workloads.common.errors import BadRequest, Forbidden, PushError, Unauthorized
 from push_workloads.common.service import MAX_ADMIN_BODY_BYTES
 from push_workloads.common.tokens import bearer
 
@@ -34,6 +35,22 @@ async def decoded(decoder: msgspec.json.Decoder[Any], request: web.Request) -> A
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         fields = ", ".join(field.name for field in msgspec.structs.fields(decoder.type))
         raise BadRequest(f"send a JSON object with {fields}: {error}") from error
+
+
+async def obeyed(
+    token: bytes | None,
+    decoder: msgspec.json.Decoder[Any] | None,
+    carry_out: Callable[[Any], Awaitable[tuple[int, object]]],
+    request: web.Request,
+) -> web.Response:
+    """The answer to one order: status and body from `carry_out`, which is given the body of the request, or without a
+    decoder the request itself; a fault is told as it is."""
+    try:
+        authorize(request, token)
+        order = await decoded(decoder, request) if decoder is not None else request
+        return answer(*await carry_out(order))
+    except PushError as error:
+        return answer(error.status, {"error": error.message})
 
 
 def answer(status: int, body: object) -> web.Response:

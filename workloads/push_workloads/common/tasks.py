@@ -84,3 +84,22 @@ async def together(work: Iterable[Awaitable[T]]) -> list[T]:
         if isinstance(one, BaseException):
             raise one
     return made
+
+
+async def unbroken(work: Coroutine[Any, Any, T], seconds: float) -> T:
+    """Its result. When whoever waits for it is cancelled, it still has so long to come to its end, and is cancelled
+    only then; the cancellation is raised afterwards."""
+    task, loop = asyncio.create_task(work), asyncio.get_running_loop()
+    interrupted: asyncio.CancelledError | None = None
+    until: float | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task}, timeout=None if until is None else max(0.0, until - loop.time()))
+        except asyncio.CancelledError as error:  # more than one may come: see _end
+            interrupted = interrupted or error
+            until = until or loop.time() + seconds
+        if until is not None and loop.time() >= until:
+            task.cancel()
+    if interrupted is not None:
+        raise interrupted
+    return task.result()

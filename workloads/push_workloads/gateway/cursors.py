@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import Sequence
 from typing import Any, Final
 
 from redis.exceptions import RedisError
 
 from push_workloads.common.cache import reaching
-from push_workloads.common.subjects import token
+from push_workloads.common.cursor_keys import cursor_key, parse_cursor
 from push_workloads.gateway.actions import Cursor, Who
 from push_workloads.gateway.frames import Place
 
@@ -22,7 +21,6 @@ FLUSH_SECONDS: Final = 1.0
 KEEP_SECONDS: Final = 90 * 86_400
 BATCH: Final = 500
 MAX_WAITING: Final = 50_000
-_KEPT = re.compile(r"(.{0,64}) (\d{1,19})", re.ASCII)
 _log = logging.getLogger(__name__)
 
 # KEYS[1] the device, ARGV: channel, epoch, seq, seconds to keep. A new epoch replaces, within one the larger wins.
@@ -38,15 +36,10 @@ return 1
 """
 
 
-def cursor_key(user_id: str, device_id: str) -> str:
-    """The hash of one device: channel → "epoch seq"; and its newest connection and gateway (`devices.py`)."""
-    return f"cursor:{token(user_id)}:{device_id}"
-
-
-def parse_cursor(kept: bytes) -> Place | None:
-    """None when it is none."""
-    found = _KEPT.fullmatch(kept.decode("utf-8", "replace"))
-    return Place(found[1], int(found[2])) if found else None
+def place_of(kept: bytes) -> Place | None:
+    """None when it is no cursor."""
+    reached = parse_cursor(kept)
+    return Place(*reached) if reached is not None else None
 
 
 class CursorWriter:
@@ -76,7 +69,7 @@ class CursorWriter:
             return {}
         async with reaching("the device's cursors"):
             kept = await self._cache.hmget(cursor_key(who.user_id, who.device_id), channels)
-        places = {channel: parse_cursor(one) for channel, one in zip(channels, kept, strict=True) if one is not None}
+        places = {channel: place_of(one) for channel, one in zip(channels, kept, strict=True) if one is not None}
         return {channel: place for channel, place in places.items() if place is not None}
 
     def written(self, who: Who, channel: str) -> None:

@@ -21,11 +21,12 @@ from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 
 from push_workloads.common.cache import reaching
+from push_workloads.common.cursor_keys import cursor_key
 from push_workloads.common.errors import Unavailable
 from push_workloads.common.subjects import inbox
 from push_workloads.common.tasks import Spawner
 from push_workloads.gateway.actions import Start, Who
-from push_workloads.gateway.cursors import KEEP_SECONDS, CursorWriter, cursor_key, parse_cursor
+from push_workloads.gateway.cursors import KEEP_SECONDS, CursorWriter, place_of
 from push_workloads.gateway.frames import Place
 from push_workloads.gateway.recovery import NO_CURSOR
 
@@ -241,7 +242,7 @@ class Devices:
 def _start(cursor: bytes | None, since: bytes) -> Start:
     """A device without a cursor has never sent one, if cursors were kept since the log began; else it may be that Redis
     has lost it."""
-    place: Place | None = parse_cursor(cursor) if cursor is not None else None
+    place: Place | None = place_of(cursor) if cursor is not None else None
     if place is None and cursor is None and since == b"0":
         return None
     return place or NO_CURSOR

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from push_workloads.common.errors import NotFound
 from push_workloads.common.http import Call, Route
-from push_workloads.push.devices import Device, DeviceRegistration, Environment, Platform, TokenKind, device_of
+from push_workloads.push.devices import Device, DeviceRegistration, Platform, device_of
 from push_workloads.push.store import DeviceStore
 
 
@@ -24,8 +24,6 @@ class DeviceView(Struct):
     locale: str | None
     time_zone: str | None
     app_version: str | None
-    environment: Environment | None
-    token_kind: TokenKind | None
 
 
 class OneDevice(Struct):

@@ -33,9 +33,8 @@ MIGRATIONS: Final = (
       platform text, address text, user_id text, device_id text, PRIMARY KEY ((platform, address))
     )
     """,
-    *(f"ALTER TABLE {{ks}}.devices ADD {name} text" for name in
-      ("locale", "time_zone", "app_version", "environment", "token_kind")),
-)  # fmt: skip
+    *(f"ALTER TABLE {{ks}}.devices ADD {name} text" for name in ("locale", "time_zone", "app_version")),
+)
 ATTEMPTS: Final = 8
 _COLUMNS: Final = ", ".join(Device._fields)
 _DEVICES: Final = f"SELECT {_COLUMNS} FROM {{ks}}.devices"  # noqa: S608 - constants

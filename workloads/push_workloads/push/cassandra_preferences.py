@@ -29,6 +29,9 @@ class CassandraPreferences:
         self._cassandra = cassandra
         self._statements = statements
 
+    async def of_user(self, user_id: str) -> Preferences:
+        return (await self.held(user_id)).preferences
+
     async def held(self, user_id: str) -> Held:
         row = await self._cassandra.row(self._statements["held"], user_id)
         return Held(_decoder.decode(row["preferences"]), row["version"]) if row is not None else Held()

@@ -15,21 +15,26 @@ from push_workloads.common.config import (
     admin_token,
     read_store,
 )
+from push_workloads.push.apns.config import ApnsConfig
 from push_workloads.push.fcm.config import FcmConfig
 from push_workloads.push.webpush.config import WebPushConfig
 
 
 @dataclass(frozen=True, slots=True)
 class PushConfig:
-    """`fcm`, `webpush` None: nothing is carried that way. `admin_token`: whoever shows it gives orders over the admin
-    port."""
+    """`fcm`, `apns`, `webpush` None: nothing is carried that way. `admin_token`: whoever shows it gives orders over the
+    admin port. `per_user_per_minute`: so many notifications a user gets at most. `hold_off_seconds`: for how long a
+    message is not told to a user with an open socket, whose devices may receive it meanwhile."""
 
     common: Common
     nats: NatsConfig
     redis: RedisConfig
     tokens: TokenConfig
     store: StoreConfig
+    per_user_per_minute: int
+    hold_off_seconds: float
     fcm: FcmConfig | None = None
+    apns: ApnsConfig | None = None
     webpush: WebPushConfig | None = None
     admin_token: bytes | None = field(default=None, repr=False)
 
@@ -44,7 +49,10 @@ class PushConfig:
             tokens=TokenConfig.read(env),
             store=read_store(env),
             fcm=FcmConfig.read(env),
+            apns=ApnsConfig.read(env),
             webpush=WebPushConfig.read(env),
+            per_user_per_minute=env.integer("PUSH_PER_USER_PER_MINUTE", 60, 1, 100_000),
+            hold_off_seconds=env.number("PUSH_HOLD_OFF_SECONDS", 3, 0, 60),
             admin_token=admin_token(env),
         )
         env.check()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from typing import Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -23,9 +23,6 @@ MAX_SCAN = 1000
 SHOWN = 6
 P256DH_BYTES, AUTH_BYTES = 65, 16  # RFC 8291 §3.1 and §3.2: an uncompressed P-256 point, a 16-byte secret
 Platform = Literal["fcm", "apns", "webpush"]
-Environment = Literal["production", "sandbox"]
-TokenKind = Literal["alert", "voip"]
-T = TypeVar("T")
 _DEVICE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _APP = re.compile(r"[A-Za-z0-9._:/-]{1,255}")
 _LOCALE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
@@ -47,9 +44,6 @@ class Subscription(Struct):
 class DeviceRegistration(Struct):
     """`token` for fcm and apns, `subscription` for webpush. `app`: bundle id or package, where there are several.
     `locale`: as `de-CH` (BCP 47). `time_zone`: as `Europe/Zurich` (IANA). `app_version`: as `4.2.1`.
-
-    For apns alone: `environment`, `production` when left out, is the one that the app was signed for; `token_kind` is
-    `voip` for a token of PushKit.
     """
 
     device_id: str
@@ -60,16 +54,10 @@ class DeviceRegistration(Struct):
     locale: str | None = None
     time_zone: str | None = None
     app_version: str | None = None
-    environment: Environment | None = None
-    token_kind: TokenKind | None = None
 
 
 class Device(NamedTuple):
-    """`address` is where its notifications go: a token, or a webpush endpoint. One address has one owner.
-
-    `environment` and `token_kind`: of an apns token, None counts as `production` and `alert`. A token of kind `voip`
-    takes no other notifications than such, under the topic `<app>.voip`.
-    """
+    """`address` is where its notifications go: a token, or a webpush endpoint. One address has one owner."""
 
     user_id: str
     device_id: str
@@ -83,8 +71,6 @@ class Device(NamedTuple):
     locale: str | None = None
     time_zone: str | None = None
     app_version: str | None = None
-    environment: Environment | None = None
-    token_kind: TokenKind | None = None
 
     @property
     def ending(self) -> str:
@@ -135,13 +121,7 @@ def device_of(user_id: str, asked: DeviceRegistration, now_ms: int) -> Device:
         locale=asked.locale,
         time_zone=asked.time_zone,
         app_version=asked.app_version,
-        environment=asked.environment or _of_apns(asked, "production"),
-        token_kind=asked.token_kind or _of_apns(asked, "alert"),
     )
-
-
-def _of_apns(asked: DeviceRegistration, default: T) -> T | None:
-    return default if asked.platform == "apns" else None
 
 
 def _check_app(asked: DeviceRegistration) -> None:
@@ -154,9 +134,6 @@ def _check_app(asked: DeviceRegistration) -> None:
         raise BadRequest("time_zone: a name of the IANA database, as Europe/Zurich")
     if asked.app_version is not None and not _VERSION.fullmatch(asked.app_version):
         raise BadRequest("app_version: 1 to 64 of A-Z a-z 0-9 . _ + -")
-    for field in ("environment", "token_kind"):
-        if getattr(asked, field) is not None and asked.platform != "apns":
-            raise BadRequest(f"{field}: is for apns; leave it out for {asked.platform}")
 
 
 def _token(asked: DeviceRegistration) -> str:

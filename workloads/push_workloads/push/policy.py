@@ -1,28 +1,128 @@
-"""What becomes of one job at one device. Pure.
+"""What becomes of one message at one device: it is told, told silently, held until then, or cancelled. Pure.
 
-Senders come later: until then a device that would be told is counted as `no_sender`.
+The same rules hold when a job is decided on and when a send that waited is looked at again, so both are brought to a
+`Matter` first.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final, NamedTuple
 
+from push_workloads.common.cursor_keys import Reached
 from push_workloads.common.push_jobs import PushJob
-from push_workloads.push.devices import Device
+from push_workloads.push.notification import Show
+from push_workloads.push.preferences import Preferences, is_muted, quiet_until
+from push_workloads.push.sends import Send
+
+DEFAULT_TTL_S: Final = 86_400
+MAX_TTL_S: Final = 28 * 86_400  # FCM's and Web Push's; no provider keeps one for longer
+# `ttl_s` 0 is "now or never", and now takes this long: the hold-off and the queue's own time are part of it, and two
+# clocks.
+NOW_S: Final = 10
 
 
-class Outcome(StrEnum):
-    """The label under which a decision is counted."""
+class Reason(StrEnum):
+    """Why a device is not told, or not yet. Where several hold, the first of them in this order is given."""
 
-    NO_DEVICE = "no_device"
     EXPIRED = "expired"
+    RECEIVED = "received"
+    READ = "read"
+    MUTED = "muted"
+    QUIET = "quiet"
+    RATE = "rate"
+    HOLD_OFF = "hold_off"
+    CANCELLED = "cancelled"
+    NO_DEVICE = "no_device"
     NO_SENDER = "no_sender"
 
 
-def decide(job: PushJob, device: Device, now_ms: int) -> Outcome:
-    """`ttl_s` counts from the message, not from the job: the queue's delay is part of it."""
-    ttl_s = job.hint.ttl_s if job.hint else None
-    # A clock may differ from the sender's by more than a short ttl: a job from the future is not expired.
-    if ttl_s is not None and now_ms - job.sent_at > max(0, ttl_s) * 1000:
-        return Outcome.EXPIRED
-    return Outcome.NO_SENDER
+class Matter(NamedTuple):
+    """What is decided about. `noisy`: it comes to the user's notice; what is for the app alone has no quiet hours.
+    `expires_ms`: nobody is to be told after that; Unix milliseconds."""
+
+    channel: str
+    epoch: str
+    seq: int
+    conversation: str
+    noisy: bool
+    expires_ms: int
+
+
+class Facts(NamedTuple):
+    """What is known when it is decided. `reached`: the device's cursor on the message's channel. `read`: by the user,
+    anywhere. `over_rate`: this message would be one too many for the user."""
+
+    reached: Reached | None = None
+    read: bool = False
+    over_rate: bool = False
+
+
+class Tell(NamedTuple):
+    """`silently`: nothing but the badge."""
+
+    silently: bool = False
+
+
+class Hold(NamedTuple):
+    """To be decided again at `until_ms`."""
+
+    until_ms: int
+    reason: Reason
+
+
+class Cancel(NamedTuple):
+    reason: Reason
+
+
+Decision = Tell | Hold | Cancel
+
+
+def ttl_s(job: PushJob) -> int:
+    """For how long after it was sent the message is worth telling."""
+    asked = job.hint.ttl_s if job.hint is not None else None
+    return DEFAULT_TTL_S if asked is None else min(max(asked, NOW_S), MAX_TTL_S)
+
+
+def matter_of(job: PushJob) -> Matter:
+    noisy = job.hint is None or not job.hint.silent
+    expires_ms = job.sent_at + ttl_s(job) * 1000
+    return Matter(job.channel, job.epoch, job.seq, job.conversation, noisy, expires_ms)
+
+
+def matter_of_send(send: Send) -> Matter:
+    told = send.notification
+    noisy = told.show in (Show.ALERT, Show.VOIP)
+    return Matter(send.channel, send.epoch, send.seq, told.conversation or "", noisy, told.expires_at * 1000)
+
+
+def hold_off_until(job: PushJob, *, online: bool, hold_off_ms: int, now_ms: int) -> int | None:
+    """When a device with a socket has had its time to receive the message; None: there is nothing to wait for.
+
+    At most half of the message's worth is waited away. A sender's clock that is ahead does not make it longer.
+    """
+    if job.held or not online or not job.channel:
+        return None
+    until = min(job.sent_at, now_ms) + min(hold_off_ms, ttl_s(job) * 500)
+    return until if until > now_ms else None
+
+
+def has_received(matter: Matter, reached: Reached | None) -> bool:
+    """Cursors of another epoch say nothing: seqs end with their log."""
+    return reached is not None and bool(matter.channel) and reached.epoch == matter.epoch and reached.seq >= matter.seq
+
+
+def decide(matter: Matter, time_zone: str | None, preferences: Preferences, facts: Facts, now_ms: int) -> Decision:
+    """`time_zone`: the device's. A Hold ends in the future and before the message expires."""
+    if now_ms > matter.expires_ms:
+        return Cancel(Reason.EXPIRED)
+    if has_received(matter, facts.reached):
+        return Cancel(Reason.RECEIVED)
+    if facts.read:
+        return Cancel(Reason.READ)
+    if is_muted(preferences, matter.conversation, now_ms):
+        return Cancel(Reason.MUTED)
+    until = quiet_until(preferences.quiet, time_zone, now_ms) if matter.noisy else None
+    if until is not None and preferences.quiet is not None and preferences.quiet.mode == "hold":
+        return Hold(until, Reason.QUIET) if until <= matter.expires_ms else Cancel(Reason.QUIET)
+    return Cancel(Reason.RATE) if facts.over_rate else Tell(silently=until is not None)

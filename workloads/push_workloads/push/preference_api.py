@@ -43,7 +43,7 @@ def preference_routes(store: PreferenceStore, now_ms: Callable[[], int]) -> list
         return PreferencesView(preferences.quiet, lasting(preferences.mutes, now_ms()))
 
     async def preferences(call: Call) -> PreferencesView:
-        return shown((await store.held(call.user_id)).preferences)
+        return shown(await store.of_user(call.user_id))
 
     async def put(call: Call) -> PreferencesView:
         asked: NewPreferences = call.body

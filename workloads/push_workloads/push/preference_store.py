@@ -21,7 +21,10 @@ class Held(NamedTuple):
 class PreferenceStore(Protocol):
     """Each method may raise Unavailable; a write that returned survives a crash."""
 
-    async def held(self, user_id: str) -> Held: ...
+    async def of_user(self, user_id: str) -> Preferences: ...
+
+    async def held(self, user_id: str) -> Held:
+        """The same, for who means to change them."""
 
     async def replace(self, user_id: str, preferences: Preferences, version: int | None) -> bool:
         """Whether the version was still that one; if not, nothing was changed. May be asked again after Unavailable:
@@ -45,6 +48,9 @@ class MemoryPreferences:
 
     def __init__(self) -> None:
         self._held: dict[str, Held] = {}
+
+    async def of_user(self, user_id: str) -> Preferences:
+        return (await self.held(user_id)).preferences
 
     async def held(self, user_id: str) -> Held:
         return self._held.get(user_id, Held())

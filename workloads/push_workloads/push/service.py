@@ -10,7 +10,6 @@ from functools import partial
 
 from push_workloads.common.bus import connected
 from push_workloads.common.cache import cache
-from push_workloads.common.consumer import Consumer
 from push_workloads.common.credentials import Credentialed
 from push_workloads.common.erasing import Erasing
 from push_workloads.common.fetching import fetching
@@ -24,21 +23,32 @@ from push_workloads.common.tasks import beside
 from push_workloads.common.tokens import Tokens
 from push_workloads.push.api import routes
 from push_workloads.push.broadcast.api import admin_routes, broadcast_routes
-from push_workloads.push.broadcast.audience import TopicRightsOnTheBus
+from push_workloads.push.broadcast.audience import Audience, TopicRightsOnTheBus
 from push_workloads.push.broadcast.desk import BroadcastDesk
+from push_workloads.push.broadcast.runner import BroadcastMetrics, RedisLease, Runner, RunnerPorts
 from push_workloads.push.broadcast.tally import Tally
 from push_workloads.push.broadcast.topics_api import topic_routes, unfollow_all
 from push_workloads.push.cancels import RedisCancels
+from push_workloads.push.carriers import carriers
+from push_workloads.push.claims import RedisClaims
 from push_workloads.push.config import PushConfig
+from push_workloads.push.dead import JetStreamDeadLetters
+from push_workloads.push.dead_api import DeadOffice
 from push_workloads.push.delivery_api import delivery_route
+from push_workloads.push.facts import LiveFacts
+from push_workloads.push.measures import PushMetrics
 from push_workloads.push.office import PushOffice
 from push_workloads.push.outbox import JetStreamOutbox
+from push_workloads.push.ports import Ports
 from push_workloads.push.preference_api import preference_routes
+from push_workloads.push.queue import JetStreamQueue
+from push_workloads.push.rendering import Plain
 from push_workloads.push.requests_api import push_routes
 from push_workloads.push.stores import Stores, stores
+from push_workloads.push.templated import TemplateBook, Templated
 from push_workloads.push.templates_api import template_routes
 from push_workloads.push.webpush.api import key_routes
-from push_workloads.push.worker import SOURCE, PushMetrics, Worker
+from push_workloads.push.workers import waiting, workers
 
 parse = PushConfig.parse
 
@@ -46,7 +56,11 @@ parse = PushConfig.parse
 @asynccontextmanager
 async def serve(config: PushConfig, process: Process) -> AsyncIterator[None]:
     """Takes registrations at once, and jobs as soon as the queue is there."""
-    async with stores(config.store, process, _now_ms) as kept, cache(config.redis) as redis:
+    async with (
+        stores(config.store, process, _now_ms) as kept,
+        cache(config.redis) as redis,
+        carriers(config) as carried,
+    ):
         revoked = Revoked(redis)
         process.checks["revocations"] = revoked.waiting
         tokens = Tokens(config.tokens)
@@ -57,7 +71,16 @@ async def serve(config: PushConfig, process: Process) -> AsyncIterator[None]:
         office = PushOffice(kept.books, outbox, cancels, kept.deliveries, _now_ms, secrets.token_bytes)
         tally, topics = Tally(kept.deliveries, time.monotonic), TopicRightsOnTheBus(time.monotonic)
         desk = BroadcastDesk(kept.broadcasts, kept.books, tally, outbox, cancels, _now_ms, secrets.token_bytes)
-        process.admin_routes = admin_routes(desk, config.admin_token)
+        book = TemplateBook(kept.books)
+        renderer, letters = Templated(Plain(), book), DeadOffice(config.admin_token)
+        runner = Runner(
+            RunnerPorts(
+                kept.broadcasts, Audience(kept.devices, kept.broadcasts, topics), kept.preferences, kept.deliveries,
+                tally, outbox, cancels, renderer, partial(RedisLease, redis), carried.keys(), _now_ms,
+            ),
+            BroadcastMetrics(process.registry),
+        )  # fmt: skip
+        process.admin_routes = {**admin_routes(desk, config.admin_token), **letters.routes()}
         api = [
             *routes(kept.devices, _now_ms),
             *preference_routes(kept.preferences, _now_ms),
@@ -73,13 +96,19 @@ async def serve(config: PushConfig, process: Process) -> AsyncIterator[None]:
         public = serving(app, config.common.public)
         erasing = Erasing(redis, partial(_forget, kept))
         heard, keys = beside(revoked.run(), erasing.run(), credentials.run()), fetching(tokens.sources)
+        metrics, consumed = PushMetrics(process.registry), Consumed(process.registry)
         async with heard, keys, public, connected(config.nats, "push") as bus:
+            dead = JetStreamDeadLetters(bus)
             outbox.open(bus)
             topics.open(bus)
-            worker = Worker(kept.devices, PushMetrics(process.registry), _now_ms)
-            consumer = Consumer(bus.client, SOURCE, worker.handle, Consumed(process.registry))
-            process.checks |= {"nats": bus.waiting, "queue": consumer.waiting}
-            async with beside(consumer.run()):
+            letters.open(dead)
+            ports = Ports(
+                kept.devices, LiveFacts(redis, bus, config.per_user_per_minute), kept.preferences, kept.deliveries,
+                RedisClaims(redis), JetStreamQueue(bus.client), cancels, metrics, _now_ms,
+            )  # fmt: skip
+            consumers = workers(bus, ports, dead, renderer, carried, config.hold_off_seconds, consumed)
+            process.checks |= {"nats": bus.waiting, "queue": partial(waiting, consumers)}
+            async with beside(*(one.run() for one in consumers), book.run(), runner.run()):
                 yield
 
 

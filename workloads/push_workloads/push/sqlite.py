@@ -29,8 +29,6 @@ MIGRATIONS: Final = (
     ALTER TABLE devices ADD COLUMN locale TEXT;
     ALTER TABLE devices ADD COLUMN time_zone TEXT;
     ALTER TABLE devices ADD COLUMN app_version TEXT;
-    ALTER TABLE devices ADD COLUMN environment TEXT;
-    ALTER TABLE devices ADD COLUMN token_kind TEXT;
     """,
 )
 _COLUMNS: Final = ", ".join(Device._fields)

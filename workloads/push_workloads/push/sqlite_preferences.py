@@ -28,6 +28,9 @@ class SqlitePreferences:
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
 
+    async def of_user(self, user_id: str) -> Preferences:
+        return (await self.held(user_id)).preferences
+
     async def held(self, user_id: str) -> Held:
         rows = await self._rows.read(_HELD, user_id)
         return Held(_decoder.decode(rows[0][0]), rows[0][1]) if rows else Held()

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from typing import Final, Protocol
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -15,6 +15,7 @@ from push_workloads.common.push_jobs import PushJob
 from push_workloads.push.books.ports import TemplateStore
 from push_workloads.push.devices import Device
 from push_workloads.push.notification import Notification, Show
+from push_workloads.push.rendering import Renderer, text_of
 from push_workloads.push.templates import (
     BUILT_IN,
     MAX_BODY,
@@ -24,15 +25,10 @@ from push_workloads.push.templates import (
     cut,
     filled,
     text_for,
-    text_of,
 )
 
 LOOK_SECONDS: Final = 5.0
 _log = logging.getLogger(__name__)
-
-
-class Renderer(Protocol):
-    def render(self, job: PushJob, device: Device, badge: int | None) -> Notification: ...
 
 
 class TemplateBook:
@@ -83,4 +79,4 @@ def worded(made: Notification, job: PushJob, locale: str | None, template: Templ
 
 def values_of(job: PushJob) -> Values:
     data = job.hint.data if job.hint is not None else None
-    return Values(job.sender, text_of(job.content), job.conversation, job.kind, data or {})
+    return Values(job.sender, text_of(job.content) or "", job.conversation, job.kind, data or {})

@@ -174,10 +174,3 @@ def _shown(value: object) -> str:
 
 _UNSEEN: Final = ("Cc", "Cf", "Cs", "Co")
 _JOINERS: Final = "\u200c\u200d"  # without them emoji and some scripts fall apart
-
-
-def text_of(content: object) -> str:
-    """What there is to read in a message's content: itself, or its field `text`."""
-    if isinstance(content, Mapping):
-        content = content.get("text")
-    return content if isinstance(content, str) else ""

@@ -86,7 +86,8 @@ function openChat() {
 /** The next user of this window is another device, and this one hears of nothing any more. */
 function endDevice() {
   const session = readJson(sessionStorage, SESSION_KEY, null);
-  if (session !== null && sessionStorage.getItem(NOTIFIED_KEY)) api.removeDevice(session.token, deviceId()).catch(() => {});
+  const notified = session !== null && sessionStorage.getItem(NOTIFIED_KEY);
+  if (notified) api.removeDevice(session.token, deviceId()).catch(() => {}); // else it ends with its subscription
   sessionStorage.removeItem(NOTIFIED_KEY);
   forgetDevice();
 }

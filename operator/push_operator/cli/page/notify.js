@@ -1,4 +1,4 @@
-/** Notifications while the page is closed: the browser's permission, its subscription, and this device at the platform. */
+/** Notifications while the page is closed: permission, the browser's subscription, and this device at the platform. */
 
 import { ApiError } from "./api.js";
 
@@ -17,7 +17,7 @@ export function followNotifications() {
 export async function notifyMe(api, token, deviceId) {
   try {
     const key = await api.webPushKey();
-    if ((await Notification.requestPermission()) !== "granted") return "This browser does not allow notifications here.";
+    if ((await Notification.requestPermission()) !== "granted") return "This browser does not allow it here.";
     const subscription = await subscribed(key);
     await api.registerDevice(token, { device_id: deviceId, subscription: subscription.toJSON() });
     return "You will be notified here.";

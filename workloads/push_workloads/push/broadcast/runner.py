@@ -31,11 +31,11 @@ from push_workloads.push.deliveries import Delivery, DeliveryLog, State
 from push_workloads.push.devices import Device, Platform
 from push_workloads.push.outbox import Entry, Outbox, timer
 from push_workloads.push.preference_store import PreferenceStore
+from push_workloads.push.rendering import Renderer
 from push_workloads.push.sends import Send
-from push_workloads.push.templated import Renderer
 
 LEASE_KEY: Final = "push:broadcast:lease:"
-LEASE_MS: Final = 20_000
+LEASE_MS: Final = 8_000  # a portion takes about a second; who loses it while it is slow moves no place any more
 LOOK_SECONDS: Final = 1.0
 AT_ONCE: Final = 4  # broadcasts, in one process
 PORTION: Final = 50  # sends between two looks at the lease, the stop and the queue; fewer where it goes slowly
@@ -97,6 +97,7 @@ class Runner:
         self._metrics = metrics
         self._spawner = Spawner()
         self._running: set[str] = set()
+        self._trouble = Trouble(_log, "a broadcast waits")
 
     async def run(self) -> None:
         """Until cancelled: looks for what is open, and takes up what nobody else has."""
@@ -110,17 +111,18 @@ class Runner:
         for broadcast_id in await self._ports.store.open_ids():
             if broadcast_id not in self._running and len(self._running) < AT_ONCE:
                 self._running.add(broadcast_id)
-                self._spawner.spawn(self._work(broadcast_id))
+                self._spawner.spawn(self.work(broadcast_id))
 
-    async def _work(self, broadcast_id: str) -> None:
+    async def work(self, broadcast_id: str) -> None:
         """Until it is over for now, or another replica has it."""
         lease = self._ports.lease(broadcast_id)
         try:
             while await lease.hold() and await self._step(broadcast_id, lease):
                 self._metrics.running.set(len(self._running))
             await lease.release()
+            self._trouble.is_over()
         except FAILURES as error:
-            _log.warning("a broadcast waits: %s", str(error) or type(error).__name__, extra={"broadcast": broadcast_id})
+            self._trouble.is_there(error)
         finally:
             self._running.discard(broadcast_id)
             self._metrics.running.set(len(self._running))

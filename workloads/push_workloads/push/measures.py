@@ -1,0 +1,50 @@
+"""What the push service counts. Every label is bounded: states and reasons of ours, platforms, a provider's words."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from push_workloads.push.deliveries import Delivery
+
+NO_PLATFORM: Final = "none"
+NO_REASON: Final = "none"
+# From what a message's phone should feel at once, over the hold-off, to a night's quiet.
+SENT_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 3.5, 4.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0, 36_000.0)
+QUEUE_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
+
+
+class PushMetrics:
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._outcomes = Counter(
+            "push_push_outcomes", "What became of messages at devices", ["state", "reason", "platform"],
+            registry=registry,
+        )  # fmt: skip
+        self._sent = Histogram(
+            "push_push_sent_seconds", "From a message's sending to its provider's answer", ["platform"],
+            buckets=SENT_SECONDS, registry=registry,
+        )  # fmt: skip
+        self._queued = Histogram(
+            "push_push_queue_seconds", "From an entry's arrival in a queue to its handling", ["queue"],
+            buckets=QUEUE_SECONDS, registry=registry,
+        )  # fmt: skip
+        self._dead = Counter("push_push_dead_letters", "Entries given up", ["queue", "reason"], registry=registry)
+
+    def became(self, delivery: Delivery) -> None:
+        reason = (delivery.reason or NO_REASON).partition(":")[0]
+        self._outcomes.labels(delivery.state, reason, delivery.platform).inc()
+
+    def nobody(self, reason: str) -> None:
+        """The user has no device."""
+        self._outcomes.labels("cancelled", reason, NO_PLATFORM).inc()
+
+    def sent(self, platform: str, seconds: float) -> None:
+        self._sent.labels(platform).observe(max(0.0, seconds))
+
+    def taken(self, queue: str, seconds: float) -> None:
+        self._queued.labels(queue).observe(max(0.0, seconds))
+
+    def died(self, queue: str, reason: str) -> None:
+        """`reason` ends at its first colon: what follows is for people."""
+        self._dead.labels(queue, reason.partition(":")[0]).inc()
