@@ -145,6 +145,22 @@ export class Api {
     return this.#message(token, `/blocks/${encodeURIComponent(userId)}`, { method: blocked ? "PUT" : "DELETE" });
   }
 
+  /** The key with which a page subscribes to Web Push. */
+  async webPushKey() {
+    return (await call(`${this.#endpoints.push}/devices/webpush/key`)).key;
+  }
+
+  registerDevice(token, device) {
+    const locale = navigator.language;
+    const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
+    const body = { platform: "webpush", locale, time_zone: timeZone, ...device };
+    return call(`${this.#endpoints.push}/devices`, { method: "POST", token, body });
+  }
+
+  removeDevice(token, deviceId) {
+    return call(`${this.#endpoints.push}/devices/${deviceId}`, { method: "DELETE", token });
+  }
+
   async components() {
     return (await call("status.json")).components;
   }

@@ -11,6 +11,13 @@ import * as view from "./view.js";
 const { $ } = view;
 const DEVICE_KEY = "push.device";
 
+/** This window's, made when it is first asked for. */
+export function deviceId() {
+  const id = sessionStorage.getItem(DEVICE_KEY) ?? randomId();
+  sessionStorage.setItem(DEVICE_KEY, id);
+  return id;
+}
+
 /** Makes the window another device: it gets a new id with the next connection. */
 export function forgetDevice() {
   sessionStorage.removeItem(DEVICE_KEY);
@@ -81,10 +88,8 @@ export class Chat {
   }
 
   #newClient() {
-    const deviceId = sessionStorage.getItem(DEVICE_KEY) ?? randomId();
-    sessionStorage.setItem(DEVICE_KEY, deviceId);
     const checkToken = () => this.#api.checkToken(this.#token);
-    const client = new PushClient({ gateway: this.#api.gateway, token: this.#token, deviceId, checkToken });
+    const client = new PushClient({ gateway: this.#api.gateway, token: this.#token, deviceId: deviceId(), checkToken });
     client.on("state", (state) => this.#connectionChanged(state));
     client.on("welcome", (_, again) => (again ? this.#history.loadList() : this.#history.reload(false)));
     client.on("gap", () => this.#history.missed());
