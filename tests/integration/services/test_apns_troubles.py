@@ -104,6 +104,30 @@ async def test_a_lost_connection_leaves_what_was_sent_unknown(peer: ScriptedPeer
         assert [one.token for one in peer.asked] == ["a", "b"]
 
 
+async def test_a_peer_that_speaks_nonsense_is_left(peer: ScriptedPeer) -> None:
+    async with apns_carrier(peer.config(), limits=PATIENT) as carrier:
+        task = asyncio.create_task(send(carrier, "a"))
+        (asked,) = await come(peer, 1)
+        assert asked.link.transport is not None
+        asked.link.transport.write(b"\0\0\5\6\0\0\0\0\0hello")  # a ping has eight bytes
+        assert await task == Unknown("the connection was lost")
+        peer.behave = answering
+        assert await send(carrier, "b") == Sent()
+        assert len(peer.links) == 2
+
+
+async def test_one_that_is_cancelled_before_it_is_sent_is_never_sent(peer: ScriptedPeer) -> None:
+    peer.streams = 1
+    async with apns_carrier(peer.config(), limits=PATIENT) as carrier:
+        sends = [asyncio.create_task(send(carrier, token)) for token in "abc"]
+        (asked,) = await come(peer, 1)
+        peer.behave = answering
+        sends[1].cancel()
+        asked.answer()
+        assert await sends[0] == await sends[2] == Sent()
+        assert [one.token for one in peer.asked] == ["a", "c"]
+
+
 async def test_an_answer_that_is_too_late_is_unknown_and_the_connection_goes_on(peer: ScriptedPeer) -> None:
     async with apns_carrier(peer.config(), limits=QUICK) as carrier:
         assert await send(carrier, "slow") == Unknown("no answer within 2 s")
