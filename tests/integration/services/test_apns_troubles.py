@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tests.support.servers import free_port
 from tests.support.waiting import eventually
 
 from push_workloads.common.config import ConfigError
+from push_workloads.common.telemetry import set_up_logging
 from push_workloads.push.apns.carrier import apns_carrier
 from push_workloads.push.apns.config import ApnsConfig
 from push_workloads.push.apns.connection import Answered, Limits
@@ -295,3 +297,20 @@ async def test_a_connection_that_was_silent_for_long_is_asked_before_it_is_trust
         assert await send(carrier, "c") == Sent()
         assert [one.token for one in peer.asked] == ["a", "b", "c"]
         assert len(peer.links) == 2
+
+
+async def test_no_token_is_logged(peer: ScriptedPeer, capsys: pytest.CaptureFixture[str]) -> None:
+    root = logging.getLogger()
+    before = root.level, root.handlers[:]
+    set_up_logging("push", "one", "DEBUG")
+    try:
+        peer.behave = answering
+        async with apns_carrier(peer.config(), limits=PATIENT) as carrier:
+            assert await send(carrier, "the-device-s-token") == Sent()
+    finally:
+        root.setLevel(before[0])
+        root.handlers[:] = before[1]
+    said = capsys.readouterr().err
+    assert "the-device-s-token" not in said
+    assert peer.asked[0].headers["authorization"].removeprefix("bearer ") not in said
+    assert "bearer" not in said
