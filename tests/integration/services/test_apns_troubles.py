@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tests.support.servers import free_port
 from tests.support.waiting import eventually
 
 from push_workloads.common.config import ConfigError
+from push_workloads.common.telemetry import set_up_logging
 from push_workloads.push.apns.carrier import apns_carrier
 from push_workloads.push.apns.config import ApnsConfig
 from push_workloads.push.apns.connection import Answered, Limits
@@ -102,6 +104,30 @@ async def test_a_lost_connection_leaves_what_was_sent_unknown(peer: ScriptedPeer
         assert await sent == Unknown("the connection was lost")
         assert await waits == Sent()
         assert [one.token for one in peer.asked] == ["a", "b"]
+
+
+async def test_a_peer_that_speaks_nonsense_is_left(peer: ScriptedPeer) -> None:
+    async with apns_carrier(peer.config(), limits=PATIENT) as carrier:
+        task = asyncio.create_task(send(carrier, "a"))
+        (asked,) = await come(peer, 1)
+        assert asked.link.transport is not None
+        asked.link.transport.write(b"\0\0\5\6\0\0\0\0\0hello")  # a ping has eight bytes
+        assert await task == Unknown("the connection was lost")
+        peer.behave = answering
+        assert await send(carrier, "b") == Sent()
+        assert len(peer.links) == 2
+
+
+async def test_one_that_is_cancelled_before_it_is_sent_is_never_sent(peer: ScriptedPeer) -> None:
+    peer.streams = 1
+    async with apns_carrier(peer.config(), limits=PATIENT) as carrier:
+        sends = [asyncio.create_task(send(carrier, token)) for token in "abc"]
+        (asked,) = await come(peer, 1)
+        peer.behave = answering
+        sends[1].cancel()
+        asked.answer()
+        assert await sends[0] == await sends[2] == Sent()
+        assert [one.token for one in peer.asked] == ["a", "c"]
 
 
 async def test_an_answer_that_is_too_late_is_unknown_and_the_connection_goes_on(peer: ScriptedPeer) -> None:
@@ -271,3 +297,20 @@ async def test_a_connection_that_was_silent_for_long_is_asked_before_it_is_trust
         assert await send(carrier, "c") == Sent()
         assert [one.token for one in peer.asked] == ["a", "b", "c"]
         assert len(peer.links) == 2
+
+
+async def test_no_token_is_logged(peer: ScriptedPeer, capsys: pytest.CaptureFixture[str]) -> None:
+    root = logging.getLogger()
+    before = root.level, root.handlers[:]
+    set_up_logging("push", "one", "DEBUG")
+    try:
+        peer.behave = answering
+        async with apns_carrier(peer.config(), limits=PATIENT) as carrier:
+            assert await send(carrier, "the-device-s-token") == Sent()
+    finally:
+        root.setLevel(before[0])
+        root.handlers[:] = before[1]
+    said = capsys.readouterr().err
+    assert "the-device-s-token" not in said
+    assert peer.asked[0].headers["authorization"].removeprefix("bearer ") not in said
+    assert "bearer" not in said

@@ -40,5 +40,7 @@ def set_up_logging(service: str, instance: str, level: str) -> None:
     root.setLevel(level)
     # At DEBUG it prints statements with their values: hashes of passwords, tokens of devices.
     logging.getLogger("aiosqlite").setLevel(logging.WARNING)
+    # At DEBUG it prints headers: provider tokens, and the tokens of devices in paths.
+    logging.getLogger("hpack").setLevel(logging.WARNING)
     # It reports every failed attempt with a traceback; `common.cassandra` says in a line what is wrong.
     logging.getLogger("cassandra").setLevel(logging.CRITICAL)

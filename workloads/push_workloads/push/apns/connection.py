@@ -210,9 +210,9 @@ class Connection(APNsTLSClientProtocol):
         self._heard_at = self.loop.time()
         try:
             events = self.conn.receive_data(data)
-        except ProtocolError:  # the peer is told why, and what is under way is lost
-            self.flush()
-            self.close()
+        except ProtocolError:
+            self._lose()
+            self.abort()
             return
         for event in events:
             handle = self._handlers.get(type(event))
@@ -227,10 +227,7 @@ class Connection(APNsTLSClientProtocol):
         if self._probe is not None:
             self._probe.set_result(False)
             self._probe = None
-        lost, self._streams = self._streams, {}
-        for stream in lost.values():
-            stream.settle(stream.answer() if stream.status else Lost("the connection was lost"))
-        self.drain()
+        self._lose()
         for future in (self.ready, self.closed):
             if not future.done():
                 future.set_result(None)
@@ -309,7 +306,9 @@ class Connection(APNsTLSClientProtocol):
         """Sends what may be sent now. Called whenever that may have changed."""
         self._pumping = False
         while self._waiting and len(self._streams) < self._most_streams() and self._fits(self._waiting[0]):
-            self._send(self._waiting.popleft())
+            stream = self._waiting.popleft()
+            if not stream.outcome.done():  # nobody waits for it any more
+                self._send(stream)
         self.flush()
         if self.draining and not self._streams:
             self.close()
@@ -330,6 +329,13 @@ class Connection(APNsTLSClientProtocol):
         stream.limit.reschedule(self._used_at + self._limits.answer)
         if stream.id >= H2Connection.HIGHEST_ALLOWED_STREAM_ID - 2:
             self.drain()
+
+    def _lose(self) -> None:
+        """All that is under way, but for what was answered in part."""
+        lost, self._streams = self._streams, {}
+        for stream in lost.values():
+            stream.settle(stream.answer() if stream.status else Lost("the connection was lost"))
+        self.drain()
 
     def _too_late(self, stream: _Stream | None) -> Outcome:
         if stream is None or not stream.id:
