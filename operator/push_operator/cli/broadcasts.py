@@ -117,8 +117,8 @@ def listed(found: Sequence[View], now: datetime) -> str:
 def told(view: View) -> str:
     """One broadcast as text. Pure."""
     begins = view["send_at"] if view["stage"] == "scheduled" else None
+    head = f"{view['broadcast_id']}: {view['stage']}" + (f" at {_iso(begins)}" if begins else "")
     rows = [
-        (view["broadcast_id"], view["stage"] + (f" at {_iso(begins)}" if begins else "")),
         ("to", audience(view)),
         ("shows", view["title"] or (f"template {view['template']}" if view["template"] else UNKNOWN)),
         ("progress", f"{bar(view)} {_done(view)} of {view['queued']}" + _more(view)),
@@ -129,7 +129,7 @@ def told(view: View) -> str:
         ("rate", f"{view['rate']:g} a second, of {view['per_second']}"),
     ]
     rows += [("left", f"{view['eta_s']:.0f} s")] if view["eta_s"] is not None else []
-    return columns(rows)
+    return f"{head}\n\n{columns(rows)}"
 
 
 def line(view: View) -> str:

@@ -75,7 +75,7 @@ async def test_one_is_sent_followed_and_listed(push: Push, monkeypatch: pytest.M
 
 async def test_one_is_stopped(push: Push) -> None:
     shown = await push("send", "--platform", "fcm", "--title", "News", "--at", "2020-01-01T00:00Z", "--ttl", "60")
-    broadcast_id, stage = shown.split()[:2]
+    broadcast_id, _, stage = shown.splitlines()[0].partition(": ")
     assert stage == "running"
     assert (await push("stop", broadcast_id)).split()[1] in ("stopped", "done")
     assert [one["broadcast_id"] for one in json.loads(await push("list", "-o", "json"))] == [broadcast_id]
