@@ -22,6 +22,7 @@ from push_client import (
     MemoryState,
     Message,
     Misused,
+    Presence,
     Refused,
     Stopped,
     Unauthorized,
@@ -102,6 +103,29 @@ async def test_a_cut_loses_nothing_and_a_send_goes_on_under_its_key(network: Pro
         await eventually(lambda: len(heard.contents) == 3)
         assert heard.contents == [1, 2, 3]
         assert [event.again for event in heard.events if isinstance(event, Connected)] == [False, True]
+
+
+async def test_who_is_watched_is_watched_over_a_cut_and_nobody_flaps(network: Proxy) -> None:
+    async with client(network, "ann") as ann, client(network, "bob") as bob:
+        heard = Listener(ann)
+        await asyncio.gather(ann.until_connected(), bob.until_connected())
+        await ann.send(to="bob", content="now we are contacts")
+
+        def seen() -> list[str]:
+            return [event.status for event in heard.events if isinstance(event, Presence)]
+
+        async def is_online() -> bool:
+            ann.watch("bob")
+            await asyncio.sleep(0.1)  # a few times a second, as a page would
+            return seen()[-1:] == ["online"]
+
+        await eventually(is_online)
+        before = len(seen())
+        network.cut()
+        await eventually(lambda: heard.heard(Connected) == 2 and bob.connected)
+        bob.set_status("away")
+        await eventually(lambda: seen()[-1:] == ["away"])
+        assert "offline" not in seen()[before:]
 
 
 async def test_ten_thousand_messages_over_a_network_that_is_cut_again_and_again(network: Proxy) -> None:
