@@ -143,8 +143,9 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(nats: Nats, valkey: Valkey) -> AsyncIterator[Stage]:
-    """`nats` with the operator's users: the push service has no more rights here than in a cluster."""
+async def stage(nats: Nats, valkey: Valkey, *, answers: bool = True) -> AsyncIterator[Stage]:
+    """`nats` with the operator's users: the push service has no more rights here than in a cluster. Without `answers`
+    somebody else is the message service."""
     configs = {name: NatsConfig(nats.url, name, PASSWORDS[name], 1) for name in ("push", "message")}
     environ = environ_for(SQLITE_PATH="unused", REDIS_URL=valkey.url, **nats.environ_of("message"))
     message_config = MessageConfig.parse({**environ, "LOG_MAX_BYTES": str(64 * 1024**2)})
@@ -152,10 +153,11 @@ async def stage(nats: Nats, valkey: Valkey) -> AsyncIterator[Stage]:
         redis = await stack.enter_async_context(cache(RedisConfig(valkey.url, None, None)))
         message = await stack.enter_async_context(connected(configs["message"], "message"))
         await ensure_push_queue(message, message_config)
-        answers = Answers()
-        await message.client.subscribe(questions.UNREAD, questions.QUEUE, answers.unread_of)
-        await message.client.subscribe(questions.MEMBERS, questions.QUEUE, answers.members_of)
-        await message.client.flush()
+        given = Answers()
+        if answers:
+            await message.client.subscribe(questions.UNREAD, questions.QUEUE, given.unread_of)
+            await message.client.subscribe(questions.MEMBERS, questions.QUEUE, given.members_of)
+            await message.client.flush()
         bus = await stack.enter_async_context(connected(configs["push"], "push"))
         devices, preferences, deliveries = MemoryDevices(), MemoryPreferences(), MemoryDeliveries()
         registry = prometheus_client.CollectorRegistry()
@@ -163,6 +165,6 @@ async def stage(nats: Nats, valkey: Valkey) -> AsyncIterator[Stage]:
         metrics = PushMetrics(registry)
         ports = Ports(devices, facts, preferences, deliveries, claims, queue, RedisCancels(redis), metrics, now_ms)
         yield Stage(
-            bus, message, redis, answers, ports, devices, preferences, deliveries, JetStreamDeadLetters(bus), registry,
+            bus, message, redis, given, ports, devices, preferences, deliveries, JetStreamDeadLetters(bus), registry,
             {"fcm": MemoryCarrier()},
         )  # fmt: skip

@@ -10,6 +10,8 @@ from push_operator.cli.broadcasts import ACTIONS as BROADCAST_ACTIONS
 from push_operator.cli.broadcasts import PLATFORMS, SEND, WATCHED
 from push_operator.cli.choice import KUBE, LOCAL
 from push_operator.cli.credentials import CREATE, LIST, REVOKE, SCOPES
+from push_operator.cli.dlq import DROP, RETRY
+from push_operator.cli.dlq import LIST as LETTERS
 from push_operator.cli.output import FORMATS
 from push_operator.migrate.kinds import KINDS
 from push_operator.migrate.swarm import DEFAULT_NAME
@@ -31,6 +33,7 @@ on this machine:
   push logs message -f                  follow the log of one component
   push credentials create shop --scope publish   what your own server shows to send messages
   push keys rotate                      a new key for access tokens; list
+  push dlq list                         pushes that were given up, and why; retry or drop them
   push broadcast send --all --title News   a notification for all devices; status, stop, list
   push trace MESSAGE_ID                 where a message has been, and what became of it at each device
   push down                             stop it from here
@@ -99,6 +102,7 @@ def parser(program: str) -> argparse.ArgumentParser:
     _logs(commands, anywhere)
     _credentials(commands, anywhere)
     _keys(commands, anywhere)
+    _dlq(commands, anywhere)
     _broadcast(commands, anywhere)
     _trace(commands, anywhere)
     _migrate(commands, program)
@@ -196,6 +200,22 @@ def _keys(commands: Any, anywhere: _Command) -> None:
     _add_name(keys)
 
 
+def _dlq(commands: Any, anywhere: _Command) -> None:
+    made = commands.add_parser("dlq", help="entries of the push queue that were given up: list, retry or drop them")
+    actions = made.add_subparsers(metavar="ACTION", required=True, dest="action", parser_class=_Command)
+    listing = actions.add_parser(LETTERS, parents=[anywhere], help="which there are, the oldest first, and why")
+    listing.add_argument("--limit", type=_count, default=1000, metavar="N", help="at most (default: 1000)")
+    listing.add_argument("-o", "--output", choices=("table", "json"), default="table", help="default: %(default)s")
+    retry = actions.add_parser(RETRY, parents=[anywhere], help="put them back into the queue")
+    drop = actions.add_parser(DROP, parents=[anywhere], help="forget them")
+    for one in (retry, drop):
+        which = one.add_mutually_exclusive_group(required=True)
+        which.add_argument("seq", metavar="SEQ", nargs="*", type=_seq, default=[], help="as the list has it")
+        which.add_argument("--all", action="store_true", help="all that there are")
+    for one in (listing, retry, drop):
+        _add_name(one)
+
+
 def _broadcast(commands: Any, anywhere: _Command) -> None:
     made = commands.add_parser("broadcast", help="one notification for many devices: send, follow, stop, list")
     actions = made.add_subparsers(metavar="ACTION", required=True, dest="action", parser_class=_Command)
@@ -278,6 +298,10 @@ def _offset(text: str) -> int:
 
 def _count(text: str) -> int:
     return _number(text, 0, 1_000_000)
+
+
+def _seq(text: str) -> int:
+    return _number(text, 1, 2**63 - 1)
 
 
 def _some(text: str) -> int:

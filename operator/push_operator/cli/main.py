@@ -15,6 +15,7 @@ from push_operator.cli.broadcasts import broadcasts
 from push_operator.cli.choice import state_of, target_of
 from push_operator.cli.client import PlatformClient
 from push_operator.cli.credentials import credentials
+from push_operator.cli.dlq import dlq
 from push_operator.cli.files import documents_in, read
 from push_operator.cli.gateways import rollout_status
 from push_operator.cli.keys import keys_told
@@ -113,6 +114,11 @@ def _credentials(options: Namespace) -> int:
     return 0
 
 
+def _dlq(options: Namespace) -> int:
+    print(dlq(target_of(options), options))
+    return 0
+
+
 def _keys(options: Namespace) -> int:
     target = target_of(options)
     if options.action == ROTATE:
@@ -146,7 +152,8 @@ def _logs(options: Namespace) -> int:
 
 _COMMANDS: Final[Mapping[str, Callable[[Namespace], int]]] = {
     "up": _up, "down": _down, "get": _get, "apply": _apply, "scale": _scale, "rollout": _rollout, "logs": _logs,
-    "credentials": _credentials, "keys": _keys, "broadcast": _broadcast, "trace": _trace, "migrate": _migrate,
+    "credentials": _credentials, "keys": _keys, "dlq": _dlq, "broadcast": _broadcast, "trace": _trace,
+    "migrate": _migrate,
 }  # fmt: skip
 
 

@@ -24,6 +24,8 @@ import msgspec
 
 from push_workloads.common.cache import reaching
 from push_workloads.common.subjects import token
+from push_workloads.common.tasks import together
+from push_workloads.common.together import Together
 from push_workloads.push.deliveries import Delivery
 
 KEEP_MS: Final = 24 * 3_600_000
@@ -89,7 +91,7 @@ class RedisClaims:
     release, that word is remembered: if it is found there later, the claim is had, and nothing was sent with it."""
 
     def __init__(self, cache: Any) -> None:
-        self._cache = cache
+        self._cache = Together(cache)
         self._doubtful: dict[Key, bytes] = {}
         self._mine: dict[Key, bytes] = {}
 
@@ -97,7 +99,7 @@ class RedisClaims:
         word = self._doubtful.get(key) or _CLAIMED + b"%d:" % now_ms + secrets.token_hex(8).encode()
         self._doubt(key, word)
         async with reaching("the claim on a notification"):
-            held = await self._cache.set(_name(key), word, nx=True, px=keep_ms, get=True)
+            held = await self._claim(key, word, keep_ms)
         self._doubtful.pop(key, None)
         if held is not None and held != word:
             return _held(held)
@@ -107,13 +109,13 @@ class RedisClaims:
     async def end(self, delivery: Delivery, keep_ms: int) -> None:
         self._mine.pop(key_of(delivery), None)
         async with reaching("the claim on a notification"):
-            await self._cache.set(_name(key_of(delivery)), msgspec.json.encode(delivery), px=keep_ms)
+            await self._cache.do("SET", _name(key_of(delivery)), msgspec.json.encode(delivery), "PX", keep_ms)
 
     async def release(self, key: Key) -> None:
         if (word := self._mine.pop(key, None)) is not None:
             self._doubt(key, word)
         async with reaching("the claim on a notification"):
-            await self._cache.delete(_name(key))
+            await self._cache.do("DEL", _name(key))
         self._doubtful.pop(key, None)
 
     def _doubt(self, key: Key, word: bytes) -> None:
@@ -122,14 +124,15 @@ class RedisClaims:
             del self._doubtful[next(iter(self._doubtful))]  # costs a notification after an outage, never two
 
     async def cancel(self, deliveries: Sequence[Delivery], keep_ms: int) -> list[bool]:
-        if not deliveries:
-            return []
-        pipe = self._cache.pipeline(transaction=False)
-        for one in deliveries:
-            pipe.set(_name(key_of(one)), msgspec.json.encode(one), nx=True, px=keep_ms, get=True)
+        ends = [(key_of(one), msgspec.json.encode(one)) for one in deliveries]
         async with reaching("the claim on a notification"):
-            held = await pipe.execute()
+            held = await together(self._claim(key, end, keep_ms) for key, end in ends)
         return [one is None or _is_same_end(_held(one), wanted) for one, wanted in zip(held, deliveries, strict=True)]
+
+    async def _claim(self, key: Key, value: bytes, keep_ms: int) -> bytes | None:
+        """What was there already; None: the value is now."""
+        held: bytes | None = await self._cache.do("SET", _name(key), value, "NX", "PX", keep_ms, "GET", get=True)
+        return held
 
 
 class MemoryClaims:

@@ -70,7 +70,7 @@ class Entries(Generic[T]):
                 await self._bury(message, reason, delivered)
             await message.ack()
         except Unavailable as error:
-            _log.warning("an entry waits: %s", error.message, extra={"queue": self._name})
+            _log.debug("an entry waits: %s", error.message, extra={"queue": self._name})
             await self._again(message, delivered)
             return error
         except (NatsError, OSError, TimeoutError) as error:

@@ -17,6 +17,7 @@ from push_workloads.common.cache import reaching
 from push_workloads.common.cursor_keys import Reached, cursor_key, parse_cursor
 from push_workloads.common.errors import Unavailable
 from push_workloads.common.subjects import token
+from push_workloads.common.together import Together
 
 ASK_SECONDS: Final = 2.0
 RATE_WINDOW_MS: Final = 60_000
@@ -73,14 +74,16 @@ class LiveFacts:
     """`per_minute`: so many notifications a user gets at most, in any minute."""
 
     def __init__(self, cache: Any, bus: Bus, per_minute: int) -> None:
-        self._cache = cache
+        self._cache = Together(cache)
         self._bus = bus
         self._per_minute = per_minute
 
     async def near(self, user_id: str, channel: str, device_ids: Sequence[str]) -> Near:
         keys = [presence_keys.user(user_id), *(cursor_key(user_id, device_id) for device_id in device_ids)]
         async with reaching("presence"):
-            online, *cursors = await self._cache.eval(NEAR_LUA, len(keys), *keys, channel, presence_keys.lease(""))
+            online, *cursors = await self._cache.do(
+                "EVAL", NEAR_LUA, len(keys), *keys, channel, presence_keys.lease("")
+            )
         return Near(bool(online), [parse_cursor(one) if one else None for one in cursors])
 
     async def reading(self, user_id: str, conversation: str, sent_at: int, message_id: str) -> Reading:
@@ -97,7 +100,7 @@ class LiveFacts:
     async def over_rate(self, user_id: str, message_id: str, now_ms: int) -> bool:
         key = f"push:rate:{token(user_id)}"
         async with reaching("the rate of notifications"):
-            over = await self._cache.eval(RATE_LUA, 1, key, message_id, now_ms, RATE_WINDOW_MS, self._per_minute)
+            over = await self._cache.do("EVAL", RATE_LUA, 1, key, message_id, now_ms, RATE_WINDOW_MS, self._per_minute)
         return bool(over)
 
 
