@@ -35,6 +35,7 @@ from push_workloads.common.consumer import Consumer
 from push_workloads.common.errors import Unavailable
 from push_workloads.common.measures import Consumed
 from push_workloads.common.push_jobs import PushJob
+from push_workloads.common.service import tune_garbage_collection
 from push_workloads.common.tasks import beside
 from push_workloads.push.carrier import MemoryCarrier
 from push_workloads.push.devices import Device
@@ -79,6 +80,7 @@ class Stalls:
 
 
 async def _measured(jobs: int, consumers: Sequence[Consumer], done: Callable[[], Any]) -> Result:
+    tune_garbage_collection()
     stalls = Stalls()
     began, cpu = time.monotonic(), time.process_time()
     async with beside(stalls.run(), *(one.run() for one in consumers)):
