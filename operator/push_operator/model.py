@@ -17,6 +17,7 @@ from push_operator.expose import Expose, expose_of
 from push_operator.fields import Node
 from push_operator.mail import Mail, mail_of
 from push_operator.monitoring import Monitoring, monitoring_of
+from push_operator.notifications import Notifications, notifications_of
 from push_operator.oauth import LoginProviders, login_providers_of
 from push_operator.overlay import Overlay, overlay_of
 from push_operator.presence import Presence, presence_of
@@ -102,6 +103,7 @@ class PushCluster:
     expose: Expose | None = None
     monitoring: Monitoring = field(default_factory=Monitoring)
     mail: Mail | None = None
+    notifications: Notifications = field(default_factory=Notifications)
     presence: Presence = field(default_factory=Presence)
 
 
@@ -183,6 +185,7 @@ def _spec(name: str, namespace: str, spec: Node, annotations: Node) -> PushClust
         expose=expose_of(spec.child("expose")),
         monitoring=monitoring_of(spec.child("monitoring")),
         mail=mail_of(spec.child("mail")),
+        notifications=notifications_of(spec.child("notifications")),
         presence=presence,
     )
     if isinstance(parsed.store, Embedded):

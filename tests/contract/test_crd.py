@@ -53,6 +53,13 @@ OAUTH_PROVIDER = {
 }  # fmt: skip
 
 
+NOTIFICATIONS: dict[str, dict[str, Any]] = {
+    "fcm": {"serviceAccountSecret": "fcm"},
+    "apns": {"keySecret": "apns", "keyId": "ABC123DEFG", "teamId": "DEF123GHIJ", "topic": "com.example.chat"},
+    "webPush": {"subject": "mailto:push@example.com"},
+}
+
+
 def _unsaid(path: tuple[str, ...]) -> Manifest:
     """What a field is added to: the least manifest in which it may stand."""
     if path[:2] == ("gateway", "autoscaling"):
@@ -61,6 +68,8 @@ def _unsaid(path: tuple[str, ...]) -> Manifest:
         return manifest(monitoring={"tracing": {"endpoint": "http://collector:4318"}})
     if path[0] == "mail":
         return manifest(mail={"url": "log:", "from": "push@example.com", "resetUrl": "https://a.example"})
+    if path[0] == "notifications" and path[1] in NOTIFICATIONS:
+        return manifest(notifications={path[1]: dict(NOTIFICATIONS[path[1]])})
     if path[0] in ("message", "push") and path[1] == "autoscaling":
         spec: Manifest = {path[0]: {"autoscaling": {"maxReplicas": 100}}}
         return manifest(cassandra={"managed": {}}, **spec)
@@ -89,6 +98,9 @@ SPECIAL: dict[str, Callable[[tuple[str, ...]], Any]] = {
     "url": lambda path: f"{'smtp' if path[0] == 'mail' else path[0]}://host:1",
     "from": lambda _: "push@example.com",
     "resetUrl": lambda _: "https://a.example/reset",
+    "keyId": lambda _: "ABC123DEFG",
+    "teamId": lambda _: "DEF123GHIJ",
+    "subject": lambda _: "https://example.com",
     "storage": lambda _: "1Gi",
     "replication": lambda _: 2,
     "trustedProxies": lambda _: ["10.0.0.0/8"],

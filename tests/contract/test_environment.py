@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import json
 import subprocess
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from tests.support import verdicts
+from tests.support.fcm import PROJECT, FcmPeer
 
 from push_operator import tokens
 from push_operator.model import parse
@@ -117,6 +119,17 @@ MANIFESTS: dict[str, dict[str, Any]] = {
             "credentialsSecret": "mail",
         },
     },
+    "notifications": {
+        "gateway": {"replicas": 1},
+        "notifications": {
+            "fcm": {"serviceAccountSecret": "fcm"},
+            "apns": {"keySecret": "apns", "keyId": "ABC123DEFG", "teamId": "DEF123GHIJ", "topic": "com.example.chat",
+                     "sandbox": True},
+            "webPush": {"vapidSecret": "own", "subject": "https://example.com/push"},
+            "holdOffSeconds": 0,
+            "perUserPerMinute": 100_000,
+        },
+    },
     "exposed": {"gateway": {"replicas": 1}, "expose": {"ingress": {"host": "chat.example.com"}}},
     "mails into the log": {
         "gateway": {"replicas": 1},
@@ -135,6 +148,8 @@ MANIFESTS: dict[str, dict[str, Any]] = {
         "gateway": {"replicas": 1}, "tokens": {"privateKeysSecret": "own", "signingKeysSecret": "old"}
     },
 }  # fmt: skip
+P256 = subprocess.run(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"],
+                      capture_output=True, text=True, check=True).stdout  # fmt: skip
 PEM = subprocess.run(["openssl", "genpkey", "-algorithm", "ED25519"], capture_output=True, text=True, check=True).stdout
 
 
@@ -159,6 +174,10 @@ def _resolved(env: Mapping[str, EnvValue], *, with_optional: bool) -> dict[str, 
                 continue
             case SecretKey(key="SIGNING_KEYS"):
                 texts[name] = PEM
+            case SecretKey(key="FCM_SERVICE_ACCOUNT"):
+                texts[name] = json.dumps(FcmPeer(1).account)
+            case SecretKey(key="VAPID_PRIVATE_KEY" | "APNS_KEY"):
+                texts[name] = P256
             case SecretKey(key=key):
                 texts[name] = f"a generated value for {key}, of 32 bytes or more"
             case Address(component):
@@ -185,6 +204,20 @@ def test_every_workload_reads_its_environment(spec: dict[str, Any], with_optiona
             assert config.sse.port == port.number
     assert config.common.admin.port == next(port.number for port in workload.ports if port.name == "admin")
     assert config.tokens.ttl_seconds == spec.get("tokens", {}).get("accessTokenTtlSeconds", 86_400)
+
+
+def test_notifications_go_where_the_manifest_says() -> None:
+    module: Any = importlib.import_module("push_workloads.push.service")
+    config = module.parse(_resolved(_workload(MANIFESTS["notifications"], "push").env, with_optional=False))
+    assert config.fcm.project == PROJECT
+    assert config.webpush.subject == "https://example.com/push"
+    assert (config.apns.key, config.apns.key_id, config.apns.topic) == (P256, "ABC123DEFG", "com.example.chat")
+    assert config.apns.host == "api.sandbox.push.apple.com"
+    assert (config.hold_off_seconds, config.per_user_per_minute) == (0, 100_000)
+    plain = module.parse(_resolved(_workload(MANIFESTS["least"], "push").env, with_optional=False))
+    assert (plain.fcm, plain.apns) == (None, None)
+    assert (plain.hold_off_seconds, plain.per_user_per_minute) == (3, 60)
+    assert plain.webpush.public_key not in (config.webpush.public_key, "")
 
 
 @pytest.mark.parametrize("service", ["gateway", "message"])

@@ -118,6 +118,32 @@ async def test_who_of_many_blocks_one(store: GroupStore) -> None:
     assert await store.blockers([], "eve") == await store.blockers(["dan"], "eve") == set()
 
 
+async def test_who_shares_a_group(store: GroupStore) -> None:
+    await store.create(GROUP)
+    await store.create(GROUP._replace(group_id="g2"))
+    await store.put_members([member("ann"), member("bob"), member("cid", "g2"), member("dan", "g2")], 0)
+    assert await store.sharing("ann", ["bob", "cid", "dan", "nobody"]) == {"bob"}
+    assert await store.sharing("dan", ["bob", "cid"]) == {"cid"}
+    assert await store.sharing("nobody", ["bob"]) == await store.sharing("ann", []) == set()
+    await store.remove_members("g1", ["bob"], 1)
+    assert await store.sharing("ann", ["bob"]) == set()
+
+
+async def test_settings_of_users_stay_until_they_are_forgotten(store: GroupStore) -> None:
+    await store.put_visibility("ann", "nobody")
+    await store.put_visibility("bob", "contacts")
+    await store.put_visibility("bob", "everyone")
+    await store.block("ann", "bob")
+    await store.block("bob", "ann")
+    assert await store.visibilities(["ann", "bob", "cid"]) == {"ann": "nobody", "bob": "everyone"}
+    assert await store.visibilities([]) == {}
+    await store.forget("ann")
+    await store.forget("nobody")
+    assert await store.visibilities(["ann", "bob"]) == {"bob": "everyone"}
+    assert await store.blocks("ann", 10) == []
+    assert await store.blocks("bob", 10) == ["ann"]
+
+
 async def test_policies(store: GroupStore) -> None:
     await store.put_policy("news.", b"{}")
     await store.put_policy("news.", b'{"read":"everyone"}')

@@ -292,6 +292,22 @@ async def test_what_is_unread_in_all_is_the_sum_of_all(store: HistoryStore, seed
     assert await store.unread_in_all("nobody", []) == 0
 
 
+async def test_what_an_older_version_wrote_of_reading_counts(cassandra_server: CassandraServer) -> None:
+    """It wrote a mark once, under the conversation."""
+    async with opened(await cassandra_server.emptied(KEYSPACE), "message", MIGRATIONS, {}) as cassandra:
+        statements = await prepared(cassandra)
+        store = CassandraStore(cassandra, statements, Buckets(lambda: 1))
+        sent = [said(n, NOW + n, other, "ann") for n, other in enumerate(["bob", "bob", "eve", "eve"])]
+        await store.append(0, LogState("e", 1), sent)
+        old = ("ann|bob", "ann", "read", format_cursor(position(sent[0])), NOW * 1000)
+        await cassandra.write(statements["mark"], *old)
+        await store.advance([mark(position(sent[2]), "ann", "ann|eve")])
+        assert await Marks(cassandra, statements).reads("ann", ["ann|bob", "ann|eve", "ann|zoe"]) == {
+            "ann|bob": position(sent[0]), "ann|eve": position(sent[2])
+        }  # fmt: skip
+        assert await store.unread_in_all("ann", []) == 2
+
+
 async def test_what_is_unread_in_all_is_bounded(store: HistoryStore) -> None:
     """Of each conversation by a hundred, and of direct ones the hundred newest are looked at."""
     many = [said(n, NOW + n, "bob", "ann") for n in range(101)]

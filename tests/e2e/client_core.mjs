@@ -625,3 +625,40 @@ test("a token from a function is asked for before each connection, and again whe
   assert.equal(now().url.searchParams.get("token"), "second");
   client.stop();
 });
+
+test("who is watched is watched again after a cut, and told only when it is news", () => {
+  const client = started();
+  const all = heard(client, "presence");
+  client.watch(["you", "them"]);
+  now().opens();
+  assert.deepEqual(now().sends("watch"), [{ type: "watch", user_ids: ["you", "them"] }]);
+  const online = { type: "presence", user_id: "you", status: "online", last_seen: null };
+  now().hears(online);
+  client.unwatch(["them", "nobody"]);
+  assert.deepEqual(now().sends("unwatch"), [{ type: "unwatch", user_ids: ["them"] }]);
+  now().hears({ ...online, user_id: "them" });
+  now().ends(1006);
+  mock.timers.tick(30_000);
+  now().opens().hears(online);
+  assert.deepEqual(now().sends("watch"), [{ type: "watch", user_ids: ["you"] }]);
+  assert.deepEqual(all, [["presence", { userId: "you", status: "online", lastSeen: null }]]);
+  now().hears({ ...online, status: "offline", last_seen: 9 });
+  assert.deepEqual(all[1], ["presence", { userId: "you", status: "offline", lastSeen: 9 }]);
+  assert.throws(() => client.watch(Array.from({ length: 500 }, (_, number) => `u${number}`)), RangeError);
+});
+
+test("a device that is away comes back as such, and what was refused for now is asked again", () => {
+  const client = started();
+  now().opens();
+  client.setStatus("away");
+  client.setStatus("away");
+  assert.deepEqual(now().sends("status"), [{ type: "status", status: "away" }]);
+  assert.equal(now().url.searchParams.get("status"), null);
+  client.watch(["you"]);
+  now().hears({ type: "error", code: "rate_limited", message: "too fast", retry_after_ms: 100 });
+  mock.timers.tick(5_000);
+  assert.equal(now().sends("watch").length, 2);
+  now().ends(1006);
+  mock.timers.tick(30_000);
+  assert.equal(now().url.searchParams.get("status"), "away");
+});

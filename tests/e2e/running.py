@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import secrets
 from collections.abc import Iterator
@@ -47,6 +48,11 @@ class Running:
         self.offset = platform.offset
         self.page = f"http://localhost:{PAGE_PORT + self.offset}/"
         self.socket = f"ws://localhost:{PUBLIC_PORTS['gateway'] + self.offset}/ws"
+
+    def generated(self, name: str) -> str:
+        """A value that the platform has made for itself and keeps."""
+        (file,) = (self._platform.state / "secrets").glob("*-credentials.json")
+        return str(json.loads(file.read_text())[name])
 
     def url(self, service: str, path: str) -> str:
         return f"http://localhost:{PUBLIC_PORTS[service] + self.offset}{path}"

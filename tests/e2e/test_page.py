@@ -38,7 +38,7 @@ async def test_two_people_talk(chromium: Browser, platform: Running) -> None:
 
 async def test_one_sees_who_is_online(chromium: Browser, platform: Running) -> None:
     ada, grace = await two_people(chromium, platform)
-    await expect(ada.page.locator("#peer-status")).to_have_text("Online")
+    await expect(ada.page.locator("#peer-status")).to_have_text("Online", timeout=15_000)
     await expect(ada.page.locator(".person .avatar")).to_have_attribute("data-status", "online")
     await grace.page.get_by_role("button", name="Log out").click()
     await expect(ada.page.locator("#peer-status")).to_have_text("Offline", timeout=45_000)

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import Final, Literal, NamedTuple
 
-PLATFORMS: Final = ("apns", "fcm", "webpush")
+Platform = Literal["apns", "fcm", "webpush"]
+PLATFORMS: Final[tuple[Platform, ...]] = ("apns", "fcm", "webpush")
 Wanted = Literal["alert", "badge", "nothing"]
 
 
@@ -40,7 +41,7 @@ class Phone(NamedTuple):
 
     user_id: str
     device_id: str
-    platform: str
+    platform: Platform
     has_socket: bool
     wanted: Wanted
 
@@ -62,7 +63,7 @@ def people(count: int, seed: int) -> Iterator[Person]:
         yield Person(user_id, mood, phones)
 
 
-def _phone(user_id: str, index: int, platform: str, mood: Mood) -> Phone:
+def _phone(user_id: str, index: int, platform: Platform, mood: Mood) -> Phone:
     return Phone(user_id, f"{user_id}-{index}", platform, _has_socket(mood, index), _wanted(mood, index))
 
 

@@ -112,6 +112,7 @@ _TO = "spec.auth.oauth.returnUrls[0]"
 _GITHUB = {
     "name": "github", "credentialsSecret": "github", "redirectUrl": "https://chat.example.com/oauth/github/callback",
 }  # fmt: skip
+_APNS = {"keySecret": "apns", "keyId": "ABC123DEFG", "teamId": "DEF123GHIJ", "topic": "com.example.chat"}
 _MAIL = {"url": "smtp://mail:25", "from": "a@b", "resetUrl": "http://a"}
 
 
@@ -221,6 +222,12 @@ ACCEPTED: dict[str, Manifest] = {
         _GITHUB, {**_GITHUB, "name": "google", "redirectUrl": "http://localhost:8081/oauth/google/callback"},
         to=["https://chat.example.com", "http://localhost:8090/", "com.example.app:/", "x.y:/a/b-c"]),
     "a GitHub of one's own": _login(name="github", url="https://git.example", apiUrl="https://git.example/api/v3"),
+    "notifications by all ways": manifest(notifications={
+        "fcm": {"serviceAccountSecret": "fcm"}, "apns": _APNS | {"sandbox": True},
+        "webPush": {"vapidSecret": "own", "subject": "https://example.com/push"}, "holdOffSeconds": 0,
+        "perUserPerMinute": 100_000}),
+    "notifications to browsers": manifest(notifications={"webPush": {"subject": "mailto:a.b+c@example.com"}}),
+    "notifications as they are": manifest(notifications={}),
     "mails": manifest(mail={"url": "smtp://mail:25", "from": "a@b", "resetUrl": "https://a.example/reset"}),
     "mails with a login": manifest(mail={"url": "smtps://[fd00::1]", "from": "no-reply+push@chat.example.com",
                                          "resetUrl": "http://localhost:3000", "credentialsSecret": "mail"}),
@@ -510,6 +517,16 @@ REFUSED: dict[str, tuple[Manifest, str]] = {
     "an OpenID provider with an API": (_login(apiUrl="https://a.example"), f"{_LOGIN}.apiUrl"),
     "a login with a secret in it": (_login(clientSecret="x"), f"{_LOGIN}.clientSecret"),
     "a login with a label of two lines": (_login(label="a\nb"), f"{_LOGIN}.label"),
+    "FCM without an account": (manifest(notifications={"fcm": {}}), "spec.notifications.fcm"),
+    "APNs without a topic": (manifest(notifications={"apns": {**_APNS, "topic": None}}), "spec.notifications.apns"),
+    "a key of nobody's at Apple": (manifest(notifications={"apns": _APNS | {"keyId": "abc123defg"}}),
+                                   "spec.notifications.apns.keyId"),
+    "Web Push of nobody": (manifest(notifications={"webPush": {"vapidSecret": "own"}}), "spec.notifications.webPush"),
+    "Web Push of a bare address": (manifest(notifications={"webPush": {"subject": "a@example.com"}}),
+                                   "spec.notifications.webPush.subject"),
+    "a hold-off of minutes": (manifest(notifications={"holdOffSeconds": 120}), "spec.notifications.holdOffSeconds"),
+    "no notifications at all": (manifest(notifications={"perUserPerMinute": 0}),
+                                "spec.notifications.perUserPerMinute"),
     "mails from nowhere": (manifest(mail={"url": "smtp://m", "resetUrl": "http://a"}), "spec.mail"),
     "mails of nobody": (manifest(mail={}), "spec.mail"),
     "mails by another way": (manifest(mail=_MAIL | {"url": "http://m"}), "spec.mail.url"),

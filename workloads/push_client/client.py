@@ -151,3 +151,15 @@ class Client(Running):
         target = Target(to, channel)
         frame = {"type": "typing", "state": state, **target.fields}
         self._perform(self._session.type(target.conversation, frame, self._now()))
+
+    def watch(self, *user_ids: str) -> None:
+        """From now on `Presence` events tell how it is with these users, over reconnects. Said again of somebody, it is
+        asked again: who has just become a contact is seen at once. Raises ValueError when they become more than 500."""
+        self._perform(self._session.watch(user_ids))
+
+    def unwatch(self, *user_ids: str) -> None:
+        self._perform(self._session.unwatch(user_ids))
+
+    def set_status(self, status: Literal["online", "away"]) -> None:
+        """Says what this device knows of its user; others see the best of all devices."""
+        self._perform(self._session.status(status))

@@ -97,6 +97,16 @@ class Typing:
 
 
 @dataclass(frozen=True, slots=True)
+class Presence:
+    """Of a user who is watched. Whom this user may not see is offline and was never seen. `last_seen`: the last
+    disconnect, in Unix milliseconds."""
+
+    user_id: str
+    status: Literal["online", "away", "offline"]
+    last_seen: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Membership:
     """A change of a group. It stands in the group's channel for everybody; `mine` ones, in the inbox, tell this user
     that it was added or removed. `name`: of the group, with added and renamed; `role`: with added and role."""
@@ -147,7 +157,7 @@ class Disconnected:
     retry_in: float
 
 
-Event = Message | Receipt | Typing | Membership | Subscribed | Gap | Connected | Disconnected
+Event = Message | Receipt | Typing | Presence | Membership | Subscribed | Gap | Connected | Disconnected
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,3 +225,7 @@ def receipt_of(frame: Frame) -> Receipt:
 
 def typing_of(frame: Frame) -> Typing:
     return Typing(frame["from"], frame.get("channel") or frame["from"], frame["state"])
+
+
+def presence_of(frame: Frame) -> Presence:
+    return Presence(frame["user_id"], frame["status"], frame.get("last_seen"))

@@ -164,6 +164,8 @@ class Running:
         if isinstance(token, End):
             return token
         query = {"device_id": self._saved.device_id} | ({"resume": "client"} if self._session.channels.resumes else {})
+        if self._session.mood != "online":
+            query["status"] = self._session.mood  # else it would be online until it says so
         socket = await connect(self._http, self._url, token, query)
         if isinstance(socket, End):
             return socket

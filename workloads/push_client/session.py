@@ -14,10 +14,22 @@ from typing import Final
 from push_client.actions import SEND, SUBSCRIBE, Action, HangUp, Settle, Write
 from push_client.channels import Channels
 from push_client.errors import PushClientError
-from push_client.events import Connected, Cursor, Frame, Limits, Saved, receipt_of, typing_of
+from push_client.events import (
+    Connected,
+    Cursor,
+    Frame,
+    Limits,
+    Presence,
+    Saved,
+    Typing,
+    presence_of,
+    receipt_of,
+    typing_of,
+)
 from push_client.mailbox import Mailbox
 from push_client.outbox import Entry, Outbox
 from push_client.telling import Telling
+from push_client.watching import Mood, Watching
 
 SURE_SECONDS: Final = 12.0  # a server that knows this device has said so by then, or closed
 ANSWER_SECONDS: Final = 15.0  # no frame at all in this time after one that wants an answer: the connection is dead
@@ -34,6 +46,7 @@ class Session:
         self.leave_at: float | None = None
         self._fresh = fresh
         self._telling = Telling()
+        self._watching = Watching()
         self._connected = False
         self._heartbeat = 25.0
         self._written_at = 0.0
@@ -54,6 +67,7 @@ class Session:
         self.outbox.lost()
         self.channels.lost()
         self._telling.lost()
+        self._watching.lost()
 
     def end(self, why: PushClientError) -> list[Action]:
         """The client is over, and with it whatever somebody waits for."""
@@ -72,10 +86,8 @@ class Session:
                 return self.channels.subscribed(frame)
             case "error":
                 return self._refused(frame, now)
-            case "receipt":
-                self.mailbox.put(receipt_of(frame))
-            case "typing":
-                self._typing(frame, now)
+            case "receipt" | "typing" | "presence":
+                self._told(frame, now)
             case "reconnect":
                 self.leave_at = now + frame.get("after_ms", 0) / 1000
             case "message" | "membership":
@@ -94,12 +106,15 @@ class Session:
         actions = self.channels.welcome(frame["user_id"], head, now if self._fresh else now + SURE_SECONDS)
         self._fresh = False
         # At once, so that the server knows a new device when it comes back.
-        return [*actions, *self.tellings(now, at_once=True), *self._flush(now)]
+        watched = [Write(one) for one in self._watching.connected()]
+        return [*actions, *self.tellings(now, at_once=True), *self._flush(now), *watched]
 
     def _refused(self, frame: Frame, now: float) -> list[Action]:
         actions = self.channels.refused(frame, now)
         if actions is not None:
             return actions
+        if frame.get("retry_after_ms") is not None and "id" not in frame:
+            self._watching.refused(now)
         failed = self.outbox.refuse(frame, now)
         return [Settle(SEND + failed[0], failed[1])] if failed is not None else []
 
@@ -130,8 +145,15 @@ class Session:
 
     # What is told now and then
 
-    def _typing(self, frame: Frame, now: float) -> None:
-        typing = typing_of(frame)
+    def _told(self, frame: Frame, now: float) -> None:
+        if frame["type"] == "receipt":
+            self.mailbox.put(receipt_of(frame))
+        elif frame["type"] == "typing":
+            self._typing(typing_of(frame), now)
+        else:
+            self._presence(presence_of(frame))
+
+    def _typing(self, typing: Typing, now: float) -> None:
         if self._telling.heard(typing, now):
             self.mailbox.put(typing)
 
@@ -140,6 +162,30 @@ class Session:
         if not self._connected or not self._telling.types(target, frame["state"], now):
             return []
         return [Write(frame)]
+
+    # Presence
+
+    @property
+    def mood(self) -> Mood:
+        """What this device says of its user."""
+        return self._watching.mood
+
+    def _presence(self, presence: Presence) -> None:
+        if self._watching.heard(presence):
+            self.mailbox.put(presence)
+
+    def watch(self, user_ids: Iterable[str]) -> list[Action]:
+        """Raises ValueError when they become too many."""
+        return self._now_or_with_the_welcome(self._watching.watch(user_ids))
+
+    def unwatch(self, user_ids: Iterable[str]) -> list[Action]:
+        return self._now_or_with_the_welcome(self._watching.unwatch(user_ids))
+
+    def status(self, mood: Mood) -> list[Action]:
+        return self._now_or_with_the_welcome(self._watching.status(mood))
+
+    def _now_or_with_the_welcome(self, frames: list[Frame]) -> list[Action]:
+        return [Write(frame) for frame in frames] if self._connected else []
 
     def read(self, channel: str, place: Cursor | None, conversation: str | None) -> None:
         """The user has read everything up to there; None: everything that the application was given."""
@@ -170,7 +216,8 @@ class Session:
             return [*over, HangUp("the gateway restarts")]
         if not self._connected:
             return over
-        written = [*self._flush(now), *self.channels.ask(now), *self.tellings(now)]
+        watched = [Write(one) for one in self._watching.due(now)]
+        written = [*self._flush(now), *self.channels.ask(now), *self.tellings(now), *watched]
         return [*over, *written, *self._ping(now, bool(written))]
 
     def _is_dead(self, now: float) -> bool:

@@ -49,10 +49,11 @@ def _head(way: Said) -> list[tuple[str, str]]:
     kind = f"{message['kind']} ({message['change']})" if message["change"] else message["kind"]
     about = f", about {message['ref']}" if message["ref"] else ""
     members = f", of {way['members']} members now" if way["members"] is not None else ""
+    via = f", by device {way['via']['device_id']} at gateway {way['via']['gateway']}" if way["via"] else ""
     lines = [
         ("message", message["message_id"]),
         ("kind", f"{kind}{about}, {message['bytes']} bytes"),
-        ("from", message["from"]),
+        ("from", f"{message['from']}{via}"),
         ("sent", _moment(message["sent_at"])),
         ("to", f"{message['to']}{members}"),
     ]

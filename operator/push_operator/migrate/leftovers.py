@@ -34,6 +34,11 @@ _REASONS: Final[Mapping[str, str]] = {
     "deploy.placement": _PLACES,
     "deploy.endpoint_mode": "Services balance",
 }  # fmt: skip
+_FCM_KEYS: Final = ("FCM_API_KEY", "FCM_SERVER_KEY")
+_FCM: Final = (
+    "is a key of FCM's legacy API, which Google has shut down: put the JSON key of a service account (FCM HTTP v1) into"
+    " a Secret under FCM_SERVICE_ACCOUNT, and name that in spec.notifications.fcm.serviceAccountSecret"
+)
 _NO_PLACE: Final = "has no place in a PushCluster"
 _READ: Final = frozenset(
     name
@@ -65,7 +70,12 @@ def _service(service: Service, old: Old) -> None:
                     "tag is spec.version")  # fmt: skip
     for name in service.left:
         report.left(f"{service.path}.{name}", _REASONS.get(name, _NO_PLACE))
-    unread = [name for name in service.environment if name.removesuffix("_FILE") not in _READ]
+    unread = []
+    for name in service.environment:
+        if name.removesuffix("_FILE") in _FCM_KEYS:
+            report.todo(f"{service.path}.environment.{name}", _FCM)
+        elif name.removesuffix("_FILE") not in _READ:
+            unread.append(name)
     if unread:
         report.left(f"{service.path}.environment", f"{names(unread)}: not settings of ours")
     for label in service.labels:

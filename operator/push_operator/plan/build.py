@@ -7,7 +7,15 @@ from dataclasses import replace
 
 from push_operator.model import PushCluster
 from push_operator.plan.backing import backing_workloads, generated_keys
-from push_operator.plan.names import ADMIN_KEY, REFRESH_KEY, REVISION_KEY, credentials_name, revision, signing_key_names
+from push_operator.plan.names import (
+    ADMIN_KEY,
+    REFRESH_KEY,
+    REVISION_KEY,
+    VAPID_SEED,
+    credentials_name,
+    revision,
+    signing_key_names,
+)
 from push_operator.plan.secrets import Secrets, digests
 from push_operator.plan.services import service_workloads
 from push_operator.plan.workload import GeneratedSecret, Plan, SecretKey, Workload
@@ -17,7 +25,9 @@ def build(cluster: PushCluster, origins: tuple[str, ...] = ()) -> Plan:
     """What must run for this cluster. `origins` are the cluster's own web pages, beside those that the manifest allows
     to call the services from a browser."""
     service_key = ("SERVICE_KEY",) if cluster.service_key_secret is None else ()
-    keys = (*signing_key_names(cluster.tokens), *service_key, ADMIN_KEY, REFRESH_KEY, *generated_keys(cluster))
+    vapid = (VAPID_SEED,) if cluster.notifications.web_push.vapid_secret is None else ()
+    own = (*service_key, ADMIN_KEY, REFRESH_KEY, *vapid)
+    keys = (*signing_key_names(cluster.tokens), *own, *generated_keys(cluster))
     workloads = backing_workloads(cluster) + service_workloads(cluster, origins + cluster.allowed_origins)
     retain = any(one.retain for one in workloads if one.storage)
 

@@ -5,9 +5,17 @@ from __future__ import annotations
 from push_operator.channels import policies_text
 from push_operator.mail import Mail
 from push_operator.model import SERVICES, External, PushCluster
+from push_operator.notifications import Apns, WebPush
 from push_operator.oauth import KNOWN, LoginProvider, LoginProviders
 from push_operator.plan.cassandra import cassandra_env
-from push_operator.plan.names import ADMIN_KEY, REFRESH_KEY, credentials_name, password_key, signing_key_names
+from push_operator.plan.names import (
+    ADMIN_KEY,
+    REFRESH_KEY,
+    VAPID_SEED,
+    credentials_name,
+    password_key,
+    signing_key_names,
+)
 from push_operator.plan.workload import PUBLIC, Address, DataPath, EnvValue, SecretKey
 from push_operator.quantities import mebibytes
 from push_operator.stores import Embedded, Managed
@@ -196,8 +204,36 @@ def _message(cluster: PushCluster) -> dict[str, EnvValue]:
 
 
 def _push(cluster: PushCluster) -> dict[str, EnvValue]:
-    own: dict[str, EnvValue] = {"SERVICE_KEY": service_key(cluster), "ADMIN_TOKEN": _admin_token(cluster)}
-    return _store(cluster, "devices.db") | own
+    wanted = cluster.notifications
+    env: dict[str, EnvValue] = {
+        "SERVICE_KEY": service_key(cluster),
+        "ADMIN_TOKEN": _admin_token(cluster),
+        "PUSH_HOLD_OFF_SECONDS": str(wanted.hold_off_seconds),
+        "PUSH_PER_USER_PER_MINUTE": str(wanted.per_user_per_minute),
+    }
+    if wanted.fcm_secret is not None:
+        env["FCM_SERVICE_ACCOUNT"] = SecretKey(wanted.fcm_secret, "FCM_SERVICE_ACCOUNT")
+    if wanted.apns is not None:
+        env |= _apns(wanted.apns)
+    return {**_store(cluster, "devices.db"), **env, **_web_push(cluster, wanted.web_push)}
+
+
+def _apns(wanted: Apns) -> dict[str, EnvValue]:
+    return {
+        "APNS_KEY": SecretKey(wanted.key_secret, "APNS_KEY"),
+        "APNS_KEY_ID": wanted.key_id,
+        "APNS_TEAM_ID": wanted.team_id,
+        "APNS_TOPIC": wanted.topic,
+        "APNS_SANDBOX": str(int(wanted.sandbox)),
+    }
+
+
+def _web_push(cluster: PushCluster, wanted: WebPush) -> dict[str, EnvValue]:
+    """With a key of the user's, or one that is made of what the operator has generated."""
+    env: dict[str, EnvValue] = {"VAPID_SUBJECT": wanted.subject}
+    if wanted.vapid_secret is not None:
+        return env | {"VAPID_PRIVATE_KEY": SecretKey(wanted.vapid_secret, "VAPID_PRIVATE_KEY")}
+    return env | {VAPID_SEED: SecretKey(credentials_name(cluster.name), VAPID_SEED, min_bytes=KEY_BYTES)}
 
 
 def _presence(cluster: PushCluster) -> dict[str, EnvValue]:

@@ -12,6 +12,7 @@ REVISION_KEY: Final = "REVISION_KEY"  # in the generated Secret: what digests of
 ADMIN_KEY: Final = "ADMIN_TOKEN"  # there, too: what makes orders to the gateways' admin ports good
 
 REFRESH_KEY: Final = "REFRESH_SECRET"  # there, too: what refresh tokens are made with
+VAPID_SEED: Final = "VAPID_SEED"  # there, too, and the variable: what the key for Web Push is made of
 
 
 def component_name(cluster: str, component: str) -> str:

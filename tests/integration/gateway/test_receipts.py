@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
+import msgspec
 import pytest
 from aiohttp import ClientSession
 from tests.integration.gateway.test_groups import World
+from tests.support.calls import on_the_bus
 from tests.support.chat import Client, Frame, data_plane
 from tests.support.servers import Nats, Valkey
+from tests.support.waiting import eventually
+
+from push_workloads.common.questions import UNREAD, UnreadAsked
+
+HOLD_OFF_SECONDS = 3.0  # what a push waits at least while its user has a socket
 
 
 @pytest.fixture
@@ -78,3 +86,21 @@ async def test_receipts_wait_while_the_message_service_is_away(
         await bob.nothing_but_pong()
         await plane.message()
         assert (await ann.expect("receipt", within=10, kind="read"))["message_id"] == got["message_id"]
+
+
+async def test_what_was_read_cancels_a_push_before_its_hold_off_ends(world: World, operators_nats_server: Nats) -> None:
+    """From the frame on to the answer that the push service gets: receipts are batched for 0.2 s on the way."""
+    ann, bob = await world.client("ann"), await world.client("bob")
+    async with on_the_bus(operators_nats_server, "push") as push:
+
+        async def is_read(of: Frame) -> bool:
+            asked = UnreadAsked("bob", "user:ann", of["sent_at"], of["message_id"])
+            answer = await push.request(UNREAD, msgspec.json.encode(asked), timeout=5)
+            return bool(msgspec.json.decode(answer.data)["read"])
+
+        for content in range(3):
+            ack = await said(ann, content, recipient_id="bob")
+            got = await bob.expect("message", message_id=ack["message_id"])
+            assert not await is_read(got)
+            await bob.send(type="read", channel="user:bob", seq=got["seq"], conversation="ann")
+            await eventually(partial(is_read, got), within=HOLD_OFF_SECONDS)

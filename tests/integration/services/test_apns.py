@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from msgspec.structs import replace
-from tests.support.apns.pushy import SINCE_MS, TOPIC, ApnsPeer, alive, dead, foreign, rejected
+from tests.support.apns.pushy import PATIENT, SINCE_MS, TOPIC, ApnsPeer, alive, dead, foreign, rejected
 from tests.support.jars import NoJars
 from tests.support.waiting import eventually
 
@@ -55,7 +55,7 @@ async def test_what_is_sent_is_what_apple_takes(peer: ApnsPeer) -> None:
     call = Notification("m2", Show.VOIP, EXPIRES_AT, "Ann calls")
     number = Notification("m3", Show.BADGE, EXPIRES_AT, "unseen", badge=7)
     quiet = Notification("m4", Show.BACKGROUND, EXPIRES_AT, data={"sync": True})
-    async with apns_carrier(peer.config()) as carrier:
+    async with apns_carrier(peer.config(), limits=PATIENT) as carrier:
         answers = [await carrier.send(device(alive(1)), one) for one in (HELLO, call, number, quiet)]
     assert all(isinstance(answer, Sent) and answer.provider_id for answer in answers)
     alert, voip, badge, background = await eventually(lambda: len(peer.accepted()) == 4 and peer.accepted())
@@ -71,7 +71,7 @@ async def test_what_is_sent_is_what_apple_takes(peer: ApnsPeer) -> None:
 
 async def test_five_thousand_dead_tokens_on_one_connection(peer: ApnsPeer) -> None:
     """Their answers are four times what a peer may send to one that acknowledges nothing."""
-    async with apns_carrier(peer.config(connections=1)) as carrier:
+    async with apns_carrier(peer.config(connections=1), limits=PATIENT) as carrier:
         answers: list[Answer] = []
         for start in range(0, 5000, 250):
             batch = (carrier.send(device(dead(number)), HELLO) for number in range(start, start + 250))
@@ -83,7 +83,7 @@ async def test_five_thousand_dead_tokens_on_one_connection(peer: ApnsPeer) -> No
 async def test_each_of_apples_reasons(peer: ApnsPeer) -> None:
     """pushy knows them in the order of Apple's documentation, but for what is newer than pushy."""
     answers: dict[str, Answer] = {}
-    async with apns_carrier(peer.config()) as carrier:
+    async with apns_carrier(peer.config(), limits=PATIENT) as carrier:
         for number in range(29):
             answer = await carrier.send(device(rejected(number)), HELLO)
             assert not isinstance(answer, Sent | Unknown)
@@ -102,7 +102,7 @@ async def test_each_of_apples_reasons(peer: ApnsPeer) -> None:
 
 async def test_tokens_that_are_nobodys(peer: ApnsPeer) -> None:
     call = Notification("m2", Show.VOIP, EXPIRES_AT, "Ann calls")
-    async with apns_carrier(peer.config()) as carrier:
+    async with apns_carrier(peer.config(), limits=PATIENT) as carrier:
         assert await carrier.send(device("no/token?#"), HELLO) == Dead("BadDeviceToken")
         assert await carrier.send(device(foreign(1)), HELLO) == Dead("DeviceTokenNotForTopic")
         # That a token takes no calls is no reason to take its messages from it.
@@ -111,14 +111,14 @@ async def test_tokens_that_are_nobodys(peer: ApnsPeer) -> None:
 
 
 async def test_a_key_that_apple_does_not_know_costs_no_device(peer: ApnsPeer) -> None:
-    async with apns_carrier(peer.config(key=ec.generate_private_key(ec.SECP256R1()))) as carrier:
+    async with apns_carrier(peer.config(key=ec.generate_private_key(ec.SECP256R1())), limits=PATIENT) as carrier:
         for token in (alive(1), alive(2)):
             assert await carrier.send(device(token), HELLO) == Later("InvalidProviderToken", ours=True)
 
 
 async def test_a_provider_token_is_too_old_after_an_hour(peer: ApnsPeer) -> None:
     """With a clock that is an hour behind Apple takes none of ours, and we make no more than two."""
-    async with apns_carrier(peer.config(), clock=lambda: time.time() - 3601) as carrier:
+    async with apns_carrier(peer.config(), clock=lambda: time.time() - 3601, limits=PATIENT) as carrier:
         for _ in range(3):
             assert await carrier.send(device(alive(1)), HELLO) == Later("ExpiredProviderToken", ours=True)
     await eventually(lambda: peer.rejected() == ["EXPIRED_PROVIDER_TOKEN"] * 4)
@@ -126,7 +126,7 @@ async def test_a_provider_token_is_too_old_after_an_hour(peer: ApnsPeer) -> None
 
 async def test_the_longest_texts_are_taken(peer: ApnsPeer) -> None:
     long = replace(HELLO, body='é"\n👩‍👩‍👧' * 2000, title="x" * 500)
-    async with apns_carrier(peer.config()) as carrier:
+    async with apns_carrier(peer.config(), limits=PATIENT) as carrier:
         assert isinstance(await carrier.send(device(alive(1)), long), Sent)
     (alert,) = await eventually(peer.accepted)
     assert alert.payload["aps"]["alert"]["body"].endswith("…")
@@ -134,7 +134,7 @@ async def test_the_longest_texts_are_taken(peer: ApnsPeer) -> None:
 
 
 async def test_a_server_that_hangs_and_comes_back(peer: ApnsPeer) -> None:
-    limits = Limits(connect=10.0, wait=0.5, answer=0.5, alive=0.5)
+    limits = Limits(connect=20.0, wait=1.0, answer=1.0, alive=1.0)
     async with apns_carrier(peer.config(), limits=limits) as carrier:
         await eventually(lambda: send_is_taken(carrier))
         peer.pause()

@@ -35,7 +35,7 @@ parameters = { provider = "github" }
 """
 SECONDS: Final = 180.0
 SERVICES: Final = ("auth", "message", "presence", "push")
-ON_THE_BUS: Final = ("message", "push")
+ON_THE_BUS: Final = ("message", "presence", "push")
 GENERATION: Final = ("--generation-deterministic", "--max-examples", "50")
 
 

@@ -11,6 +11,7 @@ import pytest
 from aiohttp import ClientSession
 from tests.support.calls import on_the_bus
 from tests.support.chat import token_for
+from tests.support.fcm import FcmPeer, fcm_peer
 from tests.support.servers import Nats, Valkey
 from tests.support.services import InProcess, environ_for, in_process
 from tests.support.waiting import eventually
@@ -19,6 +20,8 @@ from push_workloads.common import push_jobs
 from push_workloads.common.bus import connected
 from push_workloads.message.config import MessageConfig
 from push_workloads.message.streams import ensure_push_queue
+from push_workloads.push.devices import Device
+from push_workloads.push.stores import sqlite_stores
 
 KEY = "a service key, long enough to be one"
 USERS = ["ann", "b.o b"]
@@ -26,14 +29,26 @@ DEDUP = "0123456789abcdef"
 
 
 @pytest.fixture
-async def push(operators_nats_server: Nats, valkey_server: Valkey, tmp_path: Path) -> AsyncIterator[InProcess]:
-    """A push service that is ready; the queue is there."""
+async def fcm() -> AsyncIterator[FcmPeer]:
+    async with fcm_peer() as peer:
+        yield peer
+        assert peer.faults == []
+
+
+@pytest.fixture
+async def push(
+    operators_nats_server: Nats, valkey_server: Valkey, fcm: FcmPeer, tmp_path: Path
+) -> AsyncIterator[InProcess]:
+    """A push service that is ready; the queue is there, and each user has a phone."""
     where = {"SQLITE_PATH": str(tmp_path / "devices.db"), "REDIS_URL": valkey_server.url}
     of_message = environ_for(**where, **operators_nats_server.environ_of("message"), LOG_MAX_BYTES=str(64 * 1024**2))
     config = MessageConfig.parse(of_message)
     async with connected(config.nats, "message") as bus:
         await ensure_push_queue(bus, config)
-    own = environ_for(**where, **operators_nats_server.environ_of("push"), SERVICE_KEY=KEY)
+    async with sqlite_stores(where["SQLITE_PATH"], lambda: 0) as kept:
+        for user in USERS:
+            await kept.devices.put(Device(user, "phone", "fcm", f"phone of {user}", None, None, None, 1, 1))
+    own = environ_for(**where, **operators_nats_server.environ_of("push"), **fcm.environ, SERVICE_KEY=KEY)
     async with in_process("push", own) as service:
         await service.ready()
         yield service
@@ -45,11 +60,6 @@ async def call(
     headers = {"Authorization": f"Bearer {bearer}"}
     async with http.request(method, push.url + path, json=body, headers=headers) as answer:
         return answer.status, await answer.json(content_type=None)
-
-
-def decided(push: InProcess) -> float:
-    """How many jobs came to the worker."""
-    return push.metric("push_push_outcomes_total", outcome="no_device")
 
 
 async def waiting(server: Nats) -> int:
@@ -80,17 +90,23 @@ async def test_it_takes_a_service_credential(push: InProcess, http: ClientSessio
     assert (await call(http, push, method, path, body, token_for("ann")))[0] == 403
 
 
-async def test_a_push_goes_on_the_queue_once(push: InProcess, http: ClientSession) -> None:
+async def test_a_push_comes_to_each_phone_once(push: InProcess, fcm: FcmPeer, http: ClientSession) -> None:
     asked = {"user_ids": USERS, "title": "Hi", "dedup_id": DEDUP}
     status, first = await call(http, push, "POST", "/push", asked)
     assert (status, first["stage"], first["users"]) == (202, "queued", 2)
-    await eventually(lambda: decided(push) == 2)
+    await eventually(lambda: len(fcm.messages) == 2)
     status, again = await call(http, push, "POST", "/push", asked)
     assert (status, again) == (202, first | {"duplicate": True})
     assert (await call(http, push, "POST", "/push", asked | {"title": "Bye"}))[0] == 409
-    status, view = await call(http, push, "GET", f"/push/{first['push_id']}")
-    assert (status, view["stage"], view["deliveries"]["sent"]) == (200, "queued", 0)
-    assert decided(push) == 2
+
+    async def sent() -> bool:
+        status, view = await call(http, push, "GET", f"/push/{first['push_id']}")
+        assert (status, view["stage"]) == (200, "queued")
+        return bool(view["deliveries"]["sent"] == 2)
+
+    await eventually(sent)
+    assert {one["token"] for one in fcm.messages} == {f"phone of {user}" for user in USERS}
+    assert len(fcm.messages) == 2
     assert (await call(http, push, "GET", "/push/other"))[0] == 404
 
 
@@ -100,12 +116,14 @@ async def test_a_template_has_to_be_there(push: InProcess, http: ClientSession) 
         assert (status, told in fault["error"]["message"]) == (400, True)
 
 
-async def test_a_push_at_a_time(push: InProcess, http: ClientSession, operators_nats_server: Nats) -> None:
+async def test_a_push_at_a_time(
+    push: InProcess, fcm: FcmPeer, http: ClientSession, operators_nats_server: Nats
+) -> None:
     soon = int(time.time() * 1000) + 1500
     status, made = await call(http, push, "POST", "/push", {"user_ids": USERS, "title": "Hi", "send_at": soon})
-    assert (status, made["stage"], decided(push)) == (202, "scheduled", 0)
+    assert (status, made["stage"], len(fcm.messages)) == (202, "scheduled", 0)
     assert await waiting(operators_nats_server) == 2
-    await eventually(lambda: decided(push) == 2)
+    await eventually(lambda: len(fcm.messages) == 2)
     assert time.time() * 1000 >= soon
     assert (await call(http, push, "GET", f"/push/{made['push_id']}"))[1]["stage"] == "queued"
 
@@ -126,7 +144,9 @@ async def test_a_push_that_is_cancelled(
     assert (await call(http, push, "DELETE", "/push/other"))[0] == 404
 
 
-async def test_a_bus_that_is_away(push: InProcess, http: ClientSession, operators_nats_server: Nats) -> None:
+async def test_a_bus_that_is_away(
+    push: InProcess, fcm: FcmPeer, http: ClientSession, operators_nats_server: Nats
+) -> None:
     await operators_nats_server.kill()
     await eventually(lambda: "nats" in push.process.waiting_for())
     asked = {"user_ids": USERS, "title": "Hi", "dedup_id": DEDUP}
@@ -138,4 +158,4 @@ async def test_a_bus_that_is_away(push: InProcess, http: ClientSession, operator
         return (await call(http, push, "POST", "/push", asked))[0] == 202
 
     await eventually(taken)
-    await eventually(lambda: decided(push) == 2)
+    await eventually(lambda: len(fcm.messages) == 2)

@@ -70,10 +70,18 @@ async def test_a_direct_message(chat: InProcess, http: ClientSession, bus: Clien
         assert copy["epoch"] == (info.config.metadata or {})["epoch"]
         assert 0 <= copy["stored_at"] - said["sent_at"] < 5000
     assert trace["recipients"] == [{"user_id": "bob *", "delivered": False, "read": False}]
-    assert (trace["members"], trace["next"], trace["trace_id"]) == (None, None, None)
+    assert [trace[name] for name in ("members", "next", "trace_id", "via")] == [None] * 4
     up_to = {"up_to": f"{said['sent_at']}.{said['message_id']}"}
     assert (await call(http, chat, "bob *", "PUT", "/conversations/ann/read", up_to))[0] == 204
     assert (await traced(http, chat, said))["recipients"] == [{"user_id": "bob *", "delivered": True, "read": True}]
+
+
+async def test_from_which_device_and_gateway_it_came(plane: Plane, chat: InProcess, http: ClientSession) -> None:
+    gateway = await plane.gateway(INSTANCE="chat-gateway-7")
+    ann = await plane.client(gateway, "ann", device_id="ann-s_phone")
+    await ann.send(type="send_message", id="1", recipient_id="bob", content=1)
+    said = await ann.answer("1")
+    assert (await traced(http, chat, said))["via"] == {"gateway": "chat-gateway-7", "device_id": "ann-s_phone"}
 
 
 async def test_what_the_log_has_dropped_is_in_history_still(chat: InProcess, http: ClientSession, bus: Client) -> None:

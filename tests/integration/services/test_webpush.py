@@ -184,8 +184,8 @@ async def test_the_key_for_pages(
     )  # fmt: skip
     raw = unpadded(KEY.private_numbers().private_value.to_bytes(32, "big"))
     with_key = {**environ, "VAPID_PRIVATE_KEY": raw, "VAPID_SUBJECT": "mailto:push@example.com"}
-    async with in_process("push", with_key) as push, http.get(f"{push.url}/devices/webpush-key") as answer:
+    async with in_process("push", with_key) as push, http.get(f"{push.url}/devices/webpush/key") as answer:
         assert (answer.status, await answer.json()) == (200, {"key": PUBLIC})
-    async with in_process("push", environ) as push, http.get(f"{push.url}/devices/webpush-key") as answer:
+    async with in_process("push", environ) as push, http.get(f"{push.url}/devices/webpush/key") as answer:
         assert answer.status == 404
-        assert "VAPID_PRIVATE_KEY" in (await answer.json())["error"]["message"]
+        assert "VAPID" in (await answer.json())["error"]["message"]

@@ -17,10 +17,12 @@ from tests.support.servers import Server, running
 from tests.support.smtp import certified
 
 from push_workloads.push.apns.config import ApnsConfig
+from push_workloads.push.apns.connection import Limits
 
 KEY_ID: Final = "ABC123DEFG"
 TEAM_ID: Final = "DEF123GHIJ"
 TOPIC: Final = "com.example.chat"
+PATIENT: Final = Limits(60, 60, 60, 60)  # where time is not the point: the machine is not ours alone
 SINCE_MS: Final = 1_700_000_000_000
 VERSION: Final = "pushy-0.15.4"
 _HERE: Final = Path(__file__).parent

@@ -290,6 +290,15 @@ def test_how_long_tokens_live(variables: Stack, seconds: int | None) -> None:
     assert ("tokens live for a day" in report) == (bool(variables) and seconds is None)
 
 
+@pytest.mark.parametrize("name", ["FCM_API_KEY", "FCM_API_KEY_FILE"])
+def test_the_old_key_of_fcm_is_told_what_takes_its_place(name: str) -> None:
+    _, report = told(env(**{name: "hush"}))
+    assert f"{name}: is a key of FCM's legacy API" in report
+    assert "spec.notifications.fcm.serviceAccountSecret" in report and "HTTP v1" in report
+    assert f"{name}: not settings of ours" not in report
+    assert "hush" not in report
+
+
 def test_secrets_and_variables_of_no_use_are_named_without_their_values() -> None:
     service = {"environment": {"FCM_KEY": "hush"}, "secrets": ["apns"], "env_file": "more.env"}
     _, report = told(stack(service) | {"secrets": {"apns": {"file": "p8"}, "unused": {}}})

@@ -121,6 +121,7 @@ def test_what_reads_a_stream_follows_what_waits_in_it() -> None:
 
 
 MAIL: dict[str, Any] = {"url": "log:", "from": "a@b", "resetUrl": "https://a.example"}
+APNS = {"keySecret": "a", "keyId": "ABC123DEFG", "teamId": "DEF123GHIJ", "topic": "com.example.chat"}
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"allowedOrigins": "https://a.example"},
      "spec.allowedOrigins: must be a list of 1 to 50, each an origin such as https://chat.example.com, no path"),
@@ -197,13 +198,26 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
      "spec.mail.from: must be an address such as push@example.com"),
     ({"mail": {**MAIL, "resetUrl": "https://a.example/#reset"}},
      "spec.mail.resetUrl: must be an address such as http://HOST:PORT, without a password"),
+    ({"notifications": {"fcm": {}}},
+     "spec.notifications.fcm.serviceAccountSecret: required: the Secret with the JSON key of a service account"),
+    ({"notifications": {"apns": {**APNS, "keyId": "short"}}},
+     "spec.notifications.apns.keyId: must be the 10 characters that Apple names the key by"),
+    ({"notifications": {"apns": {"keySecret": "a", "keyId": "ABC123DEFG", "teamId": "ABC123DEFG"}}},
+     "spec.notifications.apns.topic: required: the bundle id of your app"),
+    ({"notifications": {"webPush": {"subject": "push@example.com"}}},
+     "spec.notifications.webPush.subject: must be an address such as mailto:push@example.com or https://example.com"),
+    ({"notifications": {"webPush": {"vapidSecret": "own"}}},
+     "spec.notifications.webPush.subject: required: "
+     "an address such as mailto:push@example.com or https://example.com"),
+    ({"notifications": {"holdOffSeconds": 61}},
+     "spec.notifications.holdOffSeconds: must be a whole number from 0 to 60"),
     ({"auth": {"trustedProxies": ["10.0.0.0"]}}, "spec.auth.trustedProxies[0]: must be a network such as 10.0.0.0/8"),
     ({"auth": {"trustedProxies": ["::/0", "10.0.0.0/64"]}},
      "spec.auth.trustedProxies[1]: must be a network such as 10.0.0.0/8"),
     ({"oauth": {}},
      "spec.oauth: unknown field: did you mean auth? allowed here: size, gateway, auth, message, presence, push, "
      "version, image, paused, allowedOrigins, nats, redis, cassandra, tokens, "
-     "serviceKeySecret, topics, history, expose, monitoring, mail"),
+     "serviceKeySecret, topics, history, expose, monitoring, mail, notifications"),
 ]  # fmt: skip
 
 

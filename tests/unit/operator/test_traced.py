@@ -16,6 +16,7 @@ MESSAGE: dict[str, Any] = {
         "message_id": "m1", "from": "ann", "to": "user:bob", "kind": "text", "ref": None, "sent_at": SENT, "bytes": 9,
         "change": None,
     },
+    "via": {"gateway": "chat-gateway-0", "device_id": "phone"},
     "log": [
         {"channel": "user:bob", "whose": "recipient", "epoch": "e1", "seq": 12, "stored_at": SENT + 3},
         {"channel": "user:ann", "whose": "sender", "epoch": "e1", "seq": None, "stored_at": None},
@@ -45,7 +46,7 @@ def test_the_whole_way() -> None:
         == """\
 message      m1
 kind         text, 9 bytes
-from         ann
+from         ann, by device phone at gateway chat-gateway-0
 sent         2026-09-21 14:13:20.123 UTC
 to           user:bob
 in the log   user:bob: seq 12 of epoch e1, +0.003 s; the recipient's copy
@@ -64,7 +65,8 @@ a note"""
 def test_of_a_group_who_left_comes_after_its_members() -> None:
     group = {**MESSAGE["message"], "to": "group:team", "kind": "system", "change": "added", "ref": "m0"}
     members = [{"user_id": user, "delivered": None, "read": user == "eve"} for user in ("bob", "eve")]
-    way = joined({**MESSAGE, "message": group, "recipients": members, "members": 3, "log": None, "trace_id": None},
+    unknown = dict.fromkeys(("log", "trace_id", "via"))
+    way = joined({**MESSAGE, "message": group, "recipients": members, "members": 3, **unknown},
                  [pushed("dan", "x", "sent"), pushed("eve", "y", "held", reason="quiet hours")], [])  # fmt: skip
     assert [(one["user_id"], one["read"], len(one["devices"])) for one in way["recipients"]] == [
         ("bob", False, 0), ("eve", True, 1), ("dan", None, 1)

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from aiohttp.web_urldispatcher import UrlDispatcher
 from tests.support.routes import TABLES
 
-from push_workloads.common.http import Route, openapi
+from push_workloads.common.http import Route, openapi, patterned
 
 
 def _references(value: Any) -> Iterator[str]:
@@ -50,3 +51,13 @@ def test_what_needs_a_token_says_so(routes: list[Route]) -> None:
         assert ("security" in operation) == route.auth
         assert all(answer["description"] for answer in operation["responses"].values())
         assert (str(route.status) if route.answer else "204") in operation["responses"]
+
+
+def test_a_parameter_is_no_word_that_another_path_has_there() -> None:
+    paths = ["/push", "/push/templates", "/push/topics", "/push/{push_id}", "/push/topics/{topic}", "/a/{b}/c"]
+    pattern = patterned("/push/{push_id}", paths)
+    url = UrlDispatcher().add_resource(pattern)
+    assert url.canonical == "/push/{push_id}"
+    taken = [one for one in ("p1", "templates", "topics", "templates2", "a b", "x/y") if url._match(f"/push/{one}")]
+    assert taken == ["p1", "templates2", "a b"]
+    assert [path for path in paths if patterned(path, paths) != path] == ["/push/{push_id}"]

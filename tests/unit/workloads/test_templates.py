@@ -8,10 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from push_workloads.common.errors import BadRequest
+from push_workloads.common.errors import BadRequest, Unavailable
 from push_workloads.common.push_jobs import Hint, PushJob
+from push_workloads.push.books.memory import MemoryBooks
+from push_workloads.push.devices import Device
 from push_workloads.push.notification import Notification, Show
-from push_workloads.push.templated import worded
+from push_workloads.push.rendering import Plain
+from push_workloads.push.templated import SETTLE_MS, TemplateBook, Templated, worded
 from push_workloads.push.templates import (
     BUILT_IN,
     MAX_LOCALES,
@@ -156,6 +159,29 @@ def test_data_comes_from_the_hint() -> None:
 def test_an_edit_shows_nothing() -> None:
     made = worded(PLAIN, _job("edit"), None, BUILT_IN["edit"])
     assert (made.show, made.title, made.body, made.badge) == (Show.BADGE, None, None, 3)
+
+
+def test_nothing_to_say_shows_nothing() -> None:
+    made = worded(PLAIN, _job("system", content={}), None, BUILT_IN["system"])
+    assert (made.show, made.title, made.body) == (Show.BADGE, None, None)
+
+
+async def test_a_template_that_was_just_made_elsewhere_is_waited_for() -> None:
+    books, now = MemoryBooks(), 0
+    book = TemplateBook(books)
+    renderer = Templated(Plain(), book, lambda: now)
+    phone = Device("bob", "phone", "fcm", "t", None, None, None, 1, 1, "de-AT")
+    job = _job("offer", content=None)
+    await books.put_template("offer", Template(Text("Offer"), {"de": Text("Angebot")}))
+    with pytest.raises(Unavailable):
+        renderer.render(job, phone, None)
+    await book.read()
+    assert renderer.render(job, phone, None).title == "Angebot"
+    await books.remove_template("offer")
+    await book.read()
+    now = job.sent_at + SETTLE_MS
+    assert renderer.render(job, phone, None).show is Show.BADGE
+    assert renderer.render(_job(), phone, None).title == "ann"
 
 
 @pytest.mark.parametrize("show", [Show.BACKGROUND, Show.BADGE, Show.VOIP])

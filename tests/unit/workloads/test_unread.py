@@ -108,7 +108,22 @@ async def test_read_and_unread(store: MemoryStore) -> None:
     await store.advance([Mark("ann", "ann|bob", "read", Position(1, "m1"))])
     assert [(await answer(store, "user:bob", n)).read for n in (0, 1, 2)] == [True, True, False]
     assert await answer(store, "user:bob", 2) == Unread(read=False, count=2)
-    assert await answer(store, "user:bob", 2, counted=False) == Unread(read=False, count=0)
+    assert await answer(store, "user:bob", 2, counted=False) == Unread(read=False, count=None)
+
+
+async def test_a_count_that_takes_too_long_holds_up_no_answer(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    never = asyncio.Event()
+
+    async def endless(*_: object) -> int:
+        await never.wait()
+        return 0
+
+    monkeypatch.setattr(store, "unread_in_all", endless)
+    monkeypatch.setattr("push_workloads.message.unread.COUNT_SECONDS", 0.01)
+    await store.advance([Mark("ann", "ann|bob", "read", Position(1, "m1"))])
+    assert await answer(store, "user:bob", 1) == Unread(read=True, count=None)
 
 
 async def test_others_marks_and_what_was_only_delivered_are_no_reading(store: MemoryStore) -> None:

@@ -55,10 +55,8 @@ class Announcer:
     def __init__(self, line: Line) -> None:
         self._line = line
         self._untold: dict[str, Announcement] = {}
-        self.told: dict[Status, int] = {"online": 0, "away": 0, "offline": 0}
 
     def announce(self, one: Announcement) -> None:
-        self.told[one.status] += 1
         if self._line.is_connected:
             self._line.tell(subject_of(one.user_id), encode(one))
             return

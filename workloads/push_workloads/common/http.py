@@ -129,8 +129,9 @@ def application(
     """
     layers = [_measured(Requests(registry)), edge(frozenset(origins))]
     app = web.Application(middlewares=layers, client_max_size=MAX_BODY_BYTES)
+    paths = [route.path for route in routes]
     for route in routes:
-        app.router.add_route(route.method, route.path, _handle(route, tokens, proxies))
+        app.router.add_route(route.method, patterned(route.path, paths), _handle(route, tokens, proxies))
     document = msgspec.json.encode(openapi(f"PushCluster {service}", routes))
 
     async def serve_document(_: web.Request) -> web.Response:
@@ -139,6 +140,19 @@ def application(
     for path in ("/openapi.json", f"/openapi/{service}.json"):
         app.router.add_get(path, serve_document)
     return app
+
+
+def patterned(path: str, paths: Sequence[str]) -> str:
+    """The path for the router: a parameter at its end is never a word that another path has in that place. Else a
+    method that `/things/word` has not would be asked of `/things/{thing_id}`, and each would answer for the other."""
+    before, slash, last = path.rpartition("/")
+    if not last.startswith("{"):
+        return path
+    ends = (other.rpartition("/") for other in paths)
+    words = sorted({end for start, _, end in ends if start == before and not end.startswith("{")})
+    if not words:
+        return path
+    return f"{before}{slash}{{{last[1:-1]}:(?!(?:{'|'.join(map(re.escape, words))})$)[^{{}}/]+}}"
 
 
 @asynccontextmanager

@@ -108,10 +108,15 @@ def from_seed(seed: str) -> SigningKey:
     """The ES256 key that a secret text stands for: the same one always. Raises BadKey."""
     if len(seed.encode()) < SEED_MIN_BYTES:
         raise BadKey(f"has {len(seed.encode())} bytes and needs at least {SEED_MIN_BYTES}")
+    return _signing(p256_from_seed("signing key ES256", seed))
+
+
+def p256_from_seed(purpose: str, seed: str) -> ec.EllipticCurvePrivateKey:
+    """The P-256 key that a secret text stands for: the same one always, and another one for another purpose."""
     # 512 bits reduced to 256: what that prefers of one number over another cannot be seen (FIPS 186-5 A.2.1).
-    wide = hashlib.sha512(b"pushcluster.io signing key ES256\0" + seed.encode()).digest()
+    wide = hashlib.sha512(f"pushcluster.io {purpose}\0{seed}".encode()).digest()
     scalar = int.from_bytes(wide, "big") % (_P256_ORDER - 1) + 1
-    return _signing(ec.derive_private_key(scalar, ec.SECP256R1()))
+    return ec.derive_private_key(scalar, ec.SECP256R1())
 
 
 def from_pem(text: str) -> tuple[SigningKey, ...]:

@@ -139,10 +139,10 @@ class UnreadAsked(Struct):
 
 class Unread(Struct, tag_field="answer", tag="unread"):
     """`count`: over all groups and the hundred direct conversations with the newest messages, 100 and more of one count
-    as 100; 0 when it was not to be counted."""
+    as 100. None when it was not to be counted, or that takes too long now."""
 
     read: bool
-    count: int
+    count: int | None
 
 
 class MembersAsked(Struct):

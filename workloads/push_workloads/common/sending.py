@@ -31,6 +31,7 @@ AWAY: Final = "the log is away"
 UNANSWERED: Final = "the log did not answer"
 NOT_NOW: Final = "the log does not take messages now"
 CONFLICT: Final = "this dedup_id was used for another message"
+VIA: Final = "Push-Via"
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -43,6 +44,7 @@ class Publish(Struct, gc=False):
     twin: str | None = None  # the subject of the other copy, said on the sender's copy
     hint: bytes | None = None  # how a push for it should look
     traceparent: str | None = None  # of a message that is traced
+    via: str | None = None  # the gateway and the device that it came from, for `push trace`
 
 
 class Find(Struct, gc=False):
@@ -182,4 +184,6 @@ def headers(publication: Publish) -> dict[str, str]:
         made["Push-Hint"] = publication.hint.decode()
     if publication.traceparent is not None:
         made["traceparent"] = publication.traceparent
+    if publication.via is not None:
+        made[VIA] = publication.via
     return made

@@ -44,6 +44,8 @@ class GatewayCollector(Collector):
         lag = ingress.worst_lag()
         yield GaugeMetricFamily("push_gateway_loop_lag_seconds", "The event loop's worst in 10 s", value=lag)
         yield CounterMetricFamily("push_gateway_receipts_dropped", "Never stored", value=gateway.receipts.dropped)
+        pairs = gateway.watching.table.pairs
+        yield GaugeMetricFamily("push_gateway_watched", "Pairs of a socket and a user it watches", value=pairs)
         shed = CounterMetricFamily("push_gateway_shed", "Not stored, and not sent to a slow client", labels=["type"])
         for kind, count in gateway.shed.items():
             shed.add_metric([kind], count)

@@ -202,6 +202,7 @@ class Peer:
 
     def _publish(self, publication: Publish) -> None:
         self._gateway.ingress.publishing()
+        publication.via = f"{self._gateway.config.common.instance} {self.who.device_id}"
         if self._gateway.traces is not None:
             self._gateway.traces.publishing(publication, time.monotonic())
         self._gateway.log.publish(publication, partial(self._published, publication))

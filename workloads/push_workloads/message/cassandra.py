@@ -53,6 +53,7 @@ MIGRATIONS: Final = (
     *cassandra_list.MIGRATIONS,
     *cassandra_marks.MIGRATIONS,
     "CREATE TABLE IF NOT EXISTS {ks}.message_ids (message_id text PRIMARY KEY, conversation text, sent_at bigint)",
+    *cassandra_marks.LATER_MIGRATIONS,
 )
 LIST_SECONDS: Final = 8.0  # for all its reads: how many there are hangs on how the user talks
 _STATEMENTS: Final = {
@@ -135,16 +136,12 @@ class CassandraStore:
     async def unread_in_all(self, user_id: str, channels: Sequence[str]) -> int:
         async with _in_time():
             newest = await self._conversations.newest(user_id, UNREAD_LISTED)
-            wanted: dict[str, Position | None] = {conversation_key(user_id, one): last for one, last in newest.items()}
-            wanted |= dict.fromkeys(channels)
-            return sum(await together(self._unread_of(user_id, *one) for one in wanted.items()))
-
-    async def _unread_of(self, user_id: str, conversation: str, last: Position | None) -> int:
-        """`last`: the place of the last message, if it is known: most conversations are read up to there."""
-        read = await self._marks.one(conversation, user_id, "read")
-        if last is not None and read is not None and last <= read:
-            return 0
-        return await self._pages.unread(user_id, conversation, read)
+            last = {conversation_key(user_id, other): place for other, place in newest.items()}
+            wanted = [*last, *channels]
+            read = await self._marks.reads(user_id, wanted)
+            # Most conversations are read up to their last message: those are not looked at.
+            left = [key for key in wanted if key not in last or key not in read or last[key] > read[key]]
+            return sum(await together(self._pages.unread(user_id, key, read.get(key)) for key in left))
 
     async def advance(self, marks: Sequence[Mark]) -> list[Mark]:
         return await self._marks.advance(marks)

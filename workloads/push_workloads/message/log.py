@@ -26,6 +26,7 @@ from push_workloads.common.sending import (
     RETRY_AFTER_MS,
     RETRY_IN_PROCESS_SECONDS,
     UNANSWERED,
+    VIA,
     Publish,
     Stored,
     headers,
@@ -53,11 +54,13 @@ class Logged(NamedTuple):
 
 
 class Found(NamedTuple):
-    """Where a copy is in its log, and when it was stored, in Unix seconds."""
+    """Where a copy is in its log, and when it was stored, in Unix seconds. `via`: the gateway and the device from which
+    it came, with a blank between them; None over HTTP."""
 
     seq: int
     stored_at: float
-    traceparent: str | None
+    traceparent: str | None = None
+    via: str | None = None
 
 
 class Log:
@@ -136,7 +139,8 @@ class Log:
                 headers_of = message.headers or {}
                 if headers_of.get(MESSAGE_ID) == wanted:
                     stored_at = message.metadata.timestamp.timestamp()
-                    return Found(message.metadata.sequence.stream, stored_at, headers_of.get(TRACEPARENT))
+                    seq = message.metadata.sequence.stream
+                    return Found(seq, stored_at, headers_of.get(TRACEPARENT), headers_of.get(VIA))
                 if seen >= LOOKED_THROUGH:
                     break
         return None

@@ -52,12 +52,20 @@ class Recipient(Struct):
     read: bool
 
 
+class Via(Struct):
+    """The gateway and the device from which a message came."""
+
+    gateway: str
+    device_id: str
+
+
 class Trace(Struct):
-    """`log`: null when the log does not answer, and when it is back it may be asked again. `trace_id`: of the spans, if
-    it was traced. `members`: of the group, now. `recipients`: a page of them, and `next` goes into `after` for the page
-    that follows; null when there is none. Of a topic nobody lists who reads it."""
+    """`via`: null for what came over HTTP, or is no longer in the log. `log`: null when the log does not answer now.
+    `trace_id`: of the spans, if it was traced. `members`: of the group, now. `recipients`: a page of them, and `next`
+    goes into `after` for the page that follows; null when there is none. Of a topic nobody lists who reads it."""
 
     message: Traced
+    via: Via | None
     log: list[Copy] | None
     trace_id: str | None
     members: int | None
@@ -96,3 +104,8 @@ def direct_recipients(row: Message) -> Sequence[str]:
 def trace_id(traceparents: Iterable[str | None]) -> str | None:
     """Of the headers `traceparent` of the copies."""
     return next((text.split("-")[1] for text in traceparents if text is not None and text.count("-") == 3), None)
+
+
+def via_of(headers: Iterable[str | None]) -> Via | None:
+    """Of the headers `Push-Via` of the copies."""
+    return next((Via(*text.split(" ")) for text in headers if text is not None and text.count(" ") == 1), None)

@@ -27,6 +27,7 @@ from push_workloads.message.trace import (
     recipient,
     trace_id,
     traced,
+    via_of,
 )
 
 LOOK_SECONDS: Final = 5.0  # for a copy in the log
@@ -71,8 +72,9 @@ class Ways:
         page = await self._page(row, after, limit)
         found = await self._copies(row) if not after else None
         recipients = await together(self._recipient(row, user_id) for user_id in page.user_ids)
-        places, headers = found if found is not None else (None, [])
-        return Trace(traced(row), places, trace_id(headers), page.members, recipients, page.next)
+        places, copied = found if found is not None else (None, [])
+        spans, via = trace_id(one.traceparent for one in copied), via_of(one.via for one in copied)
+        return Trace(traced(row), via, places, spans, page.members, recipients, page.next)
 
     async def _why_not(self, message_id: str) -> str:
         words = f"history has no message {message_id}: the id is wrong, or it is older than history is kept"
@@ -98,24 +100,23 @@ class Ways:
     async def _recipient(self, row: Message, user_id: str) -> Recipient:
         return recipient(row, user_id, await self._store.marks(row.conversation, user_id))
 
-    async def _copies(self, row: Message) -> tuple[list[Copy], list[str | None]] | None:
-        """And the headers by which it was traced. None when the log does not answer."""
+    async def _copies(self, row: Message) -> tuple[list[Copy], list[Found]] | None:
+        """And those of them that are there. None when the log does not answer."""
         try:
             async with asyncio.timeout(LOOK_SECONDS):
                 made = await together(self._copy(row, channel, whose) for channel, whose in copies(row))
         except (Unavailable, TimeoutError):
             return None
-        return [copy for copy, _ in made], [header for _, header in made]
+        return [copy for copy, _ in made], [found for _, found in made if found is not None]
 
-    async def _copy(self, row: Message, channel: str, whose: Whose) -> tuple[Copy, str | None]:
+    async def _copy(self, row: Message, channel: str, whose: Whose) -> tuple[Copy, Found | None]:
         if self._log is None:
             raise Unavailable("the log is away")
         place = Copy(channel_name(channel), whose, self._log.epoch(channel))
         found = await self._log.find(channel, row.message_id, row.sent_at / 1000 - CLOCKS_SECONDS)
-        if found is None:
-            return place, None
-        place.seq, place.stored_at = found.seq, round(found.stored_at * 1000)
-        return place, found.traceparent
+        if found is not None:
+            place.seq, place.stored_at = found.seq, round(found.stored_at * 1000)
+        return place, found
 
 
 def trace_route(ways: Ways) -> Route:

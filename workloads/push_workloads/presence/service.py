@@ -12,9 +12,11 @@ from push_workloads.common.asking import ask
 from push_workloads.common.bus import DirectClient, connected
 from push_workloads.common.cache import cache
 from push_workloads.common.credentials import Credentialed
+from push_workloads.common.erasing import Erasing
 from push_workloads.common.fetching import fetching
 from push_workloads.common.following import Following
 from push_workloads.common.http import application, serving
+from push_workloads.common.presence_keys import last_seen
 from push_workloads.common.revocations import Unrevoked
 from push_workloads.common.revoking import Revoked
 from push_workloads.common.service import Process
@@ -51,7 +53,12 @@ async def serve(config: PresenceConfig, process: Process) -> AsyncIterator[None]
         process.checks["keys"] = tokens.waiting
         verifier = Credentialed(Unrevoked(tokens, revoked.known), credentials.known)
         app = application("presence", api, verifier, config.common.origins, process.registry)
-        heard, keys = beside(revoked.run(), credentials.run()), fetching(tokens.sources)
+
+        async def forget(user_id: str) -> None:
+            await redis.delete(last_seen(user_id))
+
+        erasing = Erasing(redis, forget)
+        heard, keys = beside(revoked.run(), credentials.run(), erasing.run()), fetching(tokens.sources)
         async with heard, keys, serving(app, config.common.public), connected(config.nats, "presence", client) as bus:
             bus.on_back(announcer.back)
             process.checks["nats"] = bus.waiting

@@ -27,9 +27,9 @@ LOCK_KEY: Final = "presence:sweeper"
 LOCK_MS: Final = 20_000
 PAGE: Final = 200
 PAUSE_BETWEEN_PAGES: Final = 0.02  # 10,000 sessions a second, so that a dead gateway of 15,000 is no storm
-# A gateway's clients were cut off 10 s or more before its lease ended. So much of that counts as grace, for offline to
-# be told within a lease and a grace after the cut, whenever in its second the sweeper looks.
-EARLY_MS: Final = 2000
+# A gateway's clients were cut off 10 s or more before its lease ended (it renews every 5 s, and the lease is 15 s). So
+# much of that counts as grace: then offline is told within a lease and a grace after the cut, also by a busy service.
+EARLY_MS: Final = 5000
 _log = logging.getLogger(__name__)
 
 # KEYS: gateways, of:<gid>, lease:<gid>; ARGV[1] gid. A write that came late keeps the gid for the next sweep.

@@ -72,7 +72,7 @@ async def serve(config: PushConfig, process: Process) -> AsyncIterator[None]:
         tally, topics = Tally(kept.deliveries, time.monotonic), TopicRightsOnTheBus(time.monotonic)
         desk = BroadcastDesk(kept.broadcasts, kept.books, tally, outbox, cancels, _now_ms, secrets.token_bytes)
         book = TemplateBook(kept.books)
-        renderer, letters = Templated(Plain(), book), DeadOffice(config.admin_token)
+        renderer, letters = Templated(Plain(), book, _now_ms), DeadOffice(config.admin_token)
         runner = Runner(
             RunnerPorts(
                 kept.broadcasts, Audience(kept.devices, kept.broadcasts, topics), kept.preferences, kept.deliveries,

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from msgspec.structs import replace
 
+from push_workloads.common.errors import Unavailable
 from push_workloads.common.looking import Trouble, look_again
 from push_workloads.common.push_jobs import PushJob
 from push_workloads.push.books.ports import TemplateStore
@@ -28,6 +29,7 @@ from push_workloads.push.templates import (
 )
 
 LOOK_SECONDS: Final = 5.0
+SETTLE_MS: Final = 15_000
 _log = logging.getLogger(__name__)
 
 
@@ -38,9 +40,9 @@ class TemplateBook:
         self._store = store
         self._own: Mapping[str, Template] = {}
 
-    def of(self, name: str) -> Template:
-        """The customer's own, or the built-in one; for a name that is not known that of `system`."""
-        return self._own.get(name) or BUILT_IN.get(name) or BUILT_IN["system"]
+    def of(self, name: str) -> Template | None:
+        """The customer's own, or the built-in one; None when there is none of this name, or not here yet."""
+        return self._own.get(name) or BUILT_IN.get(name)
 
     async def read(self) -> None:
         """Raises Unavailable."""
@@ -52,15 +54,21 @@ class TemplateBook:
 
 
 class Templated:
-    """A Renderer. `plain` says how a job is shown at all; here its words are chosen."""
+    """A Renderer. `plain` says how a job is shown at all; here its words are chosen. `now_ms` is the clock."""
 
-    def __init__(self, plain: Renderer, book: TemplateBook) -> None:
+    def __init__(self, plain: Renderer, book: TemplateBook, now_ms: Callable[[], int]) -> None:
         self._plain = plain
         self._book = book
+        self._now_ms = now_ms
 
     def render(self, job: PushJob, device: Device, badge: int | None) -> Notification:
+        """Raises Unavailable for a young job whose template may have been made a moment ago on another replica; when
+        it is still not known later, it was removed."""
+        template = self._book.of(job.kind)
+        if template is None and self._now_ms() < job.sent_at + SETTLE_MS:
+            raise Unavailable("the template is not known here yet", retry_after_ms=1000)
         made = self._plain.render(job, device, badge)
-        return worded(made, job, device.locale, self._book.of(job.kind))
+        return worded(made, job, device.locale, template or BUILT_IN["system"])
 
 
 def worded(made: Notification, job: PushJob, locale: str | None, template: Template) -> Notification:
@@ -74,6 +82,8 @@ def worded(made: Notification, job: PushJob, locale: str | None, template: Templ
             return replace(made, show=Show.BADGE, title=None, body=None)
         text, values = text_for(template, locale), values_of(job)
         title, body = filled(text.title, values, MAX_TITLE), filled(text.body, values, MAX_BODY)
+    if not title and not body:  # a template that was removed, or one whose fields are all empty
+        return replace(made, show=Show.BADGE, title=None, body=None)
     return replace(made, title=cut(title or "", MAX_TITLE) or None, body=cut(body or "", MAX_BODY) or None)
 
 

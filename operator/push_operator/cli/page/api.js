@@ -145,11 +145,20 @@ export class Api {
     return this.#message(token, `/blocks/${encodeURIComponent(userId)}`, { method: blocked ? "PUT" : "DELETE" });
   }
 
-  /** Map of user id to "online", "away" or "offline". */
-  async presence(token, userIds) {
-    const query = new URLSearchParams({ user_ids: userIds.join(",") });
-    const answer = await call(`${this.#endpoints.presence}/presence?${query}`, { token });
-    return new Map(answer.presence.map(({ user_id: userId, status }) => [userId, status]));
+  /** The key with which a page subscribes to Web Push. */
+  async webPushKey() {
+    return (await call(`${this.#endpoints.push}/devices/webpush/key`)).key;
+  }
+
+  registerDevice(token, device) {
+    const locale = navigator.language;
+    const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
+    const body = { platform: "webpush", locale, time_zone: timeZone, ...device };
+    return call(`${this.#endpoints.push}/devices`, { method: "POST", token, body });
+  }
+
+  removeDevice(token, deviceId) {
+    return call(`${this.#endpoints.push}/devices/${deviceId}`, { method: "DELETE", token });
   }
 
   async components() {

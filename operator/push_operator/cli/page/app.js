@@ -1,13 +1,15 @@
 /** The demo page: the way in, the way out, and the wires from buttons and keys to the chat. */
 
 import { Api } from "./api.js";
-import { Chat, forgetDevice } from "./chat.js";
+import { Chat, deviceId, forgetDevice } from "./chat.js";
 import { invited, readJson, writeJson } from "./conversations.js";
 import { comeBack, leaveFor } from "./oauth.js";
+import { canNotify, followNotifications, notifyMe } from "./notify.js";
 import * as view from "./view.js";
 
 const { $ } = view;
 const SESSION_KEY = "push.session"; // tokens live in sessionStorage only: one window, one user
+const NOTIFIED_KEY = "push.notified"; // whether this window has registered itself
 const POLL_MS = 5_000;
 
 let api;
@@ -81,13 +83,22 @@ function openChat() {
   return chat.start();
 }
 
+/** The next user of this window is another device, and this one hears of nothing any more. */
+function endDevice() {
+  const session = readJson(sessionStorage, SESSION_KEY, null);
+  const notified = session !== null && sessionStorage.getItem(NOTIFIED_KEY);
+  if (notified) api.removeDevice(session.token, deviceId()).catch(() => {}); // else it ends with its subscription
+  sessionStorage.removeItem(NOTIFIED_KEY);
+  forgetDevice();
+}
+
 function leave(problem = "") {
   chat?.stop();
   chat = null;
   view.showBanner("");
   if (!problem) history.replaceState(null, "", location.pathname); // the next user has other conversations
+  endDevice();
   sessionStorage.removeItem(SESSION_KEY);
-  forgetDevice(); // the next user of this window is another device
   if (problem) $("entrance-form").elements.mode.value = "login";
   showEntrance(problem);
 }
@@ -166,7 +177,18 @@ async function copy(event) {
   setTimeout(() => (button.textContent = button.dataset.label), 1_500);
 }
 
+async function notify() {
+  const { token } = readJson(sessionStorage, SESSION_KEY, {});
+  $("notify").disabled = true;
+  sessionStorage.setItem(NOTIFIED_KEY, "yes"); // it may be registered even where the answer does not come
+  view.showBanner(await notifyMe(api, token, deviceId()));
+  $("notify").disabled = false;
+}
+
 function wire() {
+  $("notify").hidden = !canNotify();
+  $("notify").addEventListener("click", notify);
+  followNotifications();
   $("entrance-form").addEventListener("submit", enter);
   $("entrance-form").addEventListener("change", chooseMode);
   $("logout").addEventListener("click", () => leave());

@@ -11,6 +11,13 @@ import * as view from "./view.js";
 const { $ } = view;
 const DEVICE_KEY = "push.device";
 
+/** This window's, made when it is first asked for. */
+export function deviceId() {
+  const id = sessionStorage.getItem(DEVICE_KEY) ?? randomId();
+  sessionStorage.setItem(DEVICE_KEY, id);
+  return id;
+}
+
 /** Makes the window another device: it gets a new id with the next connection. */
 export function forgetDevice() {
   sessionStorage.removeItem(DEVICE_KEY);
@@ -81,10 +88,8 @@ export class Chat {
   }
 
   #newClient() {
-    const deviceId = sessionStorage.getItem(DEVICE_KEY) ?? randomId();
-    sessionStorage.setItem(DEVICE_KEY, deviceId);
     const checkToken = () => this.#api.checkToken(this.#token);
-    const client = new PushClient({ gateway: this.#api.gateway, token: this.#token, deviceId, checkToken });
+    const client = new PushClient({ gateway: this.#api.gateway, token: this.#token, deviceId: deviceId(), checkToken });
     client.on("state", (state) => this.#connectionChanged(state));
     client.on("welcome", (_, again) => (again ? this.#history.loadList() : this.#history.reload(false)));
     client.on("gap", () => this.#history.missed());
@@ -92,6 +97,7 @@ export class Chat {
     client.on("membership", (frame) => this.#groupChanged(frame));
     client.on("receipt", (frame) => this.#receipt(frame));
     client.on("typing", (typing) => this.#othersType(typing));
+    client.on("presence", (presence) => this.#othersAre(presence));
     client.on("send", (entry) => this.#tracked(entry));
     client.on("error", ({ message }) => view.showBanner(`The platform refused something: ${message}.`));
     return client;
@@ -413,13 +419,20 @@ export class Chat {
 
   poll() {
     this.#api.components().then(view.showHealth, () => view.showHealth(null));
-    this.#pollPresence();
+    this.#watchPeople();
   }
 
-  async #pollPresence() {
+  /** Those who are listed, the first hundred; again who is not there: one who has become a contact can be seen. */
+  #watchPeople() {
     const ids = this.#people.list.map(({ id }) => id).filter((id) => !isChannel(id)).slice(0, 100);
-    if (ids.length === 0) return;
-    this.#presence = await this.#api.presence(this.#token, ids).catch(() => new Map()); // unknown is not offline
+    const gone = [...this.#presence.keys()].filter((id) => !ids.includes(id));
+    for (const id of gone) this.#presence.delete(id);
+    this.#client.unwatch(gone);
+    this.#client.watch(ids.filter((id) => (this.#presence.get(id) ?? "offline") === "offline"));
+  }
+
+  #othersAre({ userId, status }) {
+    this.#presence.set(userId, status);
     this.#draw(null);
   }
 

@@ -18,6 +18,7 @@
  *   membership  (frame)                      a group has changed
  *   receipt     (frame)                      `by` has received or read everything up to `message_id`
  *   typing      {from, conversation, state}  "start" | "stop"; stops by itself after 6 s
+ *   presence    {userId, status, lastSeen}   of a user who is watched: "online" | "away" | "offline"
  *   send        (entry)                      a send changed: entry.state is "pending" | "sent" | "failed" | "withdrawn"
  *   error       (frame)                      an error that answers no send
  *
@@ -48,6 +49,9 @@ const TYPING_ENDS_MS = 6_000;
 const TYPING_AGAIN_MS = 3_000;
 const MAX_NEW_TOKENS = 3;
 const MAX_EMOJI = 32;
+const MAX_WATCHED = 500;
+const WATCHED_AT_ONCE = 250; // of one frame, whatever the ids are
+const WATCH_AGAIN_MS = 5_000;
 const TRY_AGAIN = new Set(["rate_limited", "unavailable"]);
 const SHOWN_KINDS = new Set(["text", "system"]);
 
@@ -214,6 +218,9 @@ export class PushClient {
   #receivedTimer = null;
   #typists = new Map(); // "conversation from" -> timer
   #typed = new Map(); // conversation -> when it was told last that this user types
+  #watched = new Map(); // user id -> what was told last, null for nothing yet
+  #status = "online";
+  #watchTimer = null;
   #reads = new Map(); // conversation -> {channel, epoch, seq, told}
 
   /**
@@ -315,6 +322,7 @@ export class PushClient {
     url.searchParams.set("token", token);
     url.searchParams.set("device_id", this.#deviceId);
     if (this.#resumes) url.searchParams.set("resume", "client"); // it knows better than the server where it was
+    if (this.#status !== "online") url.searchParams.set("status", this.#status); // else it were online at first
     const socket = new this.#WebSocket(url.href);
     let opened = false;
     this.#socket = socket;
@@ -332,8 +340,8 @@ export class PushClient {
   /** Lets go of the socket and of every timer that belongs to it. What it still says is not heard any more. */
   #detach() {
     const timers = [this.#retryTimer, this.#deadTimer, this.#pingTimer, this.#receivedTimer, this.#sureTimer];
-    for (const timer of timers) clearTimeout(timer);
-    this.#deadTimer = this.#receivedTimer = null;
+    for (const timer of [...timers, this.#watchTimer]) clearTimeout(timer);
+    this.#deadTimer = this.#receivedTimer = this.#watchTimer = null;
     for (const entry of this.#outbox.values()) clearTimeout(entry.timer);
     for (const channel of this.#channels.values()) channel.lost();
     for (const read of this.#reads.values()) read.told = false; // nobody answers one, so the last ones may be lost
@@ -415,6 +423,7 @@ export class PushClient {
     else if (frame.type === "reconnect") this.#drain(frame);
     else if (frame.type === "receipt") this.#emit("receipt", frame);
     else if (frame.type === "typing") this.#othersType(frame);
+    else if (frame.type === "presence") this.#othersAre(frame);
     else if (frame.seq !== undefined && frame.channel !== undefined) this.#placed(frame);
     // Frames of kinds that this client does not know are ignored: the protocol grows.
   }
@@ -430,6 +439,7 @@ export class PushClient {
     this.#pingTimer = setTimeout(() => this.#ping(), this.#heartbeatMs);
     this.#goOn(frame.inbox);
     this.#pump();
+    this.#writeUsers("watch", [...this.#watched.keys()]);
     this.#emit("welcome", frame, again);
   }
 
@@ -633,6 +643,52 @@ export class PushClient {
     this.#write({ type: "typing", state, ...targetOf(conversation) });
   }
 
+  #othersAre({ user_id: userId, status, last_seen: lastSeen }) {
+    const last = this.#watched.get(userId);
+    if (last === undefined || (last?.status === status && last.lastSeen === lastSeen)) return; // told again after a cut
+    this.#watched.set(userId, { userId, status, lastSeen });
+    this.#emit("presence", { userId, status, lastSeen });
+  }
+
+  /**
+   * From now on "presence" tells how it is with these users, over reconnects; with at most 500 in all. Said again of
+   * someone, it is asked again: who has just become a contact is seen at once.
+   */
+  watch(userIds) {
+    const added = userIds.filter((userId) => !this.#watched.has(userId));
+    if (new Set([...this.#watched.keys(), ...added]).size > MAX_WATCHED) {
+      throw new RangeError(`at most ${MAX_WATCHED} users are watched`);
+    }
+    for (const userId of added) this.#watched.set(userId, null);
+    this.#writeUsers("watch", userIds);
+  }
+
+  unwatch(userIds) {
+    this.#writeUsers("unwatch", userIds.filter((userId) => this.#watched.delete(userId)));
+  }
+
+  #writeUsers(type, userIds) {
+    for (let at = 0; at < userIds.length; at += WATCHED_AT_ONCE) {
+      this.#write({ type, user_ids: userIds.slice(at, at + WATCHED_AT_ONCE) });
+    }
+  }
+
+  /** An error that names no frame, and wants to be tried again, may have been about a `watch`. */
+  #watchAgainSoon() {
+    if (this.#watched.size === 0) return;
+    this.#watchTimer ??= setTimeout(() => {
+      this.#watchTimer = null;
+      this.#writeUsers("watch", [...this.#watched.keys()]);
+    }, WATCH_AGAIN_MS);
+  }
+
+  /** What this device knows of its user: "online" or "away". Others see the best of all devices. */
+  setStatus(status) {
+    if (status === this.#status) return;
+    this.#status = status;
+    this.#write({ type: "status", status });
+  }
+
   /** This user has read all of a conversation that was handed over; false before anything was. */
   readAll(conversation) {
     const channel = this.#channels.get(isChannel(conversation) ? conversation : this.#inbox);
@@ -776,6 +832,7 @@ export class PushClient {
   #refused(frame) {
     if (this.#asked.has(frame.id)) return this.#notSubscribed(frame);
     const again = TRY_AGAIN.has(frame.code);
+    if (again && frame.id === undefined) this.#watchAgainSoon();
     const entry = this.#outbox.get(frame.id);
     // An error that names no frame may be about any that is unanswered.
     const unanswered = entry ? [entry] : [...this.#onWire];

@@ -18,6 +18,7 @@ from push_workloads.common.questions import (
     TopicRights,
     UserAsked,
 )
+from push_workloads.common.subjects import token
 from push_workloads.message.answering import Question
 from push_workloads.message.groups import policies
 from push_workloads.message.groups.permits import Permits
@@ -56,6 +57,7 @@ def members_question(store: GroupStore) -> Question:
     async def members(asked: MembersAsked) -> Members:
         if not 0 < asked.limit <= MAX_MEMBERS_PAGE:
             raise BadRequest(f"limit: 1 to {MAX_MEMBERS_PAGE}")
+        token(asked.group_id)
         group = await store.group(asked.group_id)
         return Members(await _page(store, asked) if group is not None and not group.deleted else [])
 

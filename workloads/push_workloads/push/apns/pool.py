@@ -78,12 +78,9 @@ class Pool(APNsBaseConnectionPool):
         held = {*self._leaving, *self.connections}
         for connection in held:
             connection.drain()
-        for end in (Connection.close, Connection.abort):
-            left = [connection for connection in held if not connection.closed.done()]
-            for connection in left:
-                end(connection)
-            if left:
-                await asyncio.wait([connection.closed for connection in left], timeout=CLOSE_SECONDS)
+            connection.abort()
+        if held:
+            await asyncio.wait([connection.closed for connection in held], timeout=CLOSE_SECONDS)
 
     async def create_connection(self) -> Connection:
         """Raises OSError (ssl's errors among them), TimeoutError, or NoHttp2."""

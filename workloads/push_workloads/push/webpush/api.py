@@ -19,8 +19,8 @@ def key_routes(public_key: str | None) -> list[Route]:
 
     async def key(_: Call) -> WebPushKey:
         if public_key is None:
-            raise NotFound("there is no Web Push here: VAPID_PRIVATE_KEY is not set")
+            raise NotFound("there is no Web Push here: it has no VAPID key")
         return WebPushKey(public_key)
 
     summary = "The key with which a page subscribes to Web Push; no token is needed"
-    return [Route("GET", "/devices/webpush-key", key, summary, WebPushKey, auth=False, errors=(404,))]
+    return [Route("GET", "/devices/webpush/key", key, summary, WebPushKey, auth=False, errors=(404,))]

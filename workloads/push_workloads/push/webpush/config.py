@@ -9,6 +9,7 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 from push_workloads.common.config import Env
+from push_workloads.common.keys import SEED_MIN_BYTES, p256_from_seed
 from push_workloads.push.webpush.vapid import BadVapidKey, point, read_key, unpadded
 
 SUBJECT: Final = re.compile(
@@ -32,8 +33,8 @@ class WebPushConfig:
     @classmethod
     def read(cls, env: Env) -> WebPushConfig | None:
         """None without a key: then there is no Web Push."""
-        text = env.optional("VAPID_PRIVATE_KEY")
-        if text is None:
+        key = _key(env)
+        if key is None:
             return None
         subject = env.text("VAPID_SUBJECT")
         if subject and not SUBJECT.fullmatch(subject):
@@ -41,8 +42,18 @@ class WebPushConfig:
         hosts = frozenset(env.words("WEBPUSH_PRIVATE_HOSTS"))
         if not all(_HOST.fullmatch(host) for host in hosts):
             env.fault("WEBPUSH_PRIVATE_HOSTS must be names or addresses of hosts, separated by commas")
+        return cls(key, subject, hosts)
+
+
+def _key(env: Env) -> EllipticCurvePrivateKey | None:
+    """The user's own, or the one that a generated secret stands for."""
+    text = env.optional("VAPID_PRIVATE_KEY")
+    if text is not None:
         try:
-            return cls(read_key(text), subject, hosts)
+            return read_key(text)
         except BadVapidKey as error:
             env.fault(f"VAPID_PRIVATE_KEY {error}")
             return None
+    if env.optional("VAPID_SEED") is None:
+        return None
+    return p256_from_seed("Web Push", env.secret("VAPID_SEED", SEED_MIN_BYTES).decode())

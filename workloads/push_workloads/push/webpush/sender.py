@@ -28,7 +28,7 @@ from push_workloads.push.webpush.config import WebPushConfig
 from push_workloads.push.webpush.encrypting import SALT_BYTES, BadKeys, encrypted
 from push_workloads.push.webpush.vapid import Vapid
 
-CONNECTIONS_A_HOST: Final = 16  # so that one push service that hangs leaves room for the others
+CONNECTIONS_A_HOST: Final = 32  # so that one push service that hangs leaves room for the others
 
 
 class WebPushCarrier:
