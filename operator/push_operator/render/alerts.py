@@ -91,6 +91,9 @@ def _broken(own: str) -> list[Alert]:
               "{{ $value }} messages of {{ $labels.stream }} wait for their service"),
         Alert("PushConsumerStuck", "warning", 10, f"{again} > 0 unless {handled} > 0",
               "Nothing of {{ $labels.stream }} is handled; the same messages come again and again"),
+        Alert("PushDeadLetters", "warning", 1,
+              f"sum by (queue) (increase(push_push_dead_letters_total{{{own}}}[15m])) > 0",
+              "Pushes of the queue {{ $labels.queue }} were given up"),
     ]  # fmt: skip
 
 

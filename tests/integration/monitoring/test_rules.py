@@ -130,6 +130,10 @@ CASES: dict[str, tuple[Series, int, set[tuple[str, str]]]] = {
     "the log waits for a moment": ({PENDING: "0x5 20000x6 0x19"}, 30, set()),
     "a consumer is stuck": (
         {HANDLED: _steady(7, 30), FAILED: _grows(5, 30)}, 30, {("PushConsumerStuck", WARNING)}),
+    "pushes are given up": (
+        {f'push_push_dead_letters_total{{{OWN},queue="fcm"}}': "0x5 1x25"}, 9, {("PushDeadLetters", WARNING)}),
+    "pushes were given up an hour ago": (
+        {f'push_push_dead_letters_total{{{OWN},queue="fcm"}}': "0x5 1x60"}, 60, set()),
     "one message cannot be handled": ({FAILED: _grows(1, 30)}, 30, set()),
     "nobody leads": (
         {'push_operator_leading{pod="push-operator-1"}': _steady(0, 30)}, 30, {("PushOperatorNotLeading", WARNING)}),

@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 
 from push_workloads.common.tasks import Spawner
 
-MAX_COMMANDS: Final = 256
+MAX_COMMANDS: Final = 64
 
 
 class Together:

@@ -54,6 +54,7 @@ class Entries(Generic[T]):
         self._dead = dead
         self._metrics = metrics
         self._now_ms = now_ms
+        metrics.begin(name)
 
     async def batch(self, messages: Sequence[Msg]) -> None:
         """Raises Unavailable when none of them could be handled: a pause is better than to ask in vain."""
@@ -100,7 +101,7 @@ class Entries(Generic[T]):
         since = _ms(message.metadata.timestamp)
         _log.error("a dead letter", extra={"queue": self._name, "subject": message.subject, "reason": reason})
         await self._dead.put(message.subject, message.data, reason, attempts, since, entry_id)
-        self._metrics.died(self._name, reason)
+        self._metrics.died(self._name)
 
     async def _again(self, message: Msg, delivered: int) -> None:
         """Asks for it again after a pause. Not with `nak`: that marks it as done, and it would be counted so."""

@@ -29,7 +29,7 @@ class PushMetrics:
             "push_push_queue_seconds", "From an entry's arrival in a queue to its handling", ["queue"],
             buckets=QUEUE_SECONDS, registry=registry,
         )  # fmt: skip
-        self._dead = Counter("push_push_dead_letters", "Entries given up", ["queue", "reason"], registry=registry)
+        self._dead = Counter("push_push_dead_letters", "Entries given up", ["queue"], registry=registry)
 
     def became(self, delivery: Delivery) -> None:
         reason = (delivery.reason or NO_REASON).partition(":")[0]
@@ -45,6 +45,9 @@ class PushMetrics:
     def taken(self, queue: str, seconds: float) -> None:
         self._queued.labels(queue).observe(max(0.0, seconds))
 
-    def died(self, queue: str, reason: str) -> None:
-        """`reason` ends at its first colon: what follows is for people."""
-        self._dead.labels(queue, reason.partition(":")[0]).inc()
+    def begin(self, queue: str) -> None:
+        """From here on its counter is there: a rate needs a first value to grow from."""
+        self._dead.labels(queue)
+
+    def died(self, queue: str) -> None:
+        self._dead.labels(queue).inc()

@@ -26,7 +26,7 @@ from push_workloads.push.rendering import Renderer
 from push_workloads.push.sender import Sender
 
 LANES: Final = 4
-JOBS: Final = Source(push_jobs.STREAM, push_jobs.JOBS, push_jobs.CONSUMER, batch=64, max_ack_pending=256)
+JOBS: Final = Source(push_jobs.STREAM, push_jobs.JOBS, push_jobs.CONSUMER, batch=32, max_ack_pending=256)
 GROUPS: Final = Source(
     push_jobs.STREAM, push_jobs.GROUPS, push_jobs.GROUP_CONSUMER, batch=4, max_ack_pending=16, label="PUSH/groups"
 )
@@ -58,7 +58,7 @@ def workers(
 def sends_of(platform: Platform) -> Source:
     """`ack_wait_seconds` is longer than any carrier takes: what comes again before is taken for a worker's crash."""
     return Source(
-        push_jobs.STREAM, sends.ALL.format(platform=platform), f"push-{platform}", batch=32, ack_wait_seconds=60,
+        push_jobs.STREAM, sends.ALL.format(platform=platform), f"push-{platform}", batch=16, ack_wait_seconds=60,
         max_ack_pending=1024, label=f"PUSH/{platform}",
     )  # fmt: skip
 
