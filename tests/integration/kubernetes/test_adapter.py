@@ -276,7 +276,7 @@ async def test_the_key_of_the_digests_is_kept_with_the_generated_values(bench: B
     bench.place.create(manifest(tokens={"signingKeysSecret": "keys"}, **external))
     await bench.apply()
     kept = bench.place.server.get(bench.place.path("secrets", "chat-credentials"))["data"]
-    assert set(kept) == {"ADMIN_TOKEN", "REFRESH_SECRET", "REVISION_KEY"}
+    assert set(kept) == {"ADMIN_TOKEN", "REFRESH_SECRET", "REVISION_KEY", "VAPID_SEED"}
     before = _templates(bench.place)
     await bench.settled()
     assert _templates(bench.place) == before

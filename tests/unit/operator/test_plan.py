@@ -51,7 +51,7 @@ def test_generated_secrets_are_one_object_with_every_password() -> None:
     (secret,) = build(cluster()).secrets
     assert secret.name == "chat-credentials"
     assert set(secret.keys) == {
-        "SIGNING_KEY_0", "REFRESH_SECRET", "SERVICE_KEY", "ADMIN_TOKEN", "NATS_PASSWORD_GATEWAY",
+        "SIGNING_KEY_0", "REFRESH_SECRET", "SERVICE_KEY", "ADMIN_TOKEN", "VAPID_SEED", "NATS_PASSWORD_GATEWAY",
         "NATS_PASSWORD_MESSAGE", "NATS_PASSWORD_PRESENCE", "NATS_PASSWORD_PUSH", "VALKEY_PASSWORD",
     }  # fmt: skip
 
@@ -91,6 +91,22 @@ def test_a_number_that_varies_begins_with_its_least() -> None:
     assert [_workload(plan, one).replicas for one in ("gateway", "message", "push")] == [4, 3, 1]
 
 
+def test_a_key_for_web_push_is_made_where_none_is_given() -> None:
+    made = build(cluster())
+    assert _env(made, "push")["VAPID_SEED"] == SecretKey("chat-credentials", "VAPID_SEED", min_bytes=32)
+    own = build(cluster(notifications={"webPush": {"vapidSecret": "own", "subject": "https://example.com"}}))
+    assert "VAPID_SEED" not in _env(own, "push").keys() | set(own.secrets[0].keys)
+    assert _env(own, "push")["VAPID_PRIVATE_KEY"] == SecretKey("own", "VAPID_PRIVATE_KEY")
+
+
+def test_a_secret_of_notifications_that_is_not_there_is_named() -> None:
+    apns = {"keySecret": "apple", "keyId": "ABC123DEFG", "teamId": "DEF123GHIJ", "topic": "com.example.chat"}
+    plan = build(cluster(notifications={"fcm": {"serviceAccountSecret": "google"}, "apns": apns}))
+    assert lacking(plan, {}) == "Secret apple is not there: make one with the key APNS_KEY"
+    there = {"apple": {"APNS_KEY": SecretValue(300, "a")}, "google": {"key.json": SecretValue(2000, "b")}}
+    assert lacking(plan, there) == "Secret google has no key FCM_SERVICE_ACCOUNT: add it"
+
+
 def test_files_belong_to_those_that_keep_some() -> None:
     plan = build(cluster())
     files = {one.component: [v.file for v in one.env.values() if isinstance(v, DataPath)] for one in plan.workloads}
@@ -110,7 +126,7 @@ def test_external_servers_are_not_run_and_their_logins_come_from_the_users_secre
         )
     )
     assert [secret.keys for secret in plan.secrets] == [
-        ("ADMIN_TOKEN", "REFRESH_SECRET", REVISION_KEY)
+        ("ADMIN_TOKEN", "REFRESH_SECRET", "VAPID_SEED", REVISION_KEY)
     ]  # for the digests of those of the user
     assert plan.workload("nats") is None
     assert plan.workload("valkey") is None
