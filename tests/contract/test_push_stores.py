@@ -123,6 +123,18 @@ async def test_many_devices_at_once_come_to_the_limit_and_not_over_it(devices: D
     assert len(await devices.of_user("u1")) == MAX_DEVICES
 
 
+async def test_devices_of_one_user_that_register_at_once_all_stay(devices: DeviceStore) -> None:
+    users = [f"user-{number}" for number in range(150)]
+    await asyncio.gather(
+        *(
+            devices.put(PHONE._replace(user_id=user, device_id=f"d{number}", address=f"{user}-{number}"))
+            for user in users
+            for number in range(3)
+        )
+    )
+    assert [len(await devices.of_user(user)) for user in users] == [2] * len(users)
+
+
 async def test_an_address_that_many_want_at_once_has_one_owner(devices: DeviceStore) -> None:
     users = [f"u{number}" for number in range(8)]
     await asyncio.gather(*(devices.put(PHONE._replace(user_id=user)) for user in users))

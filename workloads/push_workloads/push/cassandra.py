@@ -36,6 +36,7 @@ MIGRATIONS: Final = (
     *(f"ALTER TABLE {{ks}}.devices ADD {name} text" for name in ("locale", "time_zone", "app_version")),
 )
 ATTEMPTS: Final = 8
+SETTLED_MS: Final = 600_000  # longer than any registration is under way, and than clocks differ
 _COLUMNS: Final = ", ".join(Device._fields)
 _DEVICES: Final = f"SELECT {_COLUMNS} FROM {{ks}}.devices"  # noqa: S608 - constants
 STATEMENTS: Final = {
@@ -170,11 +171,15 @@ class CassandraDevices:
 
     async def _clean(self, device: Device, held: _Held) -> None:
         """Deletes this user's rows whose address is another's by now, unless the user has changed something since:
-        then one of them may have come back."""
+        then one of them may have come back. A young row may be that of a registration that has not claimed its address
+        yet."""
+        settled = device.updated_at - SETTLED_MS
         lost = [one for one in held.rows.values() if one not in held.owned and one.device_id != device.device_id]
         changes = (held.changes or 0) + 1
         await together(
-            self._cassandra.write_if(self._statements["clean"], one.user_id, one.device_id, changes) for one in lost
+            self._cassandra.write_if(self._statements["clean"], one.user_id, one.device_id, changes)
+            for one in lost
+            if one.updated_at < settled
         )
 
 
