@@ -10,6 +10,8 @@ from push_workloads.common.cursor_keys import Reached
 from push_workloads.common.push_jobs import Hint, PushJob
 from push_workloads.push.notification import Notification, Show
 from push_workloads.push.policy import (
+    BADGE_AGAIN_MS,
+    BADGE_WAITS_MS,
     DEFAULT_TTL_S,
     MAX_TTL_S,
     NOW_S,
@@ -25,6 +27,7 @@ from push_workloads.push.policy import (
     matter_of,
     matter_of_send,
     ttl_s,
+    with_badge,
 )
 from push_workloads.push.preferences import ALL, FOR_EVER, Preferences, QuietHours, is_muted, quiet_until
 from push_workloads.push.sends import Send
@@ -68,6 +71,25 @@ def test_one_rule_at_a_time(
     matter: Matter, preferences: Preferences, facts: Facts, now_ms: int, decision: Decision
 ) -> None:
     assert decide(matter, "UTC", preferences, facts, now_ms) == decision
+
+
+@pytest.mark.parametrize(
+    ("decision", "unread", "matter", "now_ms", "becomes"),
+    [
+        (Tell(silently=True), 3, MATTER, NOON, Tell(silently=True)),
+        (Tell(silently=True), 0, MATTER, NOON, Tell(silently=True)),
+        (Tell(), None, MATTER, NOON, Tell()),
+        (Cancel(Reason.READ), None, MATTER, NOON, Cancel(Reason.READ)),
+        (Tell(silently=True), None, MATTER, NOON, Hold(NOON + BADGE_AGAIN_MS, Reason.QUIET)),
+        (Tell(silently=True), None, MATTER, NOON + BADGE_WAITS_MS, Cancel(Reason.QUIET)),
+        (Tell(silently=True), None, MATTER._replace(conversation=""), NOON, Cancel(Reason.QUIET)),
+        (Tell(silently=True), None, MATTER._replace(expires_ms=NOON + 1), NOON, Cancel(Reason.QUIET)),
+    ],
+)
+def test_a_badge_waits_to_be_counted(
+    decision: Decision, unread: int | None, matter: Matter, now_ms: int, becomes: Decision
+) -> None:
+    assert with_badge(decision, unread, matter, NOON, now_ms) == becomes
 
 
 def test_quiet_hours_are_by_the_clock_of_the_device() -> None:

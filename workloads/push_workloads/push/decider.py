@@ -24,6 +24,7 @@ from push_workloads.push.policy import (
     decide,
     hold_off_until,
     matter_of,
+    with_badge,
 )
 from push_workloads.push.ports import Ports
 from push_workloads.push.queue import put_send, put_send_at
@@ -92,7 +93,11 @@ class Decider:
         if any(isinstance(one, Tell) for one in decided.values()):
             over = await self._ports.facts.over_rate(job.user_id, job.message_id, now_ms)
             decided = all_of(read=reading.read, over_rate=over)
-        return decided, reading
+        told = {
+            device: with_badge(decision, reading.unread, matter, job.sent_at, now_ms)
+            for device, decision in decided.items()
+        }
+        return told, reading
 
     async def _carry_out(self, job: PushJob, decided: _Decided, reading: Reading) -> None:
         """Recorded before it is queued: whoever sends it finds it recorded."""

@@ -20,6 +20,8 @@ MAX_TTL_S: Final = 28 * 86_400  # FCM's and Web Push's; no provider keeps one fo
 # `ttl_s` 0 is "now or never", and now takes this long: the hold-off and the queue's own time are part of it, and two
 # clocks.
 NOW_S: Final = 10
+BADGE_AGAIN_MS: Final = 5_000
+BADGE_WAITS_MS: Final = 120_000
 
 
 class Reason(StrEnum):
@@ -126,3 +128,13 @@ def decide(matter: Matter, time_zone: str | None, preferences: Preferences, fact
     if until is not None and preferences.quiet is not None and preferences.quiet.mode == "hold":
         return Hold(until, Reason.QUIET) if until <= matter.expires_ms else Cancel(Reason.QUIET)
     return Cancel(Reason.RATE) if facts.over_rate else Tell(silently=until is not None)
+
+
+def with_badge(decision: Decision, unread: int | None, matter: Matter, sent_at: int, now_ms: int) -> Decision:
+    """What is told silently is its badge alone: while nobody has counted what is unread it waits for that, up to
+    BADGE_WAITS_MS after the message was sent, and then there is nothing to tell."""
+    if not isinstance(decision, Tell) or not decision.silently or unread is not None:
+        return decision
+    until = now_ms + BADGE_AGAIN_MS
+    can_wait = bool(matter.conversation) and until <= min(sent_at + BADGE_WAITS_MS, matter.expires_ms)
+    return Hold(until, Reason.QUIET) if can_wait else Cancel(Reason.QUIET)

@@ -14,7 +14,7 @@ from push_workloads.push.carrier import Answer, Carrier, Dead, Later, Refused, S
 from push_workloads.push.claims import Ended, Key, Mine, Others, keep_ms
 from push_workloads.push.deliveries import Delivery, State
 from push_workloads.push.devices import Device
-from push_workloads.push.policy import Cancel, Facts, Hold, Reason, Tell, decide, matter_of_send
+from push_workloads.push.policy import Cancel, Facts, Hold, Reason, Tell, decide, matter_of_send, with_badge
 from push_workloads.push.ports import Ports
 from push_workloads.push.queue import put_send_at
 from push_workloads.push.rendering import silenced
@@ -80,7 +80,7 @@ class Sender:
         if isinstance(decision, Tell):
             over = await facts.over_rate(send.user_id, send.notification.message_id, now_ms)
             decision = decide(matter, device.time_zone, preferences, known._replace(over_rate=over), now_ms)
-        match decision:
+        match with_badge(decision, send.notification.badge, matter, send.sent_at, now_ms):
             case Tell(silently):
                 return replace(send, notification=silenced(send.notification)) if silently else send
             case Cancel(reason):
