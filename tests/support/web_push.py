@@ -54,7 +54,8 @@ class PushService(Server):
 
     @asynccontextmanager
     async def asked(self) -> AsyncIterator[Asked]:
-        async with ClientSession(connector=TCPConnector(ssl=self.trust)) as http:
+        # Node closes what was quiet for five seconds, at times just when it is used again.
+        async with ClientSession(connector=TCPConnector(ssl=self.trust, force_close=True)) as http:
             yield Asked(http, self.url)
 
 
