@@ -176,7 +176,8 @@ class Notified:
         async def is_settled() -> bool:
             found = (await self._ask("GET", path, person.user_id))["deliveries"]
             own.update({one["device_id"]: Told(one["state"], one["reason"]) for one in found})
-            is_over = all(one.state not in ("queued", "held") or one == ("held", "quiet") for one in own.values())
+            waits = {"queued"} if person.mood is Mood.HELD else {"queued", "held"}
+            is_over = all(one.state not in waits and one.reason != "hold_off" for one in own.values())
             return is_over and own.keys() == {phone.device_id for phone in person.phones}
 
         try:

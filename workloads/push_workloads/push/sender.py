@@ -75,7 +75,8 @@ class Sender:
         if conversation:
             reading = await facts.reading(send.user_id, conversation, send.sent_at, send.notification.message_id)
             known = known._replace(read=reading.read)
-            send = replace(send, notification=replace(send.notification, badge=reading.unread))
+            if reading.unread is not None:  # else what was counted before is nearer to it than nothing
+                send = replace(send, notification=replace(send.notification, badge=reading.unread))
         decision = decide(matter, device.time_zone, preferences, known, now_ms)
         if isinstance(decision, Tell):
             over = await facts.over_rate(send.user_id, send.notification.message_id, now_ms)
