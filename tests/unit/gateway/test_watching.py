@@ -15,7 +15,7 @@ from push_workloads.common.errors import Unavailable
 from push_workloads.common.tasks import Spawner, beside
 from push_workloads.gateway.actions import Who
 from push_workloads.gateway.rights import Rights
-from push_workloads.gateway.watching import SLICE, Watching
+from push_workloads.gateway.watching import PAGE, SLICE, Watching
 
 
 class Socket:
@@ -32,20 +32,22 @@ class Socket:
 
 
 class World:
-    """`told`: as Redis has it. `denied`: those who are shown to nobody. `away`: so often nobody answers."""
+    """`told`: as Redis has it. `denied`: those who are shown to nobody. `away`: so often nobody answers. `most`: so
+    many pairs are answered in time."""
 
     def __init__(self) -> None:
         self.told: dict[str, str] = {}
         self.denied: set[str] = set()
         self.away = 0
         self.asked = self.reads = 0
+        self.most = PAGE
         self.spawner = Spawner()
         self.sockets: list[Socket] = []
         self.watching = Watching(self, cast(Rights, self), self.spawner, lambda _: self.sockets)
 
     async def may_watch(self, pairs: Sequence[tuple[str, str]]) -> list[bool]:
         self.asked += 1
-        if self.asked <= self.away:
+        if self.asked <= self.away or len(pairs) > self.most:
             raise Unavailable("away", retry_after_ms=1)
         return [other not in self.denied for _, other in pairs]
 
@@ -95,6 +97,13 @@ async def test_while_the_message_service_is_away_nothing_is_told() -> None:
         made.told = {"bob": "2|7"}
         socket = await made.watched("bob")
         assert (socket.heard, made.asked) == ([("bob", "online")], 3)
+
+
+async def test_a_message_service_that_is_too_slow_for_a_whole_page_is_asked_for_less() -> None:
+    async with world() as made:
+        made.most = PAGE // 3
+        socket = await made.watched(*(f"user {number}" for number in range(PAGE)))
+        assert len(socket.heard) == PAGE
 
 
 async def test_what_was_missed_while_the_bus_was_away_is_read() -> None:

@@ -29,6 +29,7 @@ from push_workloads.gateway.rights import Rights
 from push_workloads.gateway.watched import Watched, WatchTable
 
 PAGE: Final = MAX_WATCHED
+GROWTH: Final = 10  # of a page with each answer, up to PAGE
 PATROL_SECONDS: Final = 60.0
 RIGHTS_PER_SECOND: Final = 200  # asked for anew, whatever is watched here
 HURRY_SECONDS: Final = 0.05  # between two pages after a lost connection
@@ -60,6 +61,7 @@ class Watching:
         # are in the table, but for a page that nobody answered.
         self._open: dict[tuple[Watcher, str], bool] = {}
         self._some_open = asyncio.Event()
+        self._page = PAGE  # pairs of the next question: fewer after one that was not answered, perhaps for its size
         self._missed: dict[Watcher, set[str]] = {}  # what was not told because the watcher is slow
         self._hurry = asyncio.Event()
         self._trouble = Trouble(_log, "who is watched cannot be told")
@@ -145,15 +147,17 @@ class Watching:
             try:
                 await self._decide_page(page)
                 self._trouble.is_over()
+                self._page = min(PAGE, self._page + GROWTH)
             except FAILURES as error:
                 self._trouble.is_there(error)
+                self._page = max(1, self._page // 2)
                 asked = {pair: True for pair, in_any_case in page.items() if in_any_case}
                 self._open = page | self._open | asked  # these first, and what was asked meanwhile counts
                 await asyncio.sleep(random.uniform(0.5, 1.0))  # noqa: S311 - spreads retries
 
     def _next_page(self) -> dict[tuple[Watcher, str], bool]:
         # The first pairs at one go: to look for the first one again after each walks over all that were removed before.
-        oldest = list(islice(self._open, PAGE))
+        oldest = list(islice(self._open, self._page))
         taken = {pair: self._open.pop(pair) for pair in oldest}
         return {pair: in_any_case for pair, in_any_case in taken.items() if self.table.watches(*pair)}
 
