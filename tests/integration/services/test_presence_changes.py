@@ -24,8 +24,8 @@ class World:
         self.redis = redis
         self._changes = PresenceChanges(redis)
 
-    async def opens(self, gid: str, session: str, *, away: bool = False) -> list[str]:
-        value = keys.format_opened(keys.Opened(1, "ws", "d1", away))
+    async def opens(self, gid: str, session: str, *, away: bool = False, device: str = "d1") -> list[str]:
+        value = keys.format_opened(keys.Opened(1, "ws", device, away))
         return await self._told(gid, Change("ada", keys.field(gid, session), value))
 
     async def ends(self, gid: str, session: str, wait_ms: int = LONG_MS) -> list[str]:
@@ -125,6 +125,32 @@ async def test_the_first_end_of_a_grace_stays(world: World) -> None:
     await world.ends("g1", "two", wait_ms=0)
     await world.ends("g1", "three")
     assert await world.settled() == ["offline"]
+
+
+async def test_an_away_phone_that_reconnects_while_the_laptop_has_just_gone_is_not_offline(world: World) -> None:
+    await world.opens("g1", "laptop")
+    await world.opens("g2", "phone", away=True)
+    assert await world.ends("g1", "laptop", wait_ms=0) == []
+    assert await world.ends("g2", "phone") == []  # its grace is its own
+    assert await world.settled() == []
+    assert await world.opens("g1", "the phone again", away=True) == []
+    assert await world.grace_is_over() == ["away"]
+
+
+async def test_a_device_may_be_called_away(world: World) -> None:
+    assert await world.opens("g1", "phone", device="away") == ["online"]
+    assert await world.opens("g1", "phone", device="away", away=True) == ["away"]
+
+
+async def test_of_who_has_gone_nothing_is_left_to_sweep(world: World) -> None:
+    await world.opens("g1", "one")
+    await world.opens("g1", "two")
+    await world.opens("g2", "three")
+    await world.ends("g1", "one")
+    assert await world.redis.smembers(keys.sessions_of("g1")) == {b"ada"}
+    await world.ends("g1", "two")
+    assert await world.redis.smembers(keys.sessions_of("g1")) == set()
+    assert await world.redis.smembers(keys.sessions_of("g2")) == {b"ada"}
 
 
 async def test_a_gateway_without_a_lease_holds_nobody_and_its_end_is_no_wish_to_be_away(world: World) -> None:

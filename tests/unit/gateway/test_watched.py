@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.gateway.test_session import at, one, opened, says, sent
 
 from push_workloads.common.announcements import Announcement, Announcer, Status, decode, subject_of
 from push_workloads.gateway.actions import SetStatus, UnwatchUsers, WatchUsers
-from push_workloads.gateway.watched import Watched, WatchTable
+from push_workloads.gateway.watched import LOST_SECONDS, Watched, WatchTable
 from push_workloads.gateway.watchlist import STATUS_SECONDS, USERS_BURST
 
+NOW = 1000.0
 STATUSES = st.sampled_from(["online", "away", "offline"])
 USERS = st.sampled_from(["ann", "bob", "cid"])
 SOCKETS = st.sampled_from(["s1", "s2", "s3"])
@@ -21,14 +23,14 @@ STEPS = st.lists(
 )  # fmt: skip
 
 
-def told(status: Status, revision: int) -> Announcement:
-    return Announcement("bob", status, revision, None)
+def told(status: Status, revision: int, last_seen: int | None = None) -> Announcement:
+    return Announcement("bob", status, revision, last_seen)
 
 
 @given(st.lists(STATUSES, min_size=1, max_size=8), st.randoms(use_true_random=False))
 def test_whatever_the_order_the_last_word_stays(statuses: list[Status], random: Any) -> None:
     watched: Watched[str] = Watched("bob")
-    watched.read(told("offline", 0), 0)
+    watched.read(told("offline", 0), 0, NOW)
     news = [told(status, number) for number, status in enumerate(statuses, 1)]
     shuffled = random.sample(news, len(news))
     for announcement in (*shuffled, *shuffled):  # and some of it twice
@@ -38,7 +40,7 @@ def test_whatever_the_order_the_last_word_stays(statuses: list[Status], random: 
 
 def test_a_change_is_told_and_a_repeat_is_not() -> None:
     watched: Watched[str] = Watched("bob")
-    assert not watched.read(told("online", 5), 0)  # the first: whoever asked is answered
+    assert not watched.read(told("online", 5), 0, NOW)  # the first: whoever asked is answered
     assert not watched.take(told("online", 6))
     assert watched.take(told("away", 7))
     assert not watched.take(told("online", 6))
@@ -47,13 +49,27 @@ def test_a_change_is_told_and_a_repeat_is_not() -> None:
 
 def test_what_was_read_before_an_announcement_came_is_older() -> None:
     watched: Watched[str] = Watched("bob")
-    watched.read(told("offline", 0), 0)
+    watched.read(told("offline", 0), 0, NOW)
     since = watched.revision
     assert watched.take(told("online", 8))  # while the question was on its way
-    assert not watched.read(told("offline", 0), since)
+    assert not watched.read(told("offline", 0, 9), since, NOW)
     assert watched.status == "online"
-    assert watched.read(told("offline", 0), watched.revision)  # this was read later: an announcement was lost
+    assert watched.read(told("offline", 0, 9), watched.revision, NOW)  # read later: an announcement was lost
     assert (watched.status, watched.revision) == ("offline", 8)
+
+
+@pytest.mark.parametrize("last_seen", [None, 7])
+def test_what_a_redis_that_was_emptied_does_not_know_is_believed_when_it_stays_so(last_seen: int | None) -> None:
+    watched: Watched[str] = Watched("bob")
+    watched.read(told("online", 8, last_seen), 0, NOW)
+    nothing = told("offline", 0, last_seen)  # who went after 8 was seen after 8
+    assert not watched.read(nothing, 8, NOW + 60)
+    assert not watched.read(nothing, 8, NOW + 60 + LOST_SECONDS / 2)
+    assert not watched.take(told("online", 9))  # its gateway has registered again
+    assert not watched.read(nothing, 9, NOW + 60 + LOST_SECONDS)
+    assert (watched.status, watched.revision) == ("online", 9)
+    assert watched.read(nothing, 9, NOW + 60 + 2 * LOST_SECONDS)
+    assert (watched.status, watched.revision) == ("offline", 9)
 
 
 @given(STEPS)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from push_workloads.common.questions import WatchAsked
+from push_workloads.message.groups.store import MemoryGroups
 from push_workloads.message.groups.visibility import WIDEST_FIRST, Sight, Visibility, setting_of, sight
+from push_workloads.message.groups.watchers import Watchers
+from push_workloads.message.store import MemoryStore
 
 USERS = st.sampled_from(["ann", "bob", "cid", "dan"])
 
@@ -49,3 +55,25 @@ def test_blocks_hide_whatever_else_and_nobody_hides_from_oneself(
     assert (asker in found.shown) == (asker in others)
     assert not found.shown & found.to_contacts
     assert found.shown | found.to_contacts <= others
+
+
+class LookedUp(MemoryGroups):
+    """All share a group."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.others: list[str] = []
+
+    async def sharing(self, user_id: str, others: Sequence[str]) -> set[str]:
+        self.others.extend(others)
+        return set(others)
+
+
+async def test_who_hides_or_blocks_costs_no_fewer_reads_than_who_was_never_there() -> None:
+    groups = LookedUp()
+    await groups.block("bob", "ann")
+    await groups.put_visibility("cid", "nobody")
+    asked = WatchAsked([("ann", other) for other in ("ann", "bob", "cid", "dan")])
+    answer = await Watchers(groups, MemoryStore(), "contacts").answer(asked)
+    assert answer.allowed == [True, False, False, True]
+    assert groups.others == ["bob", "cid", "dan"]

@@ -28,7 +28,7 @@ local function alive(gid)
   if lives[gid] == nil then lives[gid] = redis.call('EXISTS', 'presence:lease:' .. gid) == 1 end
   return lives[gid]
 end
-local function is_away(value) return string.sub(value, -5) == '|away' end
+local function is_away(value) return string.match(value, '^[^|]*|[^|]*|[^|]*|away$') ~= nil end
 local function rank_of(user)
   local held, best = redis.call('HGETALL', 'presence:user:' .. user), 0
   for at = 1, #held, 2 do
@@ -57,17 +57,25 @@ end
 
 # KEYS: gateways, of:<gid>, leaving. ARGV: gid, how long a fall waits in ms; then for each session: user id, its token,
 # field, value ('' for the end). A write that comes late, after a sweep of this gid, is swept again: so the gid first.
-# Who says `away` lowers the status by choice; any other fall may be a reconnect.
+# Who says `away` lowers the status by choice; any other fall may be a reconnect. The grace of the last session begins
+# with its own end, also when that of a better one runs already: an away phone that reconnects then is not offline.
 _CHANGE: Final = (
     _PRELUDE
     + """
 local announced = {}
 redis.call('SADD', KEYS[1], ARGV[1])
+local function is_here(key)
+  for _, field in ipairs(redis.call('HKEYS', key)) do
+    if string.match(field, '^[^|]*') == ARGV[1] then return true end
+  end
+  return false
+end
 for at = 3, #ARGV, 4 do
   local user, field, value = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
-  local key, chosen = 'presence:user:' .. user, false
+  local key, chosen, ended = 'presence:user:' .. user, false, false
   if value == '' then
-    redis.call('HDEL', key, field)
+    ended = redis.call('HDEL', key, field) == 1
+    if not is_here(key) then redis.call('SREM', KEYS[2], ARGV[at]) end
     local seen = 'presence:seen:' .. user
     if now > tonumber(redis.call('GET', seen) or '0') then redis.call('SET', seen, string.format('%.0f', now)) end
   else
@@ -82,7 +90,7 @@ for at = 3, #ARGV, 4 do
   elseif rank == is_told then
     redis.call('ZREM', KEYS[3], user)
   else
-    redis.call('ZADD', KEYS[3], 'NX', string.format('%.0f', now + ARGV[2]), user)
+    redis.call('ZADD', KEYS[3], (ended and rank == 0) and 'GT' or 'NX', string.format('%.0f', now + ARGV[2]), user)
   end
 end
 return announced

@@ -7,7 +7,7 @@ lease takes a new one, so whatever is written under an old gid is dead and may b
 |---|---|---|---|
 | `presence:lease:<gid>` | string, PX 15 s | the gateway, every 5 s | this generation lives |
 | `presence:gateways` | set of gids | gateway adds, sweeper removes | where the sweeper looks |
-| `presence:of:<gid>` | set of user ids | gateway adds, sweeper removes | who has, or had, a session there |
+| `presence:of:<gid>` | set of user ids | gateway; sweeper removes | who has a session there |
 | `presence:user:<user>` | hash `<gid>\\|<session id>` → `Opened` | gateway; sweeper removes | open sessions |
 | `presence:end:<gid>` | set of `<session id>\\|<user id>`, PX 60 s | presence service; gateway removes | to be closed |
 | `presence:seen:<user>` | string, ms | gateway on disconnect, sweeper | the last disconnect |

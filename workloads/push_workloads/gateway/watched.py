@@ -11,13 +11,14 @@ from typing import Final, Generic, TypeVar
 from push_workloads.common.announcements import Announcement, Status
 
 MAX_PAIRS: Final = 300_000  # of watchers and users; each is some 250 bytes
+LOST_SECONDS: Final = 30.0  # two leases: after a Redis that has lost something, gateways have registered again by then
 _W = TypeVar("_W", bound=Hashable)
 
 
 class Watched(Generic[_W]):
     """One user. `known`: the status was read once; what is announced keeps it right."""
 
-    __slots__ = ("hidden_from", "known", "last_seen", "revision", "shown_to", "status", "user_id")
+    __slots__ = ("_lost_at", "hidden_from", "known", "last_seen", "revision", "shown_to", "status", "user_id")
 
     def __init__(self, user_id: str) -> None:
         self.user_id = user_id
@@ -25,6 +26,7 @@ class Watched(Generic[_W]):
         self.status: Status = "offline"
         self.last_seen: int | None = None
         self.revision = 0
+        self._lost_at: float | None = None
         self.shown_to: set[_W] = set()
         self.hidden_from: set[_W] = set()
 
@@ -35,16 +37,28 @@ class Watched(Generic[_W]):
             return False
         before, self.status = self.status if self.known else None, told.status
         self.known, self.revision, self.last_seen = True, told.revision, told.last_seen
+        self._lost_at = None
         return before is not None and before != told.status
 
-    def read(self, told: Announcement, since_revision: int) -> bool:
+    def read(self, told: Announcement, since_revision: int, now: float) -> bool:
         """The same for what was read. `since_revision`: the one that was known when the question went out; when there
-        is a newer one by now, the answer is older than that."""
+        is a newer one by now, the answer is older than that. `now` is monotonic, in seconds."""
         if self.revision != since_revision and told.revision <= self.revision:
             return False
         if told.revision == 0:  # offline: its revision is not kept
+            if self._is_lost(told, now):
+                return False
             told = Announcement(told.user_id, told.status, self.revision, told.last_seen)
         return self.take(told)
+
+    def _is_lost(self, told: Announcement, now: float) -> bool:
+        """Who went offline was seen after it was told to be here. When neither is in Redis, that was emptied, and the
+        user's gateway is about to register again: only what stays so is believed."""
+        if self.status == "offline" or (told.last_seen or 0) >= self.revision:
+            return False
+        if self._lost_at is None:
+            self._lost_at = now
+        return now - self._lost_at < LOST_SECONDS
 
 
 class WatchTable(Generic[_W]):

@@ -12,6 +12,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from itertools import islice
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -28,6 +29,7 @@ from push_workloads.gateway.rights import Rights
 from push_workloads.gateway.watched import Watched, WatchTable
 
 PAGE: Final = MAX_WATCHED
+GROWTH: Final = 10  # of a page with each answer, up to PAGE
 PATROL_SECONDS: Final = 60.0
 RIGHTS_PER_SECOND: Final = 200  # asked for anew, whatever is watched here
 HURRY_SECONDS: Final = 0.05  # between two pages after a lost connection
@@ -56,12 +58,18 @@ class Watching:
         self._sockets_of = sockets_of
         self.table: WatchTable[Watcher] = WatchTable()
         # Pairs to be decided, the oldest first, and whether the watcher is to be told in any case. No more than there
-        # are in the table, but for those that have gone since.
+        # are in the table, but for a page that nobody answered.
         self._open: dict[tuple[Watcher, str], bool] = {}
         self._some_open = asyncio.Event()
+        self._page = PAGE  # pairs of the next question: fewer after one that was not answered, perhaps for its size
         self._missed: dict[Watcher, set[str]] = {}  # what was not told because the watcher is slow
         self._hurry = asyncio.Event()
         self._trouble = Trouble(_log, "who is watched cannot be told")
+
+    @property
+    def held(self) -> int:
+        """Pairs that wait to be decided, and those that a slow watcher is still to be told of."""
+        return len(self._open) + sum(map(len, self._missed.values()))
 
     def watch(self, watcher: Watcher, user_ids: Sequence[str]) -> list[str]:
         """They are told of as soon as it is known how it is with them; those for whom there is no room."""
@@ -70,11 +78,16 @@ class Watching:
         return left_out
 
     def unwatch(self, watcher: Watcher, user_ids: Iterable[str]) -> None:
-        self.table.remove(watcher, user_ids)
+        gone = self.table.of(watcher).intersection(user_ids)
+        self.table.remove(watcher, gone)
+        for user_id in gone:
+            self._open.pop((watcher, user_id), None)
+        if (missed := self._missed.get(watcher)) is not None:
+            missed.difference_update(gone)
 
     def left(self, watcher: Watcher) -> None:
         """The socket is gone."""
-        self.table.remove(watcher, self.table.of(watcher))
+        self.unwatch(watcher, self.table.of(watcher))
         self._missed.pop(watcher, None)
 
     def reads_again(self, watcher: Watcher) -> None:
@@ -125,27 +138,28 @@ class Watching:
     async def _decide(self) -> None:
         while True:
             await self._some_open.wait()
+            if not self._open:
+                self._some_open.clear()
+                continue
             page = self._next_page()
             if not page:
-                self._some_open.clear()
                 continue
             try:
                 await self._decide_page(page)
                 self._trouble.is_over()
+                self._page = min(PAGE, self._page + GROWTH)
             except FAILURES as error:
                 self._trouble.is_there(error)
+                self._page = max(1, self._page // 2)
                 asked = {pair: True for pair, in_any_case in page.items() if in_any_case}
                 self._open = page | self._open | asked  # these first, and what was asked meanwhile counts
                 await asyncio.sleep(random.uniform(0.5, 1.0))  # noqa: S311 - spreads retries
 
     def _next_page(self) -> dict[tuple[Watcher, str], bool]:
-        page: dict[tuple[Watcher, str], bool] = {}
-        while self._open and len(page) < PAGE:
-            pair = next(iter(self._open))
-            in_any_case = self._open.pop(pair)
-            if self.table.watches(*pair):
-                page[pair] = in_any_case
-        return page
+        # The first pairs at one go: to look for the first one again after each walks over all that were removed before.
+        oldest = list(islice(self._open, self._page))
+        taken = {pair: self._open.pop(pair) for pair in oldest}
+        return {pair: in_any_case for pair, in_any_case in taken.items() if self.table.watches(*pair)}
 
     async def _decide_page(self, page: dict[tuple[Watcher, str], bool]) -> None:
         allowed = await self._rights.may_watch([(watcher.who.user_id, user_id) for watcher, user_id in page])
@@ -202,7 +216,7 @@ class Watching:
 
     def _was_read(self, user_id: str, revision: int, told: Announcement) -> None:
         watched = self.table.get(user_id)
-        if watched is not None and watched.read(told, revision):
+        if watched is not None and watched.read(told, revision, asyncio.get_running_loop().time()):
             self._tell_all(watched)
 
     async def _look_at_users(self) -> None:

@@ -51,7 +51,10 @@ class Watchers:
             return frozenset({asker})
         blocked = {*await self._groups.blocks(asker, MAX_BLOCKS), *await self._groups.blockers(others, asker)}
         found = sight(asker, others, self._policy, await self._groups.visibilities(others), blocked)
-        return found.shown | await self._contacts(asker, sorted(found.to_contacts))
+        # Where contacts see each other all are looked up, whatever they have set: an answer that came sooner would tell
+        # who hides or blocks from who was never there.
+        looked_up = {*others} - {asker} if self._policy == "contacts" else found.to_contacts
+        return found.shown | (found.to_contacts & await self._contacts(asker, sorted(looked_up)))
 
     async def _contacts(self, asker: str, others: Sequence[str]) -> frozenset[str]:
         """Those who share a conversation or a group with the asker."""
