@@ -31,9 +31,10 @@ from push_workloads.push.deliveries import Delivery, MemoryDeliveries
 from push_workloads.push.devices import Device, Platform
 from push_workloads.push.facts import LiveFacts
 from push_workloads.push.measures import PushMetrics
+from push_workloads.push.outbox import JetStreamOutbox
 from push_workloads.push.ports import Ports
 from push_workloads.push.preference_store import MemoryPreferences
-from push_workloads.push.queue import JetStreamQueue
+from push_workloads.push.queue import Queue
 from push_workloads.push.rendering import Plain
 from push_workloads.push.store import MemoryDevices
 from push_workloads.push.workers import workers
@@ -142,6 +143,12 @@ class Stage:
         return self.registry.get_sample_value(name, dict(labels)) or 0.0
 
 
+def opened_outbox(bus: Bus) -> JetStreamOutbox:
+    made = JetStreamOutbox()
+    made.open(bus)
+    return made
+
+
 @asynccontextmanager
 async def stage(nats: Nats, valkey: Valkey, *, answers: bool = True) -> AsyncIterator[Stage]:
     """`nats` with the operator's users: the push service has no more rights here than in a cluster. Without `answers`
@@ -161,7 +168,7 @@ async def stage(nats: Nats, valkey: Valkey, *, answers: bool = True) -> AsyncIte
         bus = await stack.enter_async_context(connected(configs["push"], "push"))
         devices, preferences, deliveries = MemoryDevices(), MemoryPreferences(), MemoryDeliveries()
         registry = prometheus_client.CollectorRegistry()
-        facts, claims, queue = LiveFacts(redis, bus, 60), RedisClaims(redis), JetStreamQueue(bus.client)
+        facts, claims, queue = LiveFacts(redis, bus, 60), RedisClaims(redis), Queue(opened_outbox(bus))
         metrics = PushMetrics(registry)
         ports = Ports(devices, facts, preferences, deliveries, claims, queue, RedisCancels(redis), metrics, now_ms)
         yield Stage(

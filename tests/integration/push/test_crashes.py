@@ -11,7 +11,7 @@ import prometheus_client
 import pytest
 from msgspec import structs
 from nats.aio.msg import Msg
-from tests.support.pushing import Stage, now_ms, stage
+from tests.support.pushing import Stage, now_ms, opened_outbox, stage
 from tests.support.servers import Nats, Valkey
 from tests.support.waiting import eventually
 
@@ -26,7 +26,7 @@ from push_workloads.push.devices import Device
 from push_workloads.push.entries import Entries
 from push_workloads.push.notification import Notification, Show
 from push_workloads.push.ports import Ports
-from push_workloads.push.queue import JetStreamQueue
+from push_workloads.push.queue import Queue
 from push_workloads.push.sender import INTERRUPTED, Sender
 from push_workloads.push.sends import Send
 from push_workloads.push.workers import sends_of
@@ -82,7 +82,7 @@ class MortalDeliveries(MemoryDeliveries):
         await super().record(deliveries)
 
 
-class MortalQueue(JetStreamQueue):
+class MortalQueue(Queue):
     mortal: Mortal
 
     async def put_at(self, at_ms: int, subject: str, payload: bytes, entry_id: str) -> None:
@@ -128,7 +128,7 @@ def _consumer(pipe: Stage, ports: Ports, carrier: MortalCarrier | MemoryCarrier,
 async def _worker(pipe: Stage, carrier: MemoryCarrier, point: str) -> AsyncIterator[asyncio.Task[None]]:
     """One that dies there; what it leaves behind is in NATS, Valkey and the store."""
     mortal = Mortal(point)
-    deliveries, queue = MortalDeliveries(), MortalQueue(pipe.bus.client)
+    deliveries, queue = MortalDeliveries(), MortalQueue(opened_outbox(pipe.bus))
     deliveries.mortal = queue.mortal = mortal
     deliveries._held = pipe.deliveries._held
     claims = MortalClaims(RedisClaims(pipe.redis), mortal)

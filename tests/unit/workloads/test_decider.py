@@ -18,10 +18,11 @@ from push_workloads.push.devices import Device, Platform
 from push_workloads.push.facts import MemoryFacts, Reading
 from push_workloads.push.measures import PushMetrics
 from push_workloads.push.notification import Show
+from push_workloads.push.outbox import MemoryOutbox
 from push_workloads.push.ports import Ports
 from push_workloads.push.preference_store import MemoryPreferences
 from push_workloads.push.preferences import FOR_EVER, Preferences, QuietHours
-from push_workloads.push.queue import MemoryQueue
+from push_workloads.push.queue import Queue
 from push_workloads.push.rendering import Plain
 from push_workloads.push.store import MemoryDevices
 
@@ -46,10 +47,10 @@ class World:
     def __init__(self) -> None:
         self.now = NOON
         self.devices, self.facts, self.preferences = MemoryDevices(), CountingFacts(), MemoryPreferences()
-        self.deliveries, self.claims, self.queue = MemoryDeliveries(), MemoryClaims(), MemoryQueue()
+        self.deliveries, self.claims, self.queue = MemoryDeliveries(), MemoryClaims(), MemoryOutbox()
         metrics = PushMetrics(prometheus_client.CollectorRegistry())
         ports = Ports(
-            self.devices, self.facts, self.preferences, self.deliveries, self.claims, self.queue,
+            self.devices, self.facts, self.preferences, self.deliveries, self.claims, Queue(self.queue),
             MemoryCancels(), metrics, lambda: self.now,
         )  # fmt: skip
         self.decider = Decider(ports, Plain(), {"fcm", "apns"}, hold_off_seconds=3)
@@ -63,7 +64,7 @@ class World:
         return {one.device_id: (one.state.value, one.reason) for one in found}
 
     def queued(self) -> list[tuple[str, int | None]]:
-        return sorted((put.subject, put.at_ms) for put in self.queue.entries.values())
+        return sorted((put.subject, put.at) for put in self.queue.entries.values())
 
 
 def _job(hint: Hint | None = None) -> PushJob:
@@ -94,7 +95,7 @@ async def test_each_device_is_decided_on_by_itself(world: World) -> None:
         "watch": ("queued", None),
     }
     assert world.queued() == [("push.send.apns.ann", None), ("push.send.fcm.ann", None)]
-    (send,) = [sends.decode(put.payload) for put in world.queue.entries.values() if ".fcm." in put.subject]
+    (send,) = [sends.decode(put.data) for put in world.queue.entries.values() if ".fcm." in put.subject]
     assert (send.device_id, send.notification.badge, send.seq, send.decided_at) == ("phone", 5, 7, NOON)
 
 
@@ -115,9 +116,9 @@ async def test_the_hold_off_is_waited_before_anything_is_asked(world: World) -> 
     assert world.facts.questions == 0
     assert await world.became() == {"phone": ("held", "hold_off")}
     (put,) = world.queue.entries.values()
-    assert (put.subject, put.at_ms) == ("push.jobs.ann", NOON + 3000)
+    assert (put.subject, put.at) == ("push.jobs.ann", NOON + 3000)
     world.now = NOON + 3100
-    await world.decider.handle(push_jobs.decode(put.payload))
+    await world.decider.handle(push_jobs.decode(put.data))
     assert await world.became() == {"phone": ("queued", None)}
 
 
@@ -155,7 +156,7 @@ async def test_in_quiet_hours_only_the_badge_is_sent(world: World) -> None:
     await world.preferences.replace("ann", Preferences(QuietHours("22:00", "14:00", "UTC")), None)
     await world.decider.handle(_job())
     (put,) = world.queue.entries.values()
-    assert sends.decode(put.payload).notification.show is Show.BADGE
+    assert sends.decode(put.data).notification.show is Show.BADGE
 
 
 async def test_over_the_rate(world: World) -> None:

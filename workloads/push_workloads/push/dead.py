@@ -17,7 +17,7 @@ from nats.errors import Error as NatsError
 from push_workloads.common import push_jobs
 from push_workloads.common.bus import Bus
 from push_workloads.common.errors import NotFound, Unavailable
-from push_workloads.push.queue import PUBLISH_SECONDS
+from push_workloads.push.outbox import ANSWER_SECONDS
 
 PREFIX: Final = "push.dead."
 REASON, ATTEMPTS, SINCE = "Push-Reason", "Push-Attempts", "Push-Since"
@@ -59,7 +59,7 @@ class JetStreamDeadLetters:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         client: Client = bus.client
-        self._js = client.jetstream(timeout=PUBLISH_SECONDS)
+        self._js = client.jetstream(timeout=ANSWER_SECONDS)
 
     async def put(self, subject: str, payload: bytes, reason: str, attempts: int, since: int, entry_id: str) -> None:
         headers = {

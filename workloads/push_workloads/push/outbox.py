@@ -78,7 +78,7 @@ class JetStreamOutbox:
             try:
                 js = bus.client.jetstream(timeout=ANSWER_SECONDS)
                 await js.publish(subject, entry.data, headers=headers_of(entry))
-            except (NatsError, TimeoutError) as error:
+            except (NatsError, OSError, TimeoutError) as error:
                 raise Unavailable("the push queue does not answer; try again", retry_after_ms=_RETRY_MS) from error
 
     async def drop(self, timers: str) -> None:

@@ -41,7 +41,7 @@ from push_workloads.push.office import PushOffice
 from push_workloads.push.outbox import JetStreamOutbox
 from push_workloads.push.ports import Ports
 from push_workloads.push.preference_api import preference_routes
-from push_workloads.push.queue import JetStreamQueue
+from push_workloads.push.queue import Queue
 from push_workloads.push.rendering import Plain
 from push_workloads.push.requests_api import push_routes
 from push_workloads.push.stores import Stores, stores
@@ -104,7 +104,7 @@ async def serve(config: PushConfig, process: Process) -> AsyncIterator[None]:
             letters.open(dead)
             ports = Ports(
                 kept.devices, LiveFacts(redis, bus, config.per_user_per_minute), kept.preferences, kept.deliveries,
-                RedisClaims(redis), JetStreamQueue(bus.client), cancels, metrics, _now_ms,
+                RedisClaims(redis), Queue(outbox), cancels, metrics, _now_ms,
             )  # fmt: skip
             consumers = workers(bus, ports, dead, renderer, carried, config.hold_off_seconds, consumed)
             process.checks |= {"nats": bus.waiting, "queue": partial(waiting, consumers)}
