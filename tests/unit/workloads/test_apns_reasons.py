@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from push_workloads.push.apns.reasons import REASONS, Means, is_expired_token, meaning, retry_after
+from push_workloads.push.apns.reasons import REASONS, Means, is_expired_token, meaning
 from push_workloads.push.carrier import Answer, Dead, Later, Refused, Unknown
 
 # "Handling notification responses from APNs", by status.
@@ -103,23 +103,3 @@ def test_which_token_has_expired() -> None:
     assert is_expired_token(403, said("ExpiredProviderToken"))
     assert not is_expired_token(410, said("ExpiredToken"))
     assert not is_expired_token(403, b"")
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        (None, None),
-        ("7", 7.0),
-        (" 0 ", 0.0),
-        ("9" * 40, 86_400.0),
-        ("-1", None),
-        ("soon", None),
-        ("", None),
-        ("Tue, 14 Nov 2023 22:13:30 GMT", 10.0),
-        ("Tue, 14 Nov 2023 22:13:30 -0000", 10.0),
-        ("Tue, 14 Nov 2023 22:13:10 GMT", 0.0),
-        ("Fri, 31 Feb 2023 99:99:99 GMT", None),
-    ],
-)
-def test_when_to_come_again(text: str | None, seconds: float | None) -> None:
-    assert retry_after(text, 1_700_000_000.0) == seconds

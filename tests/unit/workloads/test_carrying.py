@@ -27,6 +27,7 @@ NOW = 1_790_000_000.0  # Mon, 21 Sep 2026 14:13:20 GMT
         ("soon", None),
         ("²", None),
         ("Mon, 21 Sep 2026 14:14:20 GMT", 60),
+        ("Mon, 21 Sep 2026 14:14:20 -0000", 60),
         ("Mon, 21 Sep 2026 14:13:19 GMT", 0),
         ("Mon, 21 Sep 2099 14:13:19 GMT", LONGEST),
         ("Mon, 99 Sep 2026 14:13:19 GMT", None),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-LONGEST: Final = 3600.0  # seconds: what is asked for beyond that is asked again then
+LONGEST: Final = 86_400.0  # seconds, a day: longer a message is seldom worth telling
 
 
 def retry_after(header: str | None, now: float) -> float | None:
@@ -16,7 +17,8 @@ def retry_after(header: str | None, now: float) -> float | None:
     if text.isascii() and text.isdecimal():
         return min(LONGEST, float(text[:9]))
     try:
-        seconds = parsedate_to_datetime(text).timestamp() - now
+        at = parsedate_to_datetime(text)
+        at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)  # `-0000`: UTC, and not the clock of this machine
+        return min(LONGEST, max(0.0, at.timestamp() - now))
     except (ValueError, OverflowError):
         return None
-    return min(LONGEST, max(0.0, seconds))

@@ -13,10 +13,11 @@ from push_workloads.push.apns.connection import Answered, Limits, NotProcessed, 
 from push_workloads.push.apns.payload import Request, request_of
 from push_workloads.push.apns.pool import Pool, Unreachable, context_of
 from push_workloads.push.apns.provider_token import ProviderToken
-from push_workloads.push.apns.reasons import OK, is_expired_token, meaning, retry_after, taken
+from push_workloads.push.apns.reasons import OK, is_expired_token, meaning, taken
 from push_workloads.push.carrier import Answer, Carrier, Later, Refused, Unknown
 from push_workloads.push.devices import Device
 from push_workloads.push.notification import Notification
+from push_workloads.push.retry_after import retry_after
 
 LIMITS: Final = Limits()
 UNREACHABLE_AFTER_S: Final = 1.0

@@ -7,8 +7,6 @@ counted as ours, however often Apple says it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Final
 
@@ -18,7 +16,6 @@ from push_workloads.push.carrier import Answer, Dead, Later, Refused, Sent
 
 OK: Final = 200
 EXPIRED_TOKEN: Final = "ExpiredProviderToken"  # noqa: S105 - Apple's word for it
-MAX_AFTER_S: Final = 86_400.0
 MAX_REASON: Final = 64
 WRONG_TOPIC: Final = "DeviceTokenNotForTopic"
 
@@ -108,21 +105,6 @@ def taken(apns_id: str | None) -> Answer:
 def is_expired_token(status: int, body: bytes) -> bool:
     """Whether the provider token, and not the device's, is too old."""
     return status == 403 and _said(body).reason == EXPIRED_TOKEN
-
-
-def retry_after(text: str | None, now: float) -> float | None:
-    """Seconds from `now` (Unix), of a Retry-After header: a number of them or a date (RFC 9110 §10.2.3); None when it
-    is neither."""
-    if text is None:
-        return None
-    if text.strip().isdecimal() and text.isascii():
-        return min(float(text[:20]), MAX_AFTER_S)
-    try:
-        at = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
-    return min(max(at.timestamp() - now, 0.0), MAX_AFTER_S)
 
 
 def _by_status(status: int) -> Means:
