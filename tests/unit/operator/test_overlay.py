@@ -162,7 +162,11 @@ def test_the_names_that_are_taken_are_those_that_pods_have() -> None:
         build(cluster(cassandra=cassandra, topics=[{"prefix": "a", "read": "everyone", "write": "service"}],
                       nats={"url": "nats://a:1", **login}, redis={"url": "redis://a:1", **login},
                       tokens={"signingKeysSecret": "old", "privateKeysSecret": "own", "trustedIssuers": [
-                          {"issuer": "https://a.example", "audience": "a", "userIdPrefix": ""}]})),
+                          {"issuer": "https://a.example", "audience": "a", "userIdPrefix": ""}]},
+                      notifications={
+                          "fcm": {"serviceAccountSecret": "fcm"},
+                          "apns": {"keySecret": "apns", "keyId": "ABC123DEFG", "teamId": "DEF123GHIJ", "topic": "a.b"},
+                          "webPush": {"subject": "mailto:a@example.com", "vapidSecret": "own"}})),
         build(cluster(cassandra={"managed": {}})),
     ]  # fmt: skip
     pods = [

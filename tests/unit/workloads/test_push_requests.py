@@ -57,10 +57,11 @@ def test_good_ones(shown: Shown) -> None:
 
 
 def test_times_and_users() -> None:
-    for good in (None, 0, -5, NOW, NOW + MAX_AHEAD_MS):
+    for good in (None, 0, NOW, NOW + MAX_AHEAD_MS):
         check_time(good, NOW)
-    with pytest.raises(BadRequest, match="at most 30 days ahead"):
-        check_time(NOW + MAX_AHEAD_MS + 1, NOW)
+    for bad in (NOW + MAX_AHEAD_MS + 1, -1, -(10**30)):
+        with pytest.raises(BadRequest, match="at most 30 days ahead"):
+            check_time(bad, NOW)
     with pytest.raises(BadRequest, match="each only once"):
         check_users(["a", "b", "a"])
     with pytest.raises(BadRequest, match="user_ids: an id"):

@@ -101,7 +101,7 @@ def check(shown: Shown) -> None:
 
 def check_time(send_at: int | None, now_ms: int) -> None:
     """Raises BadRequest."""
-    if send_at is not None and send_at > now_ms + MAX_AHEAD_MS:
+    if send_at is not None and not 0 <= send_at <= now_ms + MAX_AHEAD_MS:
         raise BadRequest(f"send_at: Unix milliseconds, at most {MAX_AHEAD_MS // 86_400_000} days ahead")
 
 

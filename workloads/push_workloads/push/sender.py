@@ -135,13 +135,13 @@ class Sender:
 
     async def _forget(self, device: Device, answer: Dead) -> None:
         """Unless it has registered anew meanwhile: with another address, or after the provider gave this one up."""
-        held = {one.device_id: one for one in await self._ports.devices.of_user(device.user_id)}.get(device.device_id)
-        if held is None or (held.platform, held.address) != (device.platform, device.address):
+        held = await self._ports.devices.one(device.user_id, device.device_id)
+        if held is None or held.platform != device.platform:
             return
         if answer.since is not None and held.updated_at > answer.since:
             return
-        await self._ports.devices.remove(device.user_id, device.device_id)
-        _log.info("a device is forgotten", extra={"platform": device.platform, "reason": answer.reason})
+        if await self._ports.devices.remove_if(device.user_id, device.device_id, device.address):
+            _log.info("a device is forgotten", extra={"platform": device.platform, "reason": answer.reason})
 
     async def _cancel(self, send: Send, reason: Reason) -> None:
         cancelled = _delivery(send, State.CANCELLED, reason, self._ports.now_ms())
