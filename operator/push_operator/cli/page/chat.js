@@ -322,7 +322,7 @@ export class Chat {
     this.#draw(id);
     view.scrollToEnd();
     if (conversation.stale) this.#history.catchUp(id);
-    this.#pollPresence();
+    this.#watchPeople();
     $("draft").value = "";
     view.fitDraft();
     return $("draft").focus({ preventScroll: true });
