@@ -214,7 +214,7 @@ async def test_generated_values_are_never_made_anew(bench: Bench) -> None:
     after = bench.place.server.get(path)
     assert after["data"] == before["data"]
     assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
-    assert len(set(after["data"].values())) == 8
+    assert len(set(after["data"].values())) == 10
     # As an operator left it that knew no service credential: that one is added, and nothing else changes.
     bench.place.server.merge(path, {"data": {"SERVICE_KEY": None}})
     await bench.apply()
@@ -244,8 +244,8 @@ async def test_a_rotated_secret_rolls_those_that_use_it_and_nothing_else(bench: 
     place.server.merge(place.path("secrets", "keys"), {"stringData": {"other": "two"}})
     assert await bench.apply() == []
     place.server.merge(place.path("secrets", "bus"), {"stringData": {"password": "two"}})
-    assert Counter(await bench.apply()) == _rolled(3)
-    (gateway,) = rolled(before) - {"chat-message", "chat-push"}
+    assert Counter(await bench.apply()) == _rolled(4)
+    (gateway,) = rolled(before) - {"chat-message", "chat-presence", "chat-push"}
     assert gateway.startswith("chat-gateway-")
     assert before.keys() <= _templates(place).keys()  # the old gateways go when they have been emptied
     await bench.settled()
@@ -254,10 +254,10 @@ async def test_a_rotated_secret_rolls_those_that_use_it_and_nothing_else(bench: 
     before = _templates(place)
     place.server.merge(place.path("secrets", "bus"), {"stringData": {"username": "optional, and now there"}})
     # The gateways in between were never asked for any: they go at once. Of each a way back is kept, and no two.
-    removed = {("delete", "deployments"): 1, ("delete", "controllerrevisions"): 2}
-    assert Counter(await bench.apply()) == _rolled(3) + Counter(removed)
-    place.server.merge(place.path("secrets", "keys"), {"stringData": {"JWT_SECRET": "j" * 32}})
     removed = {("delete", "deployments"): 1, ("delete", "controllerrevisions"): 3}
+    assert Counter(await bench.apply()) == _rolled(4) + Counter(removed)
+    place.server.merge(place.path("secrets", "keys"), {"stringData": {"JWT_SECRET": "j" * 32}})
+    removed = {("delete", "deployments"): 1, ("delete", "controllerrevisions"): 4}
     assert Counter(await bench.apply()) == _rolled(5) + Counter(removed)
 
 
