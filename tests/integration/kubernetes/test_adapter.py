@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import replace
 from typing import Any
 
@@ -52,7 +52,7 @@ class Bench:
 
     def _count(self, verb: str, resource: str, status: str, seconds: float) -> None:
         self.secrets_read += (verb, resource) == ("get", "secrets")
-        if verb not in ("get", "list", "discover"):
+        if verb not in ("get", "list", "discover") and status == "2xx":  # what was refused came to nothing
             self.writes.append((verb, resource))
 
     async def apply(
@@ -70,7 +70,6 @@ class Bench:
             except Conflict:
                 if not left:
                     raise
-                self.writes.pop()  # it came to nothing
             else:
                 break
         return list(self.writes)
@@ -174,7 +173,7 @@ async def test_an_edit_of_what_is_laid_over_is_taken_back_and_rolls_that_service
     await bench.settled()
     before = _templates(bench.place)
     bench.change({"push": None})
-    assert Counter(await bench.apply()) == _rolled(1)
+    assert Counter(await bench.apply()) == _rolled(1, bench.place, before)
     after = _templates(bench.place)
     assert {one for one, template in after.items() if before[one] != template} == {"chat-push"}
     assert "disk" not in after["chat-push"]
@@ -244,7 +243,7 @@ async def test_a_rotated_secret_rolls_those_that_use_it_and_nothing_else(bench: 
     place.server.merge(place.path("secrets", "keys"), {"stringData": {"other": "two"}})
     assert await bench.apply() == []
     place.server.merge(place.path("secrets", "bus"), {"stringData": {"password": "two"}})
-    assert Counter(await bench.apply()) == _rolled(4)
+    assert Counter(await bench.apply()) == _rolled(4, place, before)
     (gateway,) = rolled(before) - {"chat-message", "chat-presence", "chat-push"}
     assert gateway.startswith("chat-gateway-")
     assert before.keys() <= _templates(place).keys()  # the old gateways go when they have been emptied
@@ -255,17 +254,19 @@ async def test_a_rotated_secret_rolls_those_that_use_it_and_nothing_else(bench: 
     place.server.merge(place.path("secrets", "bus"), {"stringData": {"username": "optional, and now there"}})
     # The gateways in between were never asked for any: they go at once. Of each a way back is kept, and no two.
     removed = {("delete", "deployments"): 1, ("delete", "controllerrevisions"): 3}
-    # Counted is what goes; a controller may be quicker than a patch, which is then made once more.
-    made = Counter(await bench.apply())
-    assert {what: made[what] for what in removed} == removed
-    assert len(rolled(before)) == 4
+    assert Counter(await bench.apply()) == _rolled(4, place, before) + Counter(removed)
+    before = _templates(place)
     place.server.merge(place.path("secrets", "keys"), {"stringData": {"JWT_SECRET": "j" * 32}})
     removed = {("delete", "deployments"): 1, ("delete", "controllerrevisions"): 4}
-    assert Counter(await bench.apply()) == _rolled(5) + Counter(removed)
+    assert Counter(await bench.apply()) == _rolled(5, place, before) + Counter(removed)
 
 
-def _rolled(number: int) -> Counter[tuple[str, str]]:
-    return Counter({("patch", "deployments"): number, ("patch", "controllerrevisions"): number})
+def _rolled(number: int, place: Namespace, before: Collection[str]) -> Counter[tuple[str, str]]:
+    """The writes that roll so many. One more for a set of gateways that is new and paused by now: something was changed
+    between two of the writes, so they were gone through again, and by then its ReplicaSet was there."""
+    new = [one for one in place.items(place.apps("deployments")) if one["metadata"]["name"] not in before]
+    paused = sum(bool(one["spec"].get("paused")) for one in new)
+    return Counter({("patch", "deployments"): number + paused, ("patch", "controllerrevisions"): number})
 
 
 async def test_the_key_of_the_digests_is_kept_with_the_generated_values(bench: Bench) -> None:

@@ -144,7 +144,7 @@ async def _worker(pipe: Stage, carrier: MemoryCarrier, point: str) -> AsyncItera
 async def _put(pipe: Stage) -> None:
     told = Notification("m1", Show.ALERT, now_ms() // 1000 + 3600, conversation="user:bob")
     send = Send("ann", "phone", "fcm", told, channel="user:ann", epoch="e1", seq=7, sent_at=now_ms(),
-                decided_at=now_ms() + 60_000)  # fmt: skip
+                rechecked=False)  # fmt: skip
     await pipe.put_raw(sends.subject(send), sends.encode(send), "s1")
 
 

@@ -26,7 +26,7 @@ from push_workloads.common.errors import BadRequest, Forbidden, PushError, RateL
 from push_workloads.common.listening import Listener, Stop, listening
 from push_workloads.common.measures import Requests
 from push_workloads.common.revocations import Verifier
-from push_workloads.common.tokens import Identity, bearer
+from push_workloads.common.tokens import SERVICE, Identity, bearer
 
 MAX_BODY_BYTES = 256 * 1024
 BODY_SECONDS = 15.0
@@ -63,6 +63,12 @@ class Call:
     @property
     def user_id(self) -> str:
         return self.bearer.user_id
+
+
+def service_only(call: Call) -> None:
+    """Raises Forbidden for a user's token."""
+    if call.user_id != SERVICE:
+        raise Forbidden("this takes a service credential")
 
 
 class Cookie(msgspec.Struct, frozen=True):

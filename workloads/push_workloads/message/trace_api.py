@@ -6,11 +6,10 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol
 
-from push_workloads.common.errors import BadRequest, Forbidden, NotFound, Unavailable
-from push_workloads.common.http import Call, Query, Route
+from push_workloads.common.errors import BadRequest, NotFound, Unavailable
+from push_workloads.common.http import Call, Query, Route, service_only
 from push_workloads.common.subjects import BadId, channel_name, identifier, token
 from push_workloads.common.tasks import together
-from push_workloads.common.tokens import SERVICE
 from push_workloads.message.groups.store import GroupStore
 from push_workloads.message.known import HistoryLag
 from push_workloads.message.log import Found
@@ -121,8 +120,7 @@ class Ways:
 
 def trace_route(ways: Ways) -> Route:
     async def trace(call: Call) -> Trace:
-        if call.user_id != SERVICE:
-            raise Forbidden("this takes the service credential")
+        service_only(call)
         message_id = call.path["message_id"]
         if not is_message_id(message_id):
             raise BadRequest("message_id: the id of a message")

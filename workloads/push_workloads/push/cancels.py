@@ -10,7 +10,6 @@ the queue may hold (32 days).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from push_workloads.common.cache import reaching
@@ -27,9 +26,6 @@ class Cancels(Protocol):
 
     async def is_cancelled(self, message_id: str) -> bool: ...
 
-    async def are_cancelled(self, message_ids: Sequence[str]) -> list[bool]:
-        """For a batch of sends, in one question."""
-
 
 class RedisCancels:
     """Cancels in Redis."""
@@ -42,14 +38,8 @@ class RedisCancels:
             await self._cache.set(_key(owner_id), b"1", ex=MARK_SECONDS)
 
     async def is_cancelled(self, message_id: str) -> bool:
-        return (await self.are_cancelled((message_id,)))[0]
-
-    async def are_cancelled(self, message_ids: Sequence[str]) -> list[bool]:
-        if not message_ids:
-            return []
         async with reaching(_WHAT):
-            marks = await self._cache.mget([_key(owner_of(one)) for one in message_ids])
-        return [mark is not None for mark in marks]
+            return await self._cache.get(_key(owner_of(message_id))) is not None
 
 
 class MemoryCancels:
@@ -63,9 +53,6 @@ class MemoryCancels:
 
     async def is_cancelled(self, message_id: str) -> bool:
         return owner_of(message_id) in self._owners
-
-    async def are_cancelled(self, message_ids: Sequence[str]) -> list[bool]:
-        return [owner_of(one) in self._owners for one in message_ids]
 
 
 def owner_of(message_id: str) -> str:

@@ -9,17 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
-import msgspec
-
 from push_workloads.common import presence_keys, questions
+from push_workloads.common.asking import ask
 from push_workloads.common.bus import Bus
 from push_workloads.common.cache import reaching
 from push_workloads.common.cursor_keys import Reached, cursor_key, parse_cursor
-from push_workloads.common.errors import Unavailable
 from push_workloads.common.subjects import token
 from push_workloads.common.together import Together
 
-ASK_SECONDS: Final = 2.0
 RATE_WINDOW_MS: Final = 60_000
 
 # KEYS[1] the user's sessions, the others a device each; ARGV[1] the channel, ARGV[2] what a lease's key begins with.
@@ -88,13 +85,7 @@ class LiveFacts:
 
     async def reading(self, user_id: str, conversation: str, sent_at: int, message_id: str) -> Reading:
         asked = questions.UnreadAsked(user_id, conversation, sent_at, message_id)
-        told = await self._bus.ask(questions.UNREAD, asked, timeout=ASK_SECONDS)
-        try:
-            answer = msgspec.convert(told, type=questions.Unread | questions.Failure)
-        except msgspec.ValidationError as error:
-            raise Unavailable(f"what is unread cannot be understood: {error}") from error
-        if isinstance(answer, questions.Failure):
-            raise Unavailable(f"what is unread is not known now: {answer.message}")
+        answer = await ask(self._bus.client, questions.UNREAD, asked, questions.Unread)
         return Reading(answer.read, answer.count)
 
     async def over_rate(self, user_id: str, message_id: str, now_ms: int) -> bool:

@@ -6,19 +6,17 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-import msgspec
 from msgspec.structs import replace
 
 from push_workloads.common import push_jobs, questions
+from push_workloads.common.asking import ask
 from push_workloads.common.bus import Bus
-from push_workloads.common.errors import Unavailable
 from push_workloads.common.push_jobs import GroupJob
 from push_workloads.common.subjects import token
 from push_workloads.common.tasks import together
 from push_workloads.push.queue import Queue
 
 PAGE: Final = 500
-ASK_SECONDS: Final = 2.0
 AT_ONCE: Final = 50
 
 
@@ -45,14 +43,7 @@ class Grouping:
 
     async def _members(self, job: GroupJob) -> list[str]:
         asked = questions.MembersAsked(job.group_id, job.after, PAGE, job.job.sender)
-        told = await self._bus.ask(questions.MEMBERS, asked, timeout=ASK_SECONDS)
-        try:
-            answer = msgspec.convert(told, type=questions.Members | questions.Failure)
-        except msgspec.ValidationError as error:
-            raise Unavailable(f"who is in a group cannot be understood: {error}") from error
-        if isinstance(answer, questions.Failure):
-            raise Unavailable(f"who is in a group is not known now: {answer.message}")
-        return answer.user_ids
+        return (await ask(self._bus.client, questions.MEMBERS, asked, questions.Members)).user_ids
 
 
 def job_of(job: GroupJob, user_id: str) -> push_jobs.PushJob:

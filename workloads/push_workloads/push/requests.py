@@ -21,13 +21,12 @@ from push_workloads.common.outgoing import DedupId, UserId
 from push_workloads.common.push_jobs import Hint, PushJob
 from push_workloads.common.subjects import BadId, token
 from push_workloads.common.tokens import SERVICE
+from push_workloads.push.policy import MAX_TTL_S
 from push_workloads.push.templates import Body, Title
 
 MAX_USERS: Final = 500
 MAX_AHEAD_MS: Final = 30 * 86_400_000
 MAX_DATA_BYTES: Final = 2048
-MAX_TTL_S: Final = 2_419_200  # four weeks: no provider keeps one for longer
-DEFAULT_TTL_S: Final = MAX_TTL_S
 DEFAULT_TEMPLATE: Final = "system"
 TARGET: Final = "push"  # beside SERVICE and the dedup_id, what a push id is made of
 

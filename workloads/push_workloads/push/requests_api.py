@@ -7,8 +7,7 @@ from dataclasses import replace
 
 from msgspec import Struct
 
-from push_workloads.common.http import Call, Route
-from push_workloads.push.callers import SCOPE, service_only
+from push_workloads.common.http import Call, Route, service_only
 from push_workloads.push.deliveries import State
 from push_workloads.push.office import PushOffice
 from push_workloads.push.requests import NewPush, Request, Stage
@@ -69,7 +68,7 @@ def push_routes(office: PushOffice) -> list[Route]:
         Route("GET", path, one, "What has become of it", PushView, errors=(403, 404)),
         Route("DELETE", path, cancel, "Cancels what of it was not sent", PushView, errors=(403, 404)),
     ]  # fmt: skip
-    return [replace(route, scope=SCOPE) for route in routes]
+    return [replace(route, scope="push") for route in routes]
 
 
 def counts_of(counts: Mapping[State, int]) -> DeliveryCounts:

@@ -21,7 +21,7 @@ from push_workloads.push.rendering import silenced
 from push_workloads.push.retrying import next_try
 from push_workloads.push.sends import Send
 
-# What was decided so shortly ago has not waited: it is not looked at again.
+# What was decided so shortly ago has not waited: it is not looked at again. Where clocks differ by more, all is.
 FRESH_MS: Final = 1000
 SENDING_MS: Final = 45_000  # longer than any carrier takes: who claimed it before that is gone
 STOP_SECONDS: Final = 8.0
@@ -57,8 +57,8 @@ class Sender:
         return await unbroken(self._claimed(checked, device), STOP_SECONDS)
 
     async def _device(self, send: Send) -> Device | None:
-        devices = await self._ports.devices.of_user(send.user_id)
-        return next((one for one in devices if one.device_id == send.device_id and one.platform == send.platform), None)
+        device = await self._ports.devices.one(send.user_id, send.device_id)
+        return device if device is not None and device.platform == send.platform else None
 
     async def _rechecked(self, send: Send, device: Device) -> Send | None:
         """The send as it goes out now; None when it does not."""
@@ -66,7 +66,7 @@ class Sender:
         if now_ms > matter.expires_ms:
             await self._cancel(send, Reason.EXPIRED)
             return None
-        if not send.rechecked or now_ms - send.decided_at < FRESH_MS:
+        if not send.rechecked or 0 <= now_ms - send.decided_at < FRESH_MS:
             return send
         facts, conversation = self._ports.facts, send.notification.conversation
         near = await facts.near(send.user_id, send.channel, [send.device_id])

@@ -7,9 +7,8 @@ from dataclasses import replace
 from msgspec import Struct
 
 from push_workloads.common.errors import Conflict, NotFound
-from push_workloads.common.http import Call, Route
+from push_workloads.common.http import Call, Route, service_only
 from push_workloads.push.books.ports import TemplateStore
-from push_workloads.push.callers import SCOPE, service_only
 from push_workloads.push.templates import BUILT_IN, MAX_TEMPLATES, Template, Text, check, checked_name
 
 
@@ -63,7 +62,7 @@ def template_routes(store: TemplateStore) -> list[Route]:
         Route("PUT", path, put, "Makes or replaces a template", TemplateView, body=Template, errors=(403, 409)),
         Route("DELETE", path, remove, "Removes it; the built-in one, if any, is back", None, errors=(403, 404)),
     ]
-    return [replace(route, scope=SCOPE) for route in routes]
+    return [replace(route, scope="push") for route in routes]
 
 
 def _view(name: str, template: Template, stored: bool) -> TemplateView:

@@ -8,10 +8,9 @@ from dataclasses import replace
 from msgspec import Struct
 
 from push_workloads.common import questions
-from push_workloads.common.errors import BadRequest, Conflict, Forbidden
-from push_workloads.common.http import Call, Route
+from push_workloads.common.errors import BadRequest, Conflict
+from push_workloads.common.http import Call, Route, service_only
 from push_workloads.common.subjects import BadId, token
-from push_workloads.common.tokens import SERVICE
 from push_workloads.message.groups import policies
 from push_workloads.message.groups.answers import MAX_BLOCKS
 from push_workloads.message.groups.permits import Permits
@@ -68,13 +67,13 @@ def block_routes(store: GroupStore, tell: Tell) -> list[Route]:
 
 def topic_routes(store: GroupStore, permits: Permits, tell: Tell) -> list[Route]:
     async def listed(call: Call) -> PolicyList:
-        _service_only(call)
+        service_only(call)
         stored = await store.policies()
         found = sorted((await permits.policies()).items())
         return PolicyList([_shown(prefix, policy, prefix in stored) for prefix, policy in found])
 
     async def put(call: Call) -> None:
-        _service_only(call)
+        service_only(call)
         prefix = _prefix(call)
         stored = await store.policies()
         if prefix not in stored and len(stored) >= MAX_POLICIES:
@@ -83,7 +82,7 @@ def topic_routes(store: GroupStore, permits: Permits, tell: Tell) -> list[Route]
         await tell(questions.TOPICS_CHANGED)
 
     async def remove(call: Call) -> None:
-        _service_only(call)
+        service_only(call)
         await store.remove_policy(_prefix(call))
         await tell(questions.TOPICS_CHANGED)
 
@@ -94,11 +93,6 @@ def topic_routes(store: GroupStore, permits: Permits, tell: Tell) -> list[Route]
         Route("DELETE", path, remove, "Removes it; the manifest's, if any, is back", None, errors=(400, 403)),
     ]
     return [replace(one, scope="topics") for one in routes]
-
-
-def _service_only(call: Call) -> None:
-    if call.user_id != SERVICE:
-        raise Forbidden("this takes the service credential")
 
 
 def _user(call: Call) -> str:

@@ -17,12 +17,11 @@ from aiohttp import web
 from msgspec import Meta, Struct
 
 from push_workloads.common.errors import PushError
-from push_workloads.common.http import Call, Route
+from push_workloads.common.http import Call, Route, service_only
 from push_workloads.common.orders import answer, authorize, decoded
 from push_workloads.common.service import AdminRoutes
 from push_workloads.push.broadcast.desk import BroadcastDesk, BroadcastList, BroadcastView
 from push_workloads.push.broadcast.model import NewBroadcast
-from push_workloads.push.callers import SCOPE, service_only
 
 
 def broadcast_routes(desk: BroadcastDesk) -> list[Route]:
@@ -50,7 +49,7 @@ def broadcast_routes(desk: BroadcastDesk) -> list[Route]:
         Route("GET", path, one, "How far a broadcast has come", BroadcastView, errors=(403, 404)),
         Route("DELETE", path, stop, "Stops it", BroadcastView, errors=(403, 404)),
     ]  # fmt: skip
-    return [replace(route, scope=SCOPE) for route in routes]
+    return [replace(route, scope="push") for route in routes]
 
 
 class Stop(Struct):

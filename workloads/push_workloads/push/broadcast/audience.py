@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Protocol
 
-import msgspec
-
 from push_workloads.common import questions
+from push_workloads.common.asking import ask
 from push_workloads.common.bus import Bus
 from push_workloads.common.errors import Unavailable
-from push_workloads.common.questions import Failure, TopicAsked, TopicRights
+from push_workloads.common.questions import TopicAsked, TopicRights
 from push_workloads.common.tasks import together
 from push_workloads.push.broadcast.model import NewBroadcast
 from push_workloads.push.broadcast.ports import Follower, FollowerStore
@@ -51,14 +50,7 @@ class TopicRightsOnTheBus:
     async def _ask(self, user_id: str, topic: str) -> TopicRights:
         if self._bus is None:
             raise Unavailable("not connected to NATS yet; try again", retry_after_ms=1000)
-        told = await self._bus.ask(questions.TOPIC, TopicAsked(user_id, topic))
-        try:
-            answer = msgspec.convert(told, TopicRights | Failure)
-        except msgspec.ValidationError as error:
-            raise Unavailable("rights on topics are not known now; try again", retry_after_ms=1000) from error
-        if isinstance(answer, Failure):
-            raise Unavailable(answer.message, retry_after_ms=answer.retry_after_ms or 1000)
-        return answer
+        return await ask(self._bus.client, questions.TOPIC, TopicAsked(user_id, topic), TopicRights)
 
 
 class Audience:
