@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from push_workloads.push.apns.payload import ELLIPSIS, Request, cut, limit_of, request_of
+from push_workloads.push.apns.payload import Request, cut, limit_of, request_of
 from push_workloads.push.carrier import Refused
+from push_workloads.push.fitting import CUT
 from push_workloads.push.notification import Notification, Show
 
 TOPIC = "com.example.chat"
@@ -192,7 +193,7 @@ def test_whatever_it_is_it_fits_and_keeps_its_structure(notification: Notificati
     alert = payload["aps"].get("alert", {})
     for name in alert:
         full = getattr(notification, name)
-        assert alert[name] == full or (alert[name][-1] == ELLIPSIS and full.startswith(alert[name][:-1]))
+        assert alert[name] == full or (alert[name][-1] == CUT and full.startswith(alert[name][:-1]))
 
 
 def short_of(text: str | None) -> str | None:
@@ -213,5 +214,5 @@ def test_its_headers_are_such_as_http2_takes(notification: Notification) -> None
 @given(words, st.integers(-10, 200))
 def test_a_cut_text_is_a_beginning_within_its_room(text: str, room: int) -> None:
     kept = cut(text, room)
-    assert kept == text or (kept[-1] == ELLIPSIS and text.startswith(kept[:-1]))
+    assert kept == text or (kept[-1] == CUT and text.startswith(kept[:-1]))
     assert kept == text or len(json.dumps(kept, ensure_ascii=False).encode()) - 2 <= max(room, 3) * 6

@@ -83,3 +83,12 @@ def test_the_body_is_cut_and_nothing_else(body: str, limit: int) -> None:
     if made != _written(whole):
         shown = made.decode().removeprefix("<t|").removesuffix(">")
         assert shown == "None" or (shown.endswith(CUT) and body.startswith(shown.removesuffix(CUT)))
+
+
+def test_no_character_is_cut_in_two() -> None:
+    """A thumb keeps its skin, a family stays together."""
+    thumb, family = "\U0001f44d\U0001f3fd", "\U0001f468\u200d\U0001f469\u200d\U0001f467"
+    whole = Notification("m", Show.ALERT, 0, title="t", body=f"so {thumb}{family}{thumb}")
+    room = len(_written(whole))
+    bodies = {fitted(whole, _written, limit).decode()[3:-1].removesuffix(CUT) for limit in range(room - 30, room)}
+    assert bodies == {"so", f"so {thumb}", f"so {thumb}{family}"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from typing import Final
 
@@ -10,6 +11,7 @@ from msgspec.structs import replace
 from push_workloads.push.notification import Notification
 
 CUT: Final = "…"
+_JOINERS: Final = frozenset("\u200d\ufe0e\ufe0f") | {chr(skin) for skin in range(0x1F3FB, 0x1F400)}
 
 
 class TooLarge(Exception):
@@ -37,4 +39,15 @@ def fitted(notification: Notification, written: Callable[[Notification], bytes],
 
 
 def _cut(body: str, length: int) -> str | None:
-    return body[:length].rstrip() + CUT if length else None
+    return body[: boundary(body, length)].rstrip() + CUT if length else None
+
+
+def boundary(text: str, at: int) -> int:
+    """The nearest place at or before `at` where no mark, joiner or skin tone belongs to what stands before it."""
+    while 0 < at < len(text) and (_joins(text[at]) or text[at - 1] == "\u200d"):
+        at -= 1
+    return at
+
+
+def _joins(character: str) -> bool:
+    return character in _JOINERS or unicodedata.category(character).startswith("M")

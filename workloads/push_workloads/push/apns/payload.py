@@ -7,25 +7,23 @@ whole or the notification is refused.
 from __future__ import annotations
 
 import hashlib
-import unicodedata
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 import msgspec
 
 from push_workloads.push.carrier import Refused
+from push_workloads.push.fitting import CUT, boundary
 from push_workloads.push.notification import Notification, Show
 
 MAX_BYTES: Final = 4096
 MAX_VOIP_BYTES: Final = 5120
 MAX_COLLAPSE_BYTES: Final = 64
 VOIP: Final = ".voip"
-ELLIPSIS: Final = "…"
 TOO_LARGE: Final = Refused("too large")
 NOTHING: Final = Refused("nothing to show")
 NOT_FOR_VOIP: Final = Refused("a voip token takes voip only")
 NO_JSON: Final = Refused("not JSON")
-_JOINERS: Final = frozenset("\u200d\ufe0e\ufe0f") | {chr(skin) for skin in range(0x1F3FB, 0x1F400)}
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -144,7 +142,7 @@ def _fitted(payload: dict[str, Any], limit: int) -> bytes | Refused:
 def cut(text: str, room: int) -> str:
     """The beginning of `text` and an ellipsis in `room` bytes of JSON, quotation marks aside; never less than the
     ellipsis, never in the middle of what is read as one character, and nothing longer than the text was."""
-    room -= len(ELLIPSIS.encode())
+    room -= len(CUT.encode())
     kept = text[: max(room, 0)]  # each character takes a byte or more
     low, high = 0, len(kept)
     while low < high:
@@ -153,16 +151,5 @@ def cut(text: str, room: int) -> str:
             low = middle
         else:
             high = middle - 1
-    shortened = text[: _boundary(text, low)] + ELLIPSIS
+    shortened = text[: boundary(text, low)] + CUT
     return shortened if len(_encode(shortened)) < len(_encode(text)) else text
-
-
-def _boundary(text: str, at: int) -> int:
-    """The nearest place at or before `at` where no mark, joiner or skin tone belongs to what stands before it."""
-    while 0 < at < len(text) and (_joins(text[at]) or text[at - 1] == "\u200d"):
-        at -= 1
-    return at
-
-
-def _joins(character: str) -> bool:
-    return character in _JOINERS or unicodedata.category(character).startswith("M")
