@@ -127,7 +127,10 @@ class Phones(MemoryDevices):
     """Everybody has one. What a store takes is not measured here."""
 
     async def of_user(self, user_id: str) -> list[Device]:
-        return [Device(user_id, "phone", "fcm", f"address-of-{user_id}", None, None, None, 0, 0)]
+        return [await self.one(user_id, "phone")]
+
+    async def one(self, user_id: str, device_id: str) -> Device:
+        return Device(user_id, device_id, "fcm", f"address-of-{user_id}", None, None, None, 0, 0)
 
 
 async def _answer(url: str) -> None:
