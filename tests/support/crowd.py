@@ -194,7 +194,7 @@ class Crowd:
             if len(users) > 1:
                 self._number += 1
                 sender, reader = self._random.sample(users, 2)
-                task = asyncio.create_task(self._send(sender, reader, self._number))
+                task = asyncio.create_task(self._send(sender, self._clients[sender], reader, self._number))
                 self._sending.add(task)
                 task.add_done_callback(self._sending.discard)
 
@@ -237,9 +237,10 @@ class Crowd:
                     await asyncio.sleep(0.2)
         return awaited & self._letters.due
 
-    async def _send(self, sender: str, reader: str, number: int) -> None:
+    async def _send(self, sender: str, client: Client, reader: str, number: int) -> None:
+        """By the client it had when it was chosen: it may be about to leave, which waits for what it sends."""
         try:
-            sent = await self._clients[sender].send(to=reader, content=f"{sender} {number}")
+            sent = await client.send(to=reader, content=f"{sender} {number}")
         except PushClientError:
             self._scene.unsent += 1
             return

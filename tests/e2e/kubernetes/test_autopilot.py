@@ -12,7 +12,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import pytest
@@ -115,21 +115,24 @@ def crowd_at(place: Place) -> Iterator[Crowd]:
             yield Crowd(process)
         finally:
             assert process.stdin is not None
-            process.stdin.close()
+            with suppress(BrokenPipeError):  # what a crowd that died was told, and never read
+                process.stdin.close()
             process.wait(60)
 
 
 @pytest.fixture(scope="module")
 def stage(cluster: Cluster, operator: Operator, request: pytest.FixtureRequest) -> Iterator[Stage]:
     place = Place(cluster, "autopilot")
-    place.apply(_manifest())
-    place.until_ready()
-    with watched_gateways(place) as gateways, crowd_at(place) as crowd:
-        made = Stage(place, gateways, crowd)
-        yield made
-    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-        print(made.shown())  # noqa: T201 - what a machine makes of it is to be read
-    place.remove()
+    try:
+        place.apply(_manifest())
+        place.until_ready()
+        with watched_gateways(place) as gateways, crowd_at(place) as crowd:
+            made = Stage(place, gateways, crowd)
+            yield made
+        with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+            print(made.shown())  # noqa: T201 - what a machine makes of it is to be read
+    finally:
+        place.remove()  # or its pods keep their share of the machine from the tests that follow
 
 
 def _manifest() -> Object:

@@ -22,14 +22,14 @@ from push_workloads.common.tokens import MAX_TOKEN_BYTES, Tokens, bearer
 
 KEY = b"k" * 32
 NOW = int(time.time())
-HOUR = 3600  # longer than any run: these tokens are made when the module is read
-TOKENS = Tokens(TokenConfig(secret=KEY, ttl_seconds=HOUR, issuer="pushcluster"))
+DAY = 86_400  # longer than any run: these tokens are made when the module is read
+TOKENS = Tokens(TokenConfig(secret=KEY, ttl_seconds=DAY, issuer="pushcluster"))
 CLAIMS: dict[str, Any] = {
     "iss": "pushcluster",
     "aud": "pushcluster",
     "sub": "u1",
     "iat": NOW,
-    "exp": NOW + HOUR,
+    "exp": NOW + DAY,
     "jti": "t1",
 }
 
@@ -48,7 +48,7 @@ def _without_signature() -> str:
 
 def test_what_is_issued_is_believed() -> None:
     identity = TOKENS.verify(TOKENS.issue("a user", NOW, "t1"))
-    assert (identity.user_id, identity.expires_at) == ("a user", NOW + HOUR)
+    assert (identity.user_id, identity.expires_at) == ("a user", NOW + DAY)
 
 
 def test_the_tests_own_claims_are_believed() -> None:
@@ -65,7 +65,7 @@ BAD = {
     "wrong key": _signed(key=b"x" * 32),
     "cut": _signed()[:-2],
     "expired": _signed(iat=NOW - 100, exp=NOW - 50),
-    "from the future": _signed(iat=NOW + HOUR, exp=NOW + 2 * HOUR),
+    "from the future": _signed(iat=NOW + DAY, exp=NOW + 2 * DAY),
     "wrong audience": _signed(aud="other"),
     "no audience": _signed(aud=None),
     "wrong issuer": _signed(iss="other"),
@@ -97,7 +97,7 @@ TRUSTED = TrustedIssuer(ISSUER.issuer, ISSUER.audience, "corp:", topic_claims=To
 
 def _checking(*keys: SigningKey, secret: bytes | None = KEY, trusted: TrustedIssuer = TRUSTED) -> Tokens:
     """A service that takes all kinds, and knows all keys."""
-    tokens = Tokens(TokenConfig(secret, HOUR, "pushcluster", keys_url="http://auth", trusted=(trusted,)))
+    tokens = Tokens(TokenConfig(secret, DAY, "pushcluster", keys_url="http://auth", trusted=(trusted,)))
     ours, theirs = tokens.sources
     ours.take({one.key.kid: one.key for one in keys or (OWN,)}, 0.0)
     theirs.take({ISSUER.key.key.kid: ISSUER.key.key}, 0.0)
@@ -151,7 +151,7 @@ def _meaning(text: str) -> object:
 
 
 def test_what_the_auth_service_signs_others_believe() -> None:
-    config = TokenConfig(None, HOUR, "pushcluster", signing_keys=(OWN,))
+    config = TokenConfig(None, DAY, "pushcluster", signing_keys=(OWN,))
     text = Tokens(config).issue("a user", NOW, "t1", "s1")
     assert jwt.get_unverified_header(text) == {"alg": "ES256", "kid": OWN.key.kid, "typ": "JWT"}
     identity = ALL.verify(text)
@@ -188,7 +188,7 @@ def test_a_key_that_may_have_come_meanwhile_is_waited_for() -> None:
 
 
 def test_nobody_is_let_in_before_our_own_keys_are_known() -> None:
-    tokens = Tokens(TokenConfig(None, HOUR, "pushcluster", keys_url="http://auth", trusted=(TRUSTED,)))
+    tokens = Tokens(TokenConfig(None, DAY, "pushcluster", keys_url="http://auth", trusted=(TRUSTED,)))
     assert tokens.waiting()
     tokens.sources[0].take({}, 0.0)
     assert tokens.waiting() is None  # an issuer that is away keeps nobody but its own users waiting
