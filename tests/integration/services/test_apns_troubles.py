@@ -19,7 +19,8 @@ from push_workloads.common.config import ConfigError
 from push_workloads.common.telemetry import set_up_logging
 from push_workloads.push.apns.carrier import apns_carrier
 from push_workloads.push.apns.config import ApnsConfig
-from push_workloads.push.apns.connection import Answered, Limits
+from push_workloads.push.apns.connection import Limits
+from push_workloads.push.apns.outcome import Answered
 from push_workloads.push.apns.payload import Request
 from push_workloads.push.apns.pool import Pool, context_of
 from push_workloads.push.carrier import Answer, Carrier, Later, Sent, Unknown

@@ -9,7 +9,8 @@ from typing import Final
 
 from push_workloads.common.config import ConfigError
 from push_workloads.push.apns.config import ApnsConfig
-from push_workloads.push.apns.connection import Answered, Limits, NotProcessed, Outcome
+from push_workloads.push.apns.connection import Limits
+from push_workloads.push.apns.outcome import Answered, NotProcessed, Outcome
 from push_workloads.push.apns.payload import Request, request_of
 from push_workloads.push.apns.pool import Pool, Unreachable, context_of
 from push_workloads.push.apns.provider_token import ProviderToken

@@ -4,9 +4,6 @@ Of aioapns 4.0 this mends: received DATA is acknowledged, so that 64 KiB of erro
 an answer; a send that is cancelled or comes too late resets its own stream and nothing else; nothing is kept of a
 request that is over; a request waits for the peer's window and is never half sent. And of h2: after GOAWAY the streams
 that the peer still answers are finished.
-
-What became of a request is one of three: it was answered; it was surely not processed and may go by another
-connection; or nobody knows.
 """
 
 from __future__ import annotations
@@ -34,6 +31,7 @@ from h2.exceptions import ProtocolError
 from hpack import NeverIndexedHeaderTuple
 from hyperframe.frame import Frame, GoAwayFrame
 
+from push_workloads.push.apns.outcome import BUSY, Answered, Lost, NotProcessed, Outcome
 from push_workloads.push.apns.payload import Request
 
 IDLE_SECONDS: Final = 600.0
@@ -52,30 +50,6 @@ class Limits(NamedTuple):
     wait: float = 3.0
     answer: float = 10.0
     alive: float = 3.0
-
-
-class Answered(NamedTuple):
-    status: int
-    body: bytes = b""
-    apns_id: str | None = None
-    retry_after: str | None = None
-
-
-class NotProcessed(NamedTuple):
-    """Surely. `elsewhere`: another connection may do better at once."""
-
-    reason: str
-    elsewhere: bool = True
-
-
-class Lost(NamedTuple):
-    """It was sent, and may have been processed."""
-
-    reason: str
-
-
-Outcome = Answered | NotProcessed | Lost
-BUSY: Final = NotProcessed("busy", elsewhere=False)
 
 
 class _Stream:

@@ -10,7 +10,8 @@ from typing import Final, NamedTuple
 from aioapns.connection import APNsBaseConnectionPool
 
 from push_workloads.push.apns.config import ApnsConfig
-from push_workloads.push.apns.connection import BUSY, Connection, Limits, NotProcessed, Outcome
+from push_workloads.push.apns.connection import Connection, Limits
+from push_workloads.push.apns.outcome import BUSY, NotProcessed, Outcome
 from push_workloads.push.apns.payload import Request
 
 PAUSE_SECONDS: Final = 1.0  # between a failure to connect and the next try
