@@ -84,6 +84,7 @@ async def test_each_of_apples_reasons(peer: ApnsPeer) -> None:
     """pushy knows them in the order of Apple's documentation, but for what is newer than pushy."""
     answers: dict[str, Answer] = {}
     async with apns_carrier(peer.config(), limits=PATIENT) as carrier:
+        assert isinstance(await carrier.send(device(alive(1)), HELLO), Sent)  # so that its word on tokens is taken
         for number in range(29):
             answer = await carrier.send(device(rejected(number)), HELLO)
             assert not isinstance(answer, Sent | Unknown)
@@ -103,11 +104,23 @@ async def test_each_of_apples_reasons(peer: ApnsPeer) -> None:
 async def test_tokens_that_are_nobodys(peer: ApnsPeer) -> None:
     call = Notification("m2", Show.VOIP, EXPIRES_AT, "Ann calls")
     async with apns_carrier(peer.config(), limits=PATIENT) as carrier:
+        assert isinstance(await carrier.send(device(alive(1)), HELLO), Sent)
         assert await carrier.send(device("no/token?#"), HELLO) == Dead("BadDeviceToken")
         assert await carrier.send(device(foreign(1)), HELLO) == Dead("DeviceTokenNotForTopic")
         # That a token takes no calls is no reason to take its messages from it.
         assert await carrier.send(device(foreign(1)), call) == Refused("DeviceTokenNotForTopic")
         assert await carrier.send(device(foreign(1), TOPIC + ".voip"), call) == Dead("DeviceTokenNotForTopic")
+
+
+async def test_while_nothing_was_taken_a_wrong_setting_of_ours_costs_no_device(peer: ApnsPeer) -> None:
+    """In the wrong environment every token is a bad one, and with a wrong topic none is for it."""
+    async with apns_carrier(peer.config(), limits=PATIENT) as carrier:
+        assert await carrier.send(device("no/token?#"), HELLO) == Refused("BadDeviceToken")
+        assert await carrier.send(device(foreign(1)), HELLO) == Refused("DeviceTokenNotForTopic")
+        assert await carrier.send(device(dead(1)), HELLO) == Dead("Unregistered", SINCE_MS)
+        assert isinstance(await carrier.send(device(alive(1)), HELLO), Sent)
+        assert await carrier.send(device("no/token?#"), HELLO) == Dead("BadDeviceToken")
+        assert await carrier.send(device(foreign(1)), HELLO) == Dead("DeviceTokenNotForTopic")
 
 
 async def test_a_key_that_apple_does_not_know_costs_no_device(peer: ApnsPeer) -> None:

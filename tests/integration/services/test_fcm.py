@@ -113,7 +113,7 @@ async def test_without_a_token_nothing_is_sent_and_google_is_left_alone(
     ("told", "answer"),
     [
         (failure(404, "NOT_FOUND", "UNREGISTERED"), Dead("UNREGISTERED")),
-        (failure(403, "PERMISSION_DENIED", "SENDER_ID_MISMATCH"), Dead("SENDER_ID_MISMATCH")),
+        (failure(403, "PERMISSION_DENIED", "SENDER_ID_MISMATCH"), Refused("SENDER_ID_MISMATCH")),
         (failure(403, "PERMISSION_DENIED"), Later("PERMISSION_DENIED", ours=True)),
         (failure(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT"), Refused("INVALID_ARGUMENT")),
         (failure(503, "UNAVAILABLE", "UNAVAILABLE", Retry_After="9"), Later("UNAVAILABLE", 9.0)),
@@ -123,6 +123,13 @@ async def test_answers(fcm: FcmPeer, told: Answer, answer: Any) -> None:
     fcm.answer = _always(told)
     async with _carrier(fcm) as carrier:
         assert await carrier.send(PHONE, _hello()) == answer
+
+
+async def test_another_projects_token_is_dead_once_ours_is_known_to_be_the_right_one(fcm: FcmPeer) -> None:
+    async with _carrier(fcm) as carrier:
+        assert isinstance(await carrier.send(PHONE, _hello()), Sent)
+        fcm.answer = _always(failure(403, "PERMISSION_DENIED", "SENDER_ID_MISMATCH"))
+        assert await carrier.send(PHONE, _hello()) == Dead("SENDER_ID_MISMATCH")
 
 
 async def test_over_quota_the_whole_project_waits(fcm: FcmPeer) -> None:

@@ -84,6 +84,19 @@ def test_a_topic_that_we_have_guessed_ends_no_device() -> None:
     assert meaning(400, said("BadDeviceToken"), guessed_topic=True) == Dead("BadDeviceToken")
 
 
+@pytest.mark.parametrize("reason", ["BadDeviceToken", "DeviceTokenNotForTopic"])
+def test_what_may_be_a_setting_of_ours_ends_no_device(reason: str) -> None:
+    assert meaning(400, said(reason), doubted={reason}) == Refused(reason)
+    assert meaning(403, said(reason), doubted={reason}) == Later(reason, ours=True)
+    others = {"BadDeviceToken", "DeviceTokenNotForTopic"} - {reason}
+    assert meaning(400, said(reason), doubted=others) == Dead(reason)
+
+
+def test_a_topic_that_is_the_devices_own_word_is_no_setting_of_ours() -> None:
+    wrong = said("DeviceTokenNotForTopic")
+    assert meaning(400, wrong, own_topic=True, doubted={"DeviceTokenNotForTopic"}) == Dead("DeviceTokenNotForTopic")
+
+
 @pytest.mark.parametrize("reason", ["BadTopic", "TopicDisallowed"])
 def test_a_topic_that_the_device_has_named_is_no_fault_of_ours(reason: str) -> None:
     assert meaning(400, said(reason), own_topic=True) == Refused(reason)

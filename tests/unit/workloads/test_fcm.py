@@ -128,6 +128,12 @@ def test_answers(told: tuple[int, Any, dict[str, str]], answer: Answer) -> None:
     assert answer_of(status, json.dumps(body).encode(), headers.get("Retry-After"), NOW) == answer
 
 
+def test_while_our_project_is_doubted_no_token_is_dead_for_being_anothers() -> None:
+    for code, answer in (("UNREGISTERED", Dead), ("SENDER_ID_MISMATCH", Refused)):
+        status, body, _ = failure(403, "x", code)
+        assert isinstance(answer_of(status, json.dumps(body).encode(), None, NOW, doubted=True), answer)
+
+
 @given(st.integers(100, 599), st.binary(max_size=200))
 def test_no_device_dies_of_an_answer_that_says_nothing(status: int, body: bytes) -> None:
     assert not isinstance(answer_of(status, body, None, NOW), Dead)

@@ -14,7 +14,7 @@ from push_workloads.push.apns.outcome import Answered, NotProcessed, Outcome
 from push_workloads.push.apns.payload import Request, request_of
 from push_workloads.push.apns.pool import Pool, Unreachable, context_of
 from push_workloads.push.apns.provider_token import ProviderToken
-from push_workloads.push.apns.reasons import OK, is_expired_token, meaning, taken
+from push_workloads.push.apns.reasons import BAD_TOKEN, OK, WRONG_TOPIC, is_expired_token, meaning, taken
 from push_workloads.push.carrier import Answer, Carrier, Later, Refused, Unknown
 from push_workloads.push.devices import Device
 from push_workloads.push.notification import Notification
@@ -32,6 +32,8 @@ class ApnsCarrier:
         self._pool = pool
         self._token = ProviderToken(config, clock)
         self._clock = clock
+        # Until one was taken Apple's word may be about our environment or our topic.
+        self._doubted = {BAD_TOKEN, WRONG_TOPIC}
 
     async def send(self, device: Device, notification: Notification) -> Answer:
         request = request_of(device.address, device.app, self._topic, notification)
@@ -51,10 +53,15 @@ class ApnsCarrier:
     def _answer(self, request: Request, outcome: Outcome | Unreachable) -> Answer:
         match outcome:
             case Answered(status=status) if status == OK:
+                self._doubted.discard(BAD_TOKEN)
+                if not request.own_topic:
+                    self._doubted.discard(WRONG_TOPIC)
                 return taken(outcome.apns_id)
             case Answered(status, body):
-                after_s = retry_after(outcome.retry_after, self._clock())
-                return meaning(status, body, after_s, guessed_topic=request.guessed_topic, own_topic=request.own_topic)
+                return meaning(
+                    status, body, retry_after(outcome.retry_after, self._clock()),
+                    guessed_topic=request.guessed_topic, own_topic=request.own_topic, doubted=self._doubted,
+                )  # fmt: skip
             case NotProcessed(reason=reason):
                 return Later(reason)
             case Unreachable(reason, ours):

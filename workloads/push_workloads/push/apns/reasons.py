@@ -1,12 +1,12 @@
 """What each of Apple's answers means for the send and for the device. Pure.
 
 A device goes for three reasons only; what is wrong with our key, our topic or our requests is tried again later and
-counted as ours, however often Apple says it.
+counted as ours, however often Apple says it. Two of the three are also what Apple says to a wrong setting of ours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from enum import StrEnum
 from typing import Final
 
@@ -17,6 +17,7 @@ from push_workloads.push.carrier import Answer, Dead, Later, Refused, Sent
 OK: Final = 200
 EXPIRED_TOKEN: Final = "ExpiredProviderToken"  # noqa: S105 - Apple's word for it
 MAX_REASON: Final = 64
+BAD_TOKEN: Final = "BadDeviceToken"  # noqa: S105 - or ours is the other environment
 WRONG_TOPIC: Final = "DeviceTokenNotForTopic"
 
 
@@ -33,7 +34,7 @@ class Means(StrEnum):
 # (HTTP status, reason) as in "Handling notification responses from APNs".
 REASONS: Final[Mapping[tuple[int, str], Means]] = {
     (400, "BadCollapseId"): Means.REFUSED,
-    (400, "BadDeviceToken"): Means.DEAD,
+    (400, BAD_TOKEN): Means.DEAD,
     (400, "BadExpirationDate"): Means.REFUSED,
     (400, "BadMessageId"): Means.REFUSED,
     (400, "BadPriority"): Means.REFUSED,
@@ -68,6 +69,7 @@ REASONS: Final[Mapping[tuple[int, str], Means]] = {
 }
 # The topic is the device's own word: it may be wrong for that device, and says nothing of our configuration.
 _FOR_ITS_TOPIC: Final = frozenset({"BadTopic", "TopicDisallowed"})
+_NO_DOUBT: Final[frozenset[str]] = frozenset()
 
 
 class _Body(msgspec.Struct):
@@ -76,14 +78,22 @@ class _Body(msgspec.Struct):
 
 
 def meaning(
-    status: int, body: bytes, after_s: float | None = None, *, guessed_topic: bool = False, own_topic: bool = False
+    status: int,
+    body: bytes,
+    after_s: float | None = None,
+    *,
+    guessed_topic: bool = False,
+    own_topic: bool = False,
+    doubted: Set[str] = _NO_DOUBT,
 ) -> Answer:
     """What this answer with an error status means. `after_s`: of its Retry-After. `guessed_topic`: the topic was made
-    by us for this kind of notification and may never have been the token's. `own_topic`: it was the device's word."""
+    by us for this kind of notification and may never have been the token's. `own_topic`: it was the device's word.
+    `doubted`: reasons that may be our own setting's fault, and end no device."""
     said = _said(body)
     reason = _label(said.reason) or f"status {status}"
     means = REASONS.get((status, said.reason)) or _by_status(status)
-    if said.reason == WRONG_TOPIC and guessed_topic:
+    may_be_ours = doubted - {WRONG_TOPIC} if own_topic else doubted
+    if means is Means.DEAD and (said.reason in may_be_ours or (said.reason == WRONG_TOPIC and guessed_topic)):
         means = Means.REFUSED
     if said.reason in _FOR_ITS_TOPIC and own_topic:
         means = Means.REFUSED

@@ -12,7 +12,8 @@ import msgspec
 from push_workloads.push.carrier import Answer, Dead, Later, Refused, Sent
 from push_workloads.push.retry_after import retry_after
 
-DEAD: Final = frozenset({"UNREGISTERED", "SENDER_ID_MISMATCH"})
+OTHER_PROJECT: Final = "SENDER_ID_MISMATCH"
+DEAD: Final = frozenset({"UNREGISTERED", OTHER_PROJECT})
 OVER_QUOTA: Final = frozenset({"QUOTA_EXCEEDED", "RESOURCE_EXHAUSTED"})
 OVER_QUOTA_SECONDS: Final = 60.0  # what Google asks for where the answer names no time
 _FCM_ERROR: Final = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
@@ -50,13 +51,14 @@ class _Taken(msgspec.Struct):
     name: str
 
 
-def answer_of(status: int, body: bytes, header: str | None, now: float) -> Answer:
-    """`header`: of Retry-After; `now` in Unix seconds."""
+def answer_of(status: int, body: bytes, header: str | None, now: float, *, doubted: bool = False) -> Answer:
+    """`header`: of Retry-After; `now` in Unix seconds. `doubted`: our project may be the wrong one, so that it ends no
+    device to be another's."""
     if status == 200:
         return Sent(_name(body))
     own, reason = _reason(status, body)
     if own and reason in DEAD:
-        return Dead(reason)
+        return Refused(reason) if doubted and reason == OTHER_PROJECT else Dead(reason)
     wait = retry_after(header, now)
     if status == 429 or reason in OVER_QUOTA:
         return Later(reason, OVER_QUOTA_SECONDS if wait is None else wait, ours=True)

@@ -12,7 +12,7 @@ from typing import Final
 from aiohttp import ClientSession, DummyCookieJar, TCPConnector
 from yarl import URL
 
-from push_workloads.push.carrier import Answer, Carrier, Later, Refused
+from push_workloads.push.carrier import Answer, Carrier, Later, Refused, Sent
 from push_workloads.push.devices import Device
 from push_workloads.push.fcm.access import RETRY_SECONDS, AccessToken, NoToken
 from push_workloads.push.fcm.answers import OVER_QUOTA_SECONDS, answer_of
@@ -37,6 +37,7 @@ class FcmCarrier:
         self._access = access
         self._build = build
         self._limiter = limiter
+        self._doubted = True  # until one was taken: the project may be the wrong one
 
     async def send(self, device: Device, notification: Notification) -> Answer:
         wait = self._limiter.turn(time.monotonic())
@@ -55,7 +56,9 @@ class FcmCarrier:
         return self._understood(reply, token) if isinstance(reply, Reply) else reply
 
     def _understood(self, reply: Reply, token: str) -> Answer:
-        answer = answer_of(reply.status, reply.body, reply.retry_after, time.time())
+        answer = answer_of(reply.status, reply.body, reply.retry_after, time.time(), doubted=self._doubted)
+        if isinstance(answer, Sent):
+            self._doubted = False
         if isinstance(answer, Later):
             if reply.status == 429:
                 after_s = OVER_QUOTA_SECONDS if answer.after_s is None else answer.after_s
