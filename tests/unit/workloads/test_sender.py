@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import prometheus_client
+import pytest
 
 from push_workloads.push.cancels import MemoryCancels
 from push_workloads.push.carrier import Answer, Dead, MemoryCarrier, Sent
@@ -46,11 +47,11 @@ class World:
         self.devices, self.preferences, self.deliveries = devices, MemoryPreferences(), MemoryDeliveries()
         self.carrier = MemoryCarrier(lambda device, shown: answer)
         metrics = PushMetrics(prometheus_client.CollectorRegistry())
-        ports = Ports(
+        self.ports = Ports(
             devices, MemoryFacts(), self.preferences, self.deliveries, MemoryClaims(), Queue(MemoryOutbox()),
             MemoryCancels(), metrics, lambda: NOW,
         )  # fmt: skip
-        self.sender = Sender(ports, self.carrier, lambda: 0.5)
+        self.sender = Sender(self.ports, self.carrier, lambda: 0.5)
 
     async def sends(self, decided_at: int) -> tuple[str, str | None]:
         await self.devices.put(PHONE)
@@ -70,6 +71,18 @@ async def test_a_token_that_is_registered_while_the_old_one_goes_stays() -> None
     world = World(Registering(), Dead("UNREGISTERED"))
     assert await world.sends(NOW) == ("failed", "UNREGISTERED")
     assert [one.address for one in await world.devices.of_user("ann")] == ["token-2"]
+
+
+class Broken:
+    async def send(self, device: Device, told: Notification) -> Answer:
+        raise ValueError(f"it cannot be sent to {device.address}")
+
+
+async def test_a_carrier_that_fails_has_an_end_and_tells_no_address(caplog: pytest.LogCaptureFixture) -> None:
+    world = World(MemoryDevices(), Sent())
+    world.sender = Sender(world.ports, Broken(), lambda: 0.5)
+    assert await world.sends(NOW) == ("failed", "ambiguous: fault")
+    assert "ValueError" in caplog.text and PHONE.address not in caplog.text
 
 
 async def test_only_what_was_just_decided_is_not_looked_at_again() -> None:

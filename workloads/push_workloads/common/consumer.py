@@ -103,7 +103,7 @@ class Consumer:
             self._open = True
             messages = await pull.next()
             if messages:
-                await self._measured(messages)
+                await self._take(messages)
                 continue
             # Nothing came, which is no fault; but only a consumer that is still there may go on silently.
             info = await self._js.consumer_info(self._source.stream, self._source.durable)
@@ -113,11 +113,15 @@ class Consumer:
     def _js(self) -> JetStreamContext:
         return self._client.jetstream(timeout=REQUEST_SECONDS)
 
-    async def _measured(self, messages: Sequence[Msg]) -> None:
-        began, behind = time.monotonic(), messages[-1].metadata.num_pending
+    def _fetched(self, messages: Sequence[Msg], under_way: int) -> int:
+        """Measures it. Returns how many are still to be fetched."""
+        behind = messages[-1].metadata.num_pending
         self._consumed.fetched(self._label, sum(message.metadata.num_delivered > 1 for message in messages))
-        self._consumed.pending(self._label, behind + len(messages))
-        handled = 0
+        self._consumed.pending(self._label, behind + under_way)
+        return behind
+
+    async def _take(self, messages: Sequence[Msg]) -> None:
+        began, behind, handled = time.monotonic(), self._fetched(messages, len(messages)), 0
         try:
             await self._handle_all(messages)
             handled = sum(message.is_acked for message in messages)

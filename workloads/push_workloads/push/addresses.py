@@ -25,7 +25,8 @@ def is_public(text: str) -> bool:
 
 
 def _is_global(address: IPv4Address | IPv6Address) -> bool:
-    return address.is_global and not address.is_multicast and not address.is_reserved
+    site_local = isinstance(address, IPv6Address) and address.is_site_local  # RFC 3879: out of use, not out of networks
+    return address.is_global and not (address.is_multicast or address.is_reserved or site_local)
 
 
 def _within(address: IPv6Address) -> IPv4Address | None:

@@ -163,7 +163,8 @@ def _is_endpoint(text: str) -> bool:
     try:
         parts = urlsplit(text)
         plain = not parts.username and not parts.password and (parts.port or 443) > 0
-    except ValueError:
+        (parts.hostname or "").encode("idna")
+    except ValueError:  # of a port, of brackets, of a name with an empty or an endless part
         return False
     fits = len(text) <= MAX_ENDPOINT and text.isascii() and text.isprintable() and " " not in text
     return fits and plain and parts.scheme == "https" and bool(parts.hostname)

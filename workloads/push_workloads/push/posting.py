@@ -15,7 +15,6 @@ from aiohttp import (
     ClientSession,
     ClientTimeout,
     ConnectionTimeoutError,
-    InvalidURL,
 )
 from yarl import URL
 
@@ -44,12 +43,12 @@ async def post(
     try:
         async with http.post(url, data=body, headers=headers, allow_redirects=False, timeout=TIMEOUT) as answer:
             return Reply(answer.status, answer.headers.get("Retry-After"), await _read(answer))
-    except InvalidURL:
-        return Refused("bad_address")
     except ClientConnectorDNSError as error:
         return Refused("forbidden_address") if isinstance(error.os_error, ForbiddenAddress) else Later("connect")
     except (ClientConnectorError, ConnectionTimeoutError):
         return Later("connect")
+    except ValueError:  # aiohttp's InvalidURL is one, and so is what is said of a name that no DNS could know
+        return Refused("bad_address")
     except TimeoutError:
         return Unknown("timeout")
     except ClientConnectionError:

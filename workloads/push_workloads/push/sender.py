@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Callable
 from typing import Final
 
@@ -10,10 +11,11 @@ from msgspec.structs import replace
 
 from push_workloads.common.errors import Unavailable
 from push_workloads.common.tasks import unbroken
-from push_workloads.push.carrier import Answer, Carrier, Dead, Later, Refused, Sent
+from push_workloads.push.carrier import Answer, Carrier, Dead, Later, Refused, Sent, Unknown
 from push_workloads.push.claims import Ended, Key, Mine, Others, keep_ms
 from push_workloads.push.deliveries import Delivery, State
 from push_workloads.push.devices import Device
+from push_workloads.push.notification import Notification
 from push_workloads.push.policy import Cancel, Facts, Hold, Reason, Tell, decide, matter_of_send, with_badge
 from push_workloads.push.ports import Ports
 from push_workloads.push.queue import put_send_at
@@ -26,6 +28,7 @@ FRESH_MS: Final = 1000
 SENDING_MS: Final = 45_000  # longer than any carrier takes: who claimed it before that is gone
 STOP_SECONDS: Final = 8.0
 AMBIGUOUS: Final = "ambiguous: "
+FAULT: Final = "fault"
 INTERRUPTED: Final = AMBIGUOUS + "a worker ended while it was sent"
 _log = logging.getLogger(__name__)
 
@@ -95,13 +98,23 @@ class Sender:
         taken = await self._ports.claims.take(_key(send), self._keep_ms(send), self._ports.now_ms())
         match taken:
             case Mine():
-                return await self._act(send, device, await self._carrier.send(device, send.notification))
+                return await self._act(send, device, await self._carried(device, send.notification))
             case Ended(delivery):
                 # Killed between its end and its record, or put into the queue twice.
                 await self._ports.deliveries.record([delivery])
             case Others(since):
                 await self._interrupted(send, since)
         return None
+
+    async def _carried(self, device: Device, told: Notification) -> Answer:
+        """A carrier that fails, which it must not, may have sent it: an end like any other, or its claim would keep
+        others waiting for somebody who is not at it any more."""
+        try:
+            return await self._carrier.send(device, told)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is one send's
+            where = "".join(traceback.format_tb(error.__traceback__))  # what it says may have an address in it
+            _log.error("a carrier failed: %s\n%s", type(error).__name__, where, extra={"platform": device.platform})
+            return Unknown(FAULT)
 
     async def _interrupted(self, send: Send, since: int) -> None:
         """Somebody began to send it, and is gone. Raises Unavailable while that one may be at it still."""

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Final
 from msgspec import Meta, Struct
 
 from push_workloads.common.errors import BadRequest
+from push_workloads.push.fitting import CUT, boundary
 
 MAX_TEMPLATES: Final = 200
 MAX_LOCALES: Final = 50
@@ -145,7 +146,7 @@ def filled(pattern: str, values: Values, limit: int) -> str:
 
 
 def cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+    return text if len(text) <= limit else text[: boundary(text, limit - 1)].rstrip() + CUT
 
 
 def _value(field: str, values: Values) -> object:

@@ -1,7 +1,7 @@
 """Who works the queue off: the decider, the group worker, and a sender for each platform that somebody carries to.
 
-Each has a consumer of its own, and a sender several lanes: a slow provider keeps nobody waiting but its own, and a slow
-send no more than its lane.
+Each has a consumer of its own, and in a sender each send has a place of its own: a slow provider keeps nobody waiting
+but its own, and a slow send no more than its place.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Final
 from push_workloads.common import push_jobs
 from push_workloads.common.bus import Bus
 from push_workloads.common.consumer import Consumer, Source
+from push_workloads.common.flow import Flow
 from push_workloads.common.measures import Consumed
 from push_workloads.push import sends
 from push_workloads.push.carrier import Carrier
@@ -25,7 +26,7 @@ from push_workloads.push.ports import Ports
 from push_workloads.push.rendering import Renderer
 from push_workloads.push.sender import Sender
 
-LANES: Final = 4
+PLACES: Final = 64  # sends at once, of each platform; as many as a carrier has connections
 JOBS: Final = Source(push_jobs.STREAM, push_jobs.JOBS, push_jobs.CONSUMER, batch=32, max_ack_pending=256)
 GROUPS: Final = Source(
     push_jobs.STREAM, push_jobs.GROUPS, push_jobs.GROUP_CONSUMER, batch=4, max_ack_pending=16, label="PUSH/groups"
@@ -51,7 +52,7 @@ def workers(
     for platform, carrier in carriers.items():
         sender = Sender(ports, carrier, random.random)
         entries = Entries(platform, sends.decode, sender.handle, client, dead, metrics, now_ms)
-        made += [Consumer(client, sends_of(platform), entries.batch, consumed) for _ in range(LANES)]
+        made.append(Flow(client, sends_of(platform), entries.batch, consumed, PLACES))
     return made
 
 

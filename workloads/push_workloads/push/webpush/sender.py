@@ -8,16 +8,14 @@ import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from socket import AF_INET, AddressFamily
 from typing import Final
 
-from aiohttp import ClientSession, DummyCookieJar, TCPConnector, ThreadedResolver
-from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp import ClientSession, DummyCookieJar, TCPConnector
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from yarl import URL
 
-from push_workloads.push.addresses import ForbiddenAddress, is_literal, is_public
-from push_workloads.push.carrier import Answer, Carrier, Refused
+from push_workloads.push.addresses import is_literal, is_public
+from push_workloads.push.carrier import Answer, Carrier, Later, Refused
 from push_workloads.push.devices import Device
 from push_workloads.push.fitting import TooLarge
 from push_workloads.push.notification import Notification
@@ -26,6 +24,8 @@ from push_workloads.push.webpush import message
 from push_workloads.push.webpush.answers import answer_of
 from push_workloads.push.webpush.config import WebPushConfig
 from push_workloads.push.webpush.encrypting import SALT_BYTES, BadKeys, encrypted
+from push_workloads.push.webpush.resolver import PublicResolver
+from push_workloads.push.webpush.strangers import Strangers, is_known
 from push_workloads.push.webpush.vapid import Vapid
 
 CONNECTIONS_A_HOST: Final = 32  # so that one push service that hangs leaves room for the others
@@ -38,11 +38,23 @@ class WebPushCarrier:
         self._http = http
         self._vapid = vapid
         self._private_hosts = private_hosts
+        self._strangers = Strangers()
 
     async def send(self, device: Device, notification: Notification) -> Answer:
         url = self._reachable(device.address)
         if url is None:
             return Refused("forbidden_address")
+        host = url.raw_host or ""
+        if is_known(host) or host in self._private_hosts:
+            return await self._send(url, device, notification)
+        if not self._strangers.enter(device.user_id):
+            return Later("crowded")
+        try:
+            return await self._send(url, device, notification)
+        finally:
+            self._strangers.leave(device.user_id)
+
+    async def _send(self, url: URL, device: Device, notification: Notification) -> Answer:
         now = time.time()
         try:
             body = _sealed(device, message.text(notification))
@@ -56,7 +68,7 @@ class WebPushCarrier:
 
     def _reachable(self, endpoint: str) -> URL | None:
         """The endpoint, as it is; None when it may not be asked. Names are looked at when they are resolved
-        (`_PublicResolver`); an address nobody resolves."""
+        (`PublicResolver`); an address nobody resolves."""
         try:
             url = URL(endpoint, encoded=True)
         except ValueError:
@@ -80,31 +92,12 @@ def _decoded(text: str | None) -> bytes:
     return base64.urlsafe_b64decode(bare + "=" * (-len(bare) % 4))
 
 
-class _PublicResolver(AbstractResolver):
-    """Resolves names to addresses of the internet and to no others. The connection is made to the very addresses that
-    were looked at here, so a name that changes its mind gains nothing."""
-
-    def __init__(self, private_hosts: frozenset[str]) -> None:
-        self._private_hosts = private_hosts
-        self._resolver = ThreadedResolver()
-
-    async def resolve(self, host: str, port: int = 0, family: AddressFamily = AF_INET) -> list[ResolveResult]:
-        """Raises ForbiddenAddress, and OSError for what cannot be resolved."""
-        found = await self._resolver.resolve(host, port, family)
-        if host not in self._private_hosts and not all(is_public(one["host"]) for one in found):
-            raise ForbiddenAddress("it has an address that is not of the internet")
-        return found
-
-    async def close(self) -> None:
-        await self._resolver.close()
-
-
 @asynccontextmanager
 async def webpush_carrier(config: WebPushConfig, trust: ssl.SSLContext | None = None) -> AsyncIterator[Carrier]:
     """`trust`: whose certificates count, None for the system's."""
     connector = TCPConnector(
         ssl=trust or True,
-        resolver=_PublicResolver(config.private_hosts),
+        resolver=PublicResolver(config.private_hosts),
         limit=CONNECTIONS,
         limit_per_host=CONNECTIONS_A_HOST,
         keepalive_timeout=IDLE_SECONDS,
