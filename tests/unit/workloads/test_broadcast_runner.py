@@ -27,6 +27,7 @@ from push_workloads.push.deliveries import Delivery, MemoryDeliveries, State
 from push_workloads.push.devices import Device, Platform
 from push_workloads.push.notification import Notification, Show
 from push_workloads.push.outbox import Entry, MemoryOutbox
+from push_workloads.push.policy import matter_of
 from push_workloads.push.preference_store import MemoryPreferences
 from push_workloads.push.preferences import FOR_EVER, Preferences, QuietHours
 from push_workloads.push.store import MemoryDevices
@@ -41,7 +42,7 @@ class Words:
     def render(self, job: PushJob, device: Device, badge: int | None) -> Notification:
         hint = job.hint
         assert hint is not None
-        return Notification(job.message_id, Show.ALERT, NOW // 1000 + 60, hint.title, data=hint.data)
+        return Notification(job.message_id, Show.ALERT, matter_of(job).expires_ms // 1000, hint.title, data=hint.data)
 
 
 class Topics:
@@ -169,12 +170,8 @@ class World:
 
     def reached(self) -> Counter[tuple[str, str]]:
         """Each device by how many claims there are for it: whatever is put twice under one id is sent once."""
-        told = {sends.decode(one.data) for one in _once(self.outbox.put_there)}
-        return Counter((one.user_id, one.device_id) for one in told)
-
-
-def _once(entries: list[Entry]) -> list[Entry]:
-    return list({(one.entry_id, one.data): one for one in entries}.values())
+        told = {one.entry_id: sends.decode(one.data) for one in self.outbox.put_there}
+        return Counter((one.user_id, one.device_id) for one in told.values())
 
 
 @pytest.fixture(autouse=True)
@@ -265,7 +262,7 @@ async def test_who_wants_none_gets_none_and_who_sleeps_gets_it_later(world: Worl
     made = await world.send()
     await world.runner().work(made)
     assert [(one.subject, one.at) for one in world.outbox.put_there] == [
-        ("push.send.fcm.user001", NOW + 3_600_000),
+        ("push.send.fcm.user001", NOW + 3_600_000),  # its turn is in the first millisecond
         ("push.send.fcm.user003", None),
     ]
     assert world.outbox.put_there[0].timer == f"push.timer.{made}.user001.d"
@@ -275,6 +272,37 @@ async def test_who_wants_none_gets_none_and_who_sleeps_gets_it_later(world: Worl
     ]  # fmt: skip
     view = await world.desk.one(made)
     assert (view.seen, view.queued, view.cancelled, view.waiting) == (5, 5, 3, 2)
+
+
+async def test_what_is_held_goes_no_faster_than_the_pace(world: World) -> None:
+    """And at the same times when a page is done again."""
+    await world.register(PAGE + 2)
+    for number in range(PAGE + 2):
+        night = QuietHours("07:00", "09:00", "UTC", "hold")
+        await world.preferences.replace(f"user{number:03}", Preferences(night), None)
+    made = await world.send(per_second=100, ttl_s=3601)
+    with pytest.raises(Killed):
+        await world.runner(Life(11, after=True)).work(made)
+    first = list(world.outbox.put_there)
+    world.leases.clear()
+    await world.runner().work(made)
+    assert len(first) == PAGE
+    assert world.outbox.put_there[: 2 * PAGE] == first * 2
+    ats = [one.at for one in world.outbox.entries.values()]
+    assert ats == [NOW + 3_600_000 + 10 * number for number in range(PAGE + 2)]
+    assert all(sends.decode(one.data).rechecked for one in world.outbox.put_there)
+
+
+async def test_what_is_held_is_held_as_long_as_it_is_worth_telling(world: World) -> None:
+    await world.register(3)
+    for number in range(3):
+        night = QuietHours("07:00", "09:00", "UTC", "hold")
+        await world.preferences.replace(f"user{number:03}", Preferences(night), None)
+    made = await world.send(per_second=1, ttl_s=3601)
+    await world.runner().work(made)
+    assert [one.at for one in world.outbox.put_there] == [NOW + 3_600_000, NOW + 3_601_000]
+    ends = await world.log.of_user(model.message_id(made, "user002"), "user002")
+    assert [(one.state, one.reason) for one in ends] == [(State.CANCELLED, "quiet")]
 
 
 async def test_the_followers_of_a_topic(world: World) -> None:

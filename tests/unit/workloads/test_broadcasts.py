@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 
 from push_workloads.common.errors import BadRequest
 from push_workloads.push.broadcast import model, segments
-from push_workloads.push.broadcast.model import Broadcast, Ends, Going, NewBroadcast, NotGoing, Stage
+from push_workloads.push.broadcast.model import Broadcast, Ends, NewBroadcast, Stage
 from push_workloads.push.broadcast.segments import Segment, compared, version_of
 from push_workloads.push.cancels import owner_of
 from push_workloads.push.devices import Device
-from push_workloads.push.preferences import FOR_EVER, Preferences, QuietHours
 
 NOW = 1_800_000_000_000  # 2027-01-15 08:00 UTC
 BYTES = bytes(range(10))
@@ -147,28 +146,14 @@ def test_the_job_of_a_user() -> None:
     assert (job.hint.data, job.hint.ttl_s, job.sent_at) == ({"a": 1}, 86_400, NOW)
 
 
-HELD = QuietHours("08:00", "10:00", "UTC", "hold")
-EXPIRES = NOW + 3 * 3_600_000
-
-
-@pytest.mark.parametrize(
-    ("preferences", "silent", "decision"),
-    [
-        (Preferences(), False, Going()),
-        (Preferences(mutes={"*": FOR_EVER}), False, NotGoing("muted")),
-        (Preferences(mutes={"*": NOW}), False, Going()),
-        (Preferences(mutes={"user:bob": FOR_EVER}), False, Going()),
-        (Preferences(HELD), False, Going(NOW + 2 * 3_600_000)),
-        (Preferences(HELD), True, Going()),
-        (Preferences(QuietHours("08:00", "12:00", "UTC", "hold")), False, NotGoing("quiet")),
-        (Preferences(QuietHours("08:00", "10:00", "UTC", "silent")), False, NotGoing("quiet")),
-        (Preferences(QuietHours("08:59", "10:00", None, "hold")), False, Going(NOW + 3_600_000)),
-        (Preferences(HELD, {"*": FOR_EVER}), False, NotGoing("muted")),
-    ],
-)
-def test_what_a_user_wants_is_respected(preferences: Preferences, silent: bool, decision: Going | NotGoing) -> None:
-    asked = _asked(silent=silent, **({"title": None, "data": {"a": 1}} if silent else {}))
-    assert model.decided(asked, PHONE, preferences, EXPIRES, NOW) == decision
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=9), st.integers(1, model.MAX_PER_SECOND))
+def test_each_device_has_its_turn(pages: list[int], per_second: int) -> None:
+    """However the pages are cut."""
+    held, turns = _made()[0], []
+    for devices in pages:
+        turns += [model.turn_ms(held, index, per_second) for index in range(devices)]
+        held = model.moved(held, "p", devices, devices, NOW)
+    assert turns == [number * 1000 // per_second for number in range(sum(pages))]
 
 
 # The way --------------------------------------------------------------------------------------------------------------

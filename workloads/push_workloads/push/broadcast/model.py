@@ -26,8 +26,6 @@ from push_workloads.common.tokens import SERVICE
 from push_workloads.push import requests
 from push_workloads.push.broadcast import segments
 from push_workloads.push.broadcast.segments import Segment
-from push_workloads.push.devices import Device
-from push_workloads.push.preferences import Preferences, is_muted, quiet_until
 from push_workloads.push.requests import DEFAULT_TEMPLATE, Shown
 
 BUCKETS: Final = 256  # partitions of the delivery records: 10 million devices are 40,000 in each
@@ -97,16 +95,6 @@ class Broadcast(NamedTuple):
         return self.ends is None
 
 
-class Going(NamedTuple):
-    """The send goes now, or at `at` (Unix milliseconds): when quiet hours end."""
-
-    at: int | None = None
-
-
-class NotGoing(NamedTuple):
-    reason: str
-
-
 def check(asked: NewBroadcast, now_ms: int) -> None:
     """Raises BadRequest that names the field."""
     requests.check(asked)
@@ -174,18 +162,10 @@ def job_for(broadcast: Broadcast, asked: NewBroadcast, user_id: str) -> PushJob:
     return PushJob(made, user_id, made, "", 0, SERVICE, at, hint=hint, kind=kind)
 
 
-def decided(
-    asked: NewBroadcast, device: Device, preferences: Preferences, expires: int, now_ms: int
-) -> Going | NotGoing:
-    """Who mutes `*` gets no broadcasts. In quiet hours that hold, it is held to their end, if it is still worth telling
-    then; in silent ones it does not go: there is no badge that it could change, and it would be no news later."""
-    if is_muted(preferences, "", now_ms):
-        return NotGoing("muted")
-    until = None if asked.silent else quiet_until(preferences.quiet, device.time_zone, now_ms)
-    if until is None:
-        return Going()
-    holds = preferences.quiet is not None and preferences.quiet.mode == "hold"
-    return Going(until) if holds and until <= expires else NotGoing("quiet")
+def turn_ms(broadcast: Broadcast, index: int, per_second: int) -> int:
+    """How long after the broadcast's begin the turn of a device comes, which is the page's of that index: the same
+    whenever the page is done."""
+    return (broadcast.queued + index) * 1000 // per_second
 
 
 def moved(broadcast: Broadcast, place: str | None, seen: int, queued: int, now_ms: int) -> Broadcast:

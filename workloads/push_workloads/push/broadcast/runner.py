@@ -13,6 +13,7 @@ import random
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from push_workloads.common.cache import reaching
@@ -23,14 +24,16 @@ from push_workloads.common.tasks import Spawner, together
 from push_workloads.push import sends
 from push_workloads.push.broadcast import model
 from push_workloads.push.broadcast.audience import Audience
-from push_workloads.push.broadcast.model import Broadcast, NewBroadcast, NotGoing, Stage
+from push_workloads.push.broadcast.model import Broadcast, NewBroadcast, Stage
 from push_workloads.push.broadcast.ports import BroadcastStore
 from push_workloads.push.broadcast.tally import Tally
 from push_workloads.push.cancels import Cancels
 from push_workloads.push.deliveries import Delivery, DeliveryLog, State
 from push_workloads.push.devices import Device, Platform
 from push_workloads.push.outbox import Entry, Outbox, timer
+from push_workloads.push.policy import Cancel, Decision, Hold, Reason, decide_broadcast
 from push_workloads.push.preference_store import PreferenceStore
+from push_workloads.push.preferences import Preferences
 from push_workloads.push.rendering import Renderer
 from push_workloads.push.sends import Send
 
@@ -164,24 +167,29 @@ class Runner:
         """What goes on the queue; what does not go is recorded. The order stays, so a portion is the same again."""
         users = [*dict.fromkeys(device.user_id for device in devices)]
         known = dict(zip(users, await together(self._ports.preferences.held(one) for one in users), strict=True))
-        expires, entries, skipped = model.expires_ms(held, asked), [], []
-        for device in devices:
-            decision = model.decided(asked, device, known[device.user_id].preferences, expires, now_ms)
-            if device.platform not in self._ports.carried:
-                decision = NotGoing("no_sender")
-            if isinstance(decision, NotGoing):
-                skipped.append(_skipped(held.broadcast_id, device, decision.reason, now_ms))
+        entries, skipped = [], []
+        for index, device in enumerate(devices):
+            send = self._send(held, asked, device, index)
+            decision = self._decided(send, device, known[device.user_id].preferences, now_ms)
+            if isinstance(decision, Cancel):
+                skipped.append(_skipped(send, decision.reason, now_ms))
             else:
-                entries.append(self._entry(held, asked, device, decision.at))
+                entries.append(
+                    _entry(held.broadcast_id, send, decision.until_ms if isinstance(decision, Hold) else None)
+                )
         if skipped:
             await self._ports.log.record(skipped)
         return entries
 
-    def _entry(self, held: Broadcast, asked: NewBroadcast, device: Device, at: int | None) -> Entry:
+    def _send(self, held: Broadcast, asked: NewBroadcast, device: Device, index: int) -> Send:
         told = self._ports.renderer.render(model.job_for(held, asked, device.user_id), device, None)
-        send = Send(device.user_id, device.device_id, device.platform, told, rechecked=False)
-        where = timer(held.broadcast_id, token(device.user_id), device.device_id)
-        return Entry(sends.subject(send), sends.encode(send), sends.send_id(send), at, where)
+        turn_ms = model.turn_ms(held, index, asked.per_second)
+        return Send(device.user_id, device.device_id, device.platform, told, turn_ms=turn_ms)
+
+    def _decided(self, send: Send, device: Device, preferences: Preferences, now_ms: int) -> Decision:
+        if device.platform not in self._ports.carried:
+            return Cancel(Reason.NO_SENDER)
+        return decide_broadcast(send, device.time_zone, preferences, now_ms)
 
     async def _put(self, broadcast_id: str, entries: Sequence[Entry], per_second: int, lease: Lease) -> int:
         """How many of them are on the queue: not all when it was stopped, or the lease is another's."""
@@ -234,6 +242,13 @@ async def _pause() -> None:
     await asyncio.sleep(LOOK_SECONDS * random.uniform(0.8, 1.2))  # noqa: S311 - spreads the replicas
 
 
-def _skipped(broadcast_id: str, device: Device, reason: str, now_ms: int) -> Delivery:
-    made = model.message_id(broadcast_id, device.user_id)
-    return Delivery(made, device.user_id, device.device_id, device.platform, State.CANCELLED, reason, now_ms)
+def _entry(broadcast_id: str, send: Send, at: int | None) -> Entry:
+    """What goes at once is not looked at again: that would cost a look for each device."""
+    decided = replace(send, rechecked=at is not None)
+    where = timer(broadcast_id, token(send.user_id), send.device_id)
+    return Entry(sends.subject(send), sends.encode(decided), sends.send_id(send), at, where)
+
+
+def _skipped(send: Send, reason: Reason, now_ms: int) -> Delivery:
+    made = send.notification.message_id
+    return Delivery(made, send.user_id, send.device_id, send.platform, State.CANCELLED, reason, now_ms)
