@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -14,12 +15,13 @@ from push_workloads.common.push_jobs import PushJob
 from push_workloads.push import sends
 from push_workloads.push.books.memory import MemoryBooks
 from push_workloads.push.broadcast import audience, model
+from push_workloads.push.broadcast import runner as runner_module
 from push_workloads.push.broadcast.audience import Audience
 from push_workloads.push.broadcast.desk import BroadcastDesk
 from push_workloads.push.broadcast.memory import MemoryBroadcasts
 from push_workloads.push.broadcast.model import Ends, NewBroadcast, Stage
 from push_workloads.push.broadcast.ports import Follower
-from push_workloads.push.broadcast.runner import BroadcastMetrics, Runner, RunnerPorts
+from push_workloads.push.broadcast.runner import MAX_BEHIND, BroadcastMetrics, Runner, RunnerPorts
 from push_workloads.push.broadcast.segments import Segment
 from push_workloads.push.broadcast.tally import Tally
 from push_workloads.push.cancels import MemoryCancels
@@ -385,7 +387,7 @@ async def test_a_stop(world: World) -> None:
 
 
 async def test_a_stop_between_two_portions(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("push_workloads.push.broadcast.runner.PORTION", 1)
+    monkeypatch.setattr(runner_module, "PORTION", 1)
     await world.register(9)
     made = await world.send()
 
@@ -400,6 +402,66 @@ async def test_a_stop_between_two_portions(world: World, monkeypatch: pytest.Mon
     assert len(world.outbox.put_there) == 2
     view = await world.desk.one(made)
     assert (view.stage, view.queued, view.cancelled) == (Stage.STOPPED, 2, 2)
+
+
+class Interrupted(Forgetful):
+    """Something happens as soon as so many entries are there."""
+
+    def __init__(self, count: int, happens: Callable[[], Awaitable[object]]) -> None:
+        super().__init__()
+        self._count = count
+        self._happens = happens
+
+    async def put(self, entries: Any) -> None:
+        await super().put(entries)
+        if len(self.put_there) == self._count:
+            await self._happens()
+
+
+@pytest.mark.parametrize("page", [1, 2])
+async def test_a_stop_in_the_last_portion_of_a_page(world: World, page: int) -> None:
+    """What went on the queue then is counted."""
+    await world.register(2 * PAGE)
+    made = await world.send()
+    world.outbox = Interrupted(page * PAGE, lambda: world.desk.stop(made))
+    await world.runner().work(made)
+    await _record(world, made, range(1), State.SENT)
+    view = await world.desk.one(made)
+    assert (view.stage, view.seen, view.queued, view.sent, view.cancelled) == (
+        Stage.STOPPED, page * PAGE, page * PAGE, 1, page * PAGE - 1,
+    )  # fmt: skip
+
+
+async def test_what_nobody_carries_any_more_holds_up_no_broadcast(world: World) -> None:
+    """Nor does what it has nothing for."""
+    await world.register(2)
+    world.outbox.lengths = {"push-webpush": MAX_BEHIND, "push-apns": MAX_BEHIND}
+    await world.runner().work(await world.send(segment=Segment(platforms=["fcm"])))
+    assert len(world.outbox.put_there) == 2
+
+
+async def test_it_does_not_wait_for_a_queue_longer_than_it_is_worth(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was put of its page until then is counted, and what did not go for a reason."""
+    monkeypatch.setattr(runner_module, "PORTION", 1)
+    monkeypatch.setattr(runner_module, "PAUSE_SECONDS", 0.0)
+    await world.register(3)
+    await world.preferences.replace("user000", Preferences(mutes={"*": FOR_EVER}), None)
+    made = await world.send(ttl_s=60)
+
+    class Stuck(Forgetful):
+        async def behind(self, consumers: Sequence[str]) -> int:
+            world.now_ms += 20_000
+            return MAX_BEHIND if self.put_there else 0
+
+    world.outbox = Stuck()
+    await world.runner().work(made)
+    view = await world.desk.one(made)
+    assert (view.stage, view.seen, view.queued, view.cancelled, view.waiting) == (Stage.SENDING, 2, 2, 1, 1)
+    await _record(world, made, range(1, 2), State.SENT)
+    await world.runner().work(made)
+    assert (await world.desk.one(made)).stage is Stage.DONE
 
 
 async def test_the_same_dedup_id_is_one_broadcast(world: World) -> None:

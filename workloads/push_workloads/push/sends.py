@@ -11,6 +11,7 @@ from push_workloads.push.devices import Platform
 from push_workloads.push.notification import Notification
 
 ALL: Final = "push.send.{platform}.>"
+CONSUMER: Final = "push-{platform}"
 
 
 class Send(msgspec.Struct, frozen=True, omit_defaults=True):

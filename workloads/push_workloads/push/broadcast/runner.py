@@ -2,7 +2,7 @@
 
 A page is looked up, its sends are put on the queue, and then its place is moved on, on condition that nobody else has
 moved it. Killed at any line, the page is done again, under the same ids: see `model.py` for why no device is sent to
-twice. A stop is seen between two portions of a page.
+twice. A stop, and the end of its worth, are seen between two portions of a page: what was put of the page is counted.
 """
 
 from __future__ import annotations
@@ -42,9 +42,8 @@ LEASE_MS: Final = 8_000  # a portion takes about a second; who loses it while it
 LOOK_SECONDS: Final = 1.0
 AT_ONCE: Final = 4  # broadcasts, in one process
 PORTION: Final = 50  # sends between two looks at the lease, the stop and the queue; fewer where it goes slowly
-MAX_BEHIND: Final = 1000  # sends on the queue, of whatever kind: more would make messages wait behind a broadcast
+MAX_BEHIND: Final = 1000  # sends for its platforms, of whatever kind: more would make messages wait behind a broadcast
 PAUSE_SECONDS: Final = 0.5
-CONSUMERS: Final = ("push-fcm", "push-apns", "push-webpush")
 _log = logging.getLogger(__name__)
 
 
@@ -146,20 +145,21 @@ class Runner:
                 return False
 
     async def _page(self, held: Broadcast, asked: NewBroadcast, lease: Lease) -> bool:
-        now_ms = self._ports.now_ms()
-        if now_ms > model.expires_ms(held, asked):
+        expires, now_ms = model.expires_ms(held, asked), self._ports.now_ms()
+        if now_ms > expires:
             await self._ports.store.replace(model.moved(held, None, 0, 0, now_ms))
             return False
         page, seen = await self._ports.audience.page(asked, held.place)
         entries = await self._entries(held, asked, page.devices, now_ms)
-        put = await self._put(held.broadcast_id, entries, asked.per_second, lease)
-        if put < len(entries):
-            await self._stopped_within(held.broadcast_id, put)
-            return False
-        moved = model.moved(held, page.after, seen, len(page.devices), self._ports.now_ms())
-        # When another has moved it on, or stopped it, the next look says which.
-        await self._ports.store.replace(moved)
-        return True
+        left = len(entries) - await self._put(held, asked, entries, lease)
+        counts, now_ms = (seen - left, len(page.devices) - left), self._ports.now_ms()
+        if left == 0 or now_ms > expires:
+            moved = model.moved(held, None if left else page.after, *counts, now_ms)
+            # When another has moved it on, or stopped it, the next look says which.
+            if await self._ports.store.replace(moved):
+                return left == 0
+        await self._stopped_within(held, *counts)
+        return left == 0
 
     async def _entries(
         self, held: Broadcast, asked: NewBroadcast, devices: Sequence[Device], now_ms: int
@@ -191,35 +191,40 @@ class Runner:
             return Cancel(Reason.NO_SENDER)
         return decide_broadcast(send, device.time_zone, preferences, now_ms)
 
-    async def _put(self, broadcast_id: str, entries: Sequence[Entry], per_second: int, lease: Lease) -> int:
-        """How many of them are on the queue: not all when it was stopped, or the lease is another's."""
-        size = min(PORTION, max(1, per_second // 10))
+    async def _put(self, held: Broadcast, asked: NewBroadcast, entries: Sequence[Entry], lease: Lease) -> int:
+        """How many of them are on the queue: not all when it was stopped, its worth is over, or the lease is
+        another's."""
+        size = min(PORTION, max(1, asked.per_second // 10))
         clock, next_at = asyncio.get_running_loop().time, 0.0
         for begin in range(0, len(entries), size):
             portion = entries[begin : begin + size]
-            wait, next_at = model.paced(next_at, clock(), len(portion), per_second)
+            wait, next_at = model.paced(next_at, clock(), len(portion), asked.per_second)
             await asyncio.sleep(wait)
-            if not await self._may_go_on(broadcast_id, lease):
+            if not await self._may_go_on(held, asked, lease):
                 return begin
             await self._ports.outbox.put(portion)
             self._metrics.queued.inc(len(portion))
         await asyncio.sleep(max(0.0, next_at - clock()))  # the last portion's share of the time
         return len(entries)
 
-    async def _may_go_on(self, broadcast_id: str, lease: Lease) -> bool:
-        """Waits while the queue is long."""
-        while True:
-            if not await lease.hold() or await self._ports.cancels.is_cancelled(broadcast_id):
+    async def _may_go_on(self, held: Broadcast, asked: NewBroadcast, lease: Lease) -> bool:
+        """Waits while the queue is long, and no longer than it is worth telling."""
+        expires = model.expires_ms(held, asked)
+        consumers = [sends.CONSUMER.format(platform=one) for one in model.reaches(asked, self._ports.carried)]
+        while self._ports.now_ms() <= expires:
+            if not await lease.hold() or await self._ports.cancels.is_cancelled(held.broadcast_id):
                 return False
-            if await self._ports.outbox.behind(CONSUMERS) < MAX_BEHIND:
+            if await self._ports.outbox.behind(consumers) < MAX_BEHIND:
                 return True
             await asyncio.sleep(PAUSE_SECONDS)
+        return False
 
-    async def _stopped_within(self, broadcast_id: str, put: int) -> None:
-        """What of the page went on the queue before the stop is counted."""
-        held = await self._ports.store.one(broadcast_id)
-        if held is not None and held.stage is Stage.STOPPED and put:
-            await self._ports.store.replace(held._replace(seen=held.seen + put, queued=held.queued + put))
+    async def _stopped_within(self, before: Broadcast, seen: int, queued: int) -> None:
+        """What of the page went on the queue before the stop is counted: once, since nothing but the stop may have
+        come between."""
+        held = await self._ports.store.one(before.broadcast_id)
+        if held is not None and held.stage is Stage.STOPPED and held.version == before.version + 1:
+            await self._ports.store.replace(model.counting(held, seen, queued, self._ports.now_ms()))
 
     async def _settle(self, held: Broadcast, asked: NewBroadcast) -> None:
         """Counts, and closes it when nothing of it is to come."""
