@@ -250,6 +250,9 @@ def _broadcast_send(send: argparse.ArgumentParser) -> None:
     how.add_argument("--at", metavar="TIME", help="as 2030-01-31T08:00+01:00 (default: now)")
     how.add_argument("--ttl", type=_count, metavar="SECONDS", help="for how long it is worth telling (default: a day)")
     how.add_argument("--rate", type=_rate, metavar="N", help="devices a second (default: 500)")
+    how.add_argument("--dedup-id", metavar="ID",
+                     help="16 to 128 characters; the same command again with the same one is not sent twice "
+                     "(default: a new one, which the error names when no answer comes)")  # fmt: skip
 
 
 def _rate(text: str) -> int:

@@ -12,29 +12,41 @@ from push_operator.errors import ClusterError
 REQUEST_SECONDS: Final = 10.0
 MAX_ANSWER_BYTES: Final = 1024 * 1024
 _NOT_FOUND: Final = 404
+_SERVER_ERROR: Final = 500
 
 
 class NotThere(ClusterError):
     """The service answers, and has nothing of that name."""
 
 
+class NoAnswer(ClusterError):
+    """None came, or the service could not give one: nobody knows whether it was done."""
+
+
 def ask(port: AdminPort, service: str, method: str, path: str, body: Any = None) -> dict[str, Any]:
-    """Raises ClusterError with the service's own words, or that it does not answer; NotThere for what is unknown."""
+    """Raises ClusterError with the service's own words: NotThere for what is unknown, NoAnswer where it may have been
+    done."""
     connection = http.client.HTTPConnection(port.host, port.port, timeout=REQUEST_SECONDS)
     headers = {"Authorization": f"Bearer {port.token}", "Content-Type": "application/json"}
     try:
         connection.request(method, path, None if body is None else json.dumps(body), headers)
-        response = connection.getresponse()
-        answer = json.loads(response.read(MAX_ANSWER_BYTES))
+        with connection.getresponse() as response:
+            answer = json.loads(response.read(MAX_ANSWER_BYTES))
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise ClusterError(f"the {service} service does not answer: {error}") from error
+        raise NoAnswer(f"the {service} service does not answer: {error}") from error
     finally:
         connection.close()
     if not isinstance(answer, dict):
         raise ClusterError(f"the {service} service answers with what is no object")
     if response.status >= 300:
-        raise (NotThere if response.status == _NOT_FOUND else ClusterError)(_words(answer))
+        raise _fault(response.status)(_words(answer))
     return answer
+
+
+def _fault(status: int) -> type[ClusterError]:
+    if status >= _SERVER_ERROR:
+        return NoAnswer
+    return NotThere if status == _NOT_FOUND else ClusterError
 
 
 def _words(answer: dict[str, Any]) -> str:

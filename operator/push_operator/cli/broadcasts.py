@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import sys
 import time
 from argparse import Namespace
@@ -12,7 +13,8 @@ from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 from urllib.parse import quote
 
-from push_operator.cli.asking import ask
+from push_operator.cli.asking import NoAnswer, ask
+from push_operator.cli.output import complain
 from push_operator.cli.tables import UNKNOWN, age, columns
 from push_operator.cli.target import AdminPort, Target
 from push_operator.errors import OperatorError
@@ -35,7 +37,7 @@ View = Mapping[str, Any]
 
 def broadcasts(target: Target, options: Namespace) -> None:
     """Prints what is asked for. Raises OperatorError."""
-    order = order_of(options) if options.action == SEND else None
+    order = order_of(options, secrets.token_hex(16)) if options.action == SEND else None
     with target.admin(_SERVICE) as port:
         if options.action == LIST:
             found = ask(port, _SERVICE, "GET", "/broadcasts")["broadcasts"]
@@ -50,18 +52,30 @@ def broadcasts(target: Target, options: Namespace) -> None:
 
 def _carried_out(port: AdminPort, options: Namespace, order: Mapping[str, Any] | None) -> View:
     if order is not None:
-        return ask(port, _SERVICE, "POST", "/broadcasts", order)
+        return _sent(port, order)
     if options.action == STOP:
         return ask(port, _SERVICE, "POST", "/broadcasts/stop", {"id": options.id})
     return _looked_at(port, options.id)
+
+
+def _sent(port: AdminPort, order: Mapping[str, Any]) -> View:
+    """Whoever runs it again as it was, since no answer came, would tell everybody twice."""
+    again = f"it may have been sent: run it again with --dedup-id {order['dedup_id']}, and it is not sent twice"
+    try:
+        return ask(port, _SERVICE, "POST", "/broadcasts", order)
+    except NoAnswer as error:
+        raise NoAnswer(f"{error}; {again}") from error
+    except KeyboardInterrupt:
+        complain(again)
+        raise
 
 
 def _looked_at(port: AdminPort, broadcast_id: str) -> View:
     return ask(port, _SERVICE, "GET", f"/broadcasts?id={quote(broadcast_id, safe='')}")
 
 
-def order_of(options: Namespace) -> dict[str, Any]:
-    """What the service is asked for. Raises OperatorError. Pure."""
+def order_of(options: Namespace, dedup_id: str) -> dict[str, Any]:
+    """What the service is asked for, with this `dedup_id` unless another was given. Raises OperatorError. Pure."""
     segment = {
         "platforms": options.platform, "app": options.app, "app_version": options.app_version,
         "locales": options.locale,
@@ -74,6 +88,7 @@ def order_of(options: Namespace) -> dict[str, Any]:
         "collapse_key": options.collapse_key, "ttl_s": options.ttl, "per_second": options.rate,
         "send_at": _at(options.at), "silent": options.silent or None, "topic": options.topic,
         "segment": segment if options.topic is None else None,
+        "dedup_id": dedup_id if options.dedup_id is None else options.dedup_id,
     }  # fmt: skip
     return {name: value for name, value in shown.items() if value is not None}
 
@@ -118,6 +133,7 @@ def told(view: View) -> str:
     """One broadcast as text. Pure."""
     begins = view["send_at"] if view["stage"] == "scheduled" else None
     head = f"{view['broadcast_id']}: {view['stage']}" + (f" at {_iso(begins)}" if begins else "")
+    head += "; it had been sent before" if view["duplicate"] else ""
     rows = [
         ("to", audience(view)),
         ("shows", view["title"] or (f"template {view['template']}" if view["template"] else UNKNOWN)),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 from urllib.parse import urlsplit
 
 import pytest
@@ -16,6 +17,7 @@ from tests.support.services import environ_for, in_process
 
 from push_operator.cli import broadcasts as command
 from push_operator.cli.arguments import PUSH, parser
+from push_operator.cli.asking import NoAnswer, ask
 from push_operator.cli.target import AdminPort, Target
 from push_operator.errors import ClusterError
 from push_workloads.common.bus import connected
@@ -79,6 +81,25 @@ async def test_one_is_stopped(push: Push) -> None:
     assert stage == "running"
     assert (await push("stop", broadcast_id)).split()[1] in ("stopped", "done")
     assert [one["broadcast_id"] for one in json.loads(await push("list", "-o", "json"))] == [broadcast_id]
+
+
+async def test_one_whose_answer_was_lost_is_sent_once(push: Push, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ("send", "--all", "--title", "News")
+
+    def lost(*order: Any) -> NoReturn:
+        ask(*order)
+        raise NoAnswer("the push service does not answer: timed out")
+
+    with monkeypatch.context() as while_it_is_lost:
+        while_it_is_lost.setattr(command, "ask", lost)
+        with pytest.raises(NoAnswer, match="timed out; it may have been sent: run it again with --dedup-id") as raised:
+            await push(*words)
+    (dedup_id,) = re.findall("--dedup-id ([0-9a-f]{32}),", str(raised.value))
+    shown = await push(*words, "--dedup-id", dedup_id)
+    assert "it had been sent before" in shown.splitlines()[0]
+    assert len(json.loads(await push("list", "-o", "json"))) == 1
+    await push(*words)
+    assert len(json.loads(await push("list", "-o", "json"))) == 2
 
 
 async def test_the_services_words_are_told(push: Push) -> None:

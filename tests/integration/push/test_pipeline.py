@@ -132,6 +132,28 @@ async def test_quiet_hours_that_hold_end(pipe: Stage) -> None:
     ]  # fmt: skip
 
 
+async def test_a_broadcasts_send_that_waited_is_looked_at_again(pipe: Stage) -> None:
+    """By the user's wishes alone: the message service is not asked."""
+    asked = {"ann": 0, "eve": 0}
+
+    def answer(device: Device, told: Notification) -> Answer:
+        asked[device.user_id] += 1
+        return Later("busy", 1.0) if asked[device.user_id] == 1 else Sent()
+
+    pipe.carriers = {"fcm": MemoryCarrier(answer)}
+    pipe.answers.away = True
+    for user in asked:
+        await pipe.device(user)
+        told = Notification("b1.7", Show.ALERT, now_ms() // 1000 + 60, "News")
+        send = Send(user, "phone", "fcm", told, rechecked=False, turn_ms=0)
+        await pipe.put_raw(subject(send), encode(send), user)
+    async with pipe.working():
+        await eventually(lambda: asked == {"ann": 1, "eve": 1})
+        await pipe.preferences.replace("eve", Preferences(mutes={"*": FOR_EVER}), None)
+        await eventually(pipe.is_empty)
+    assert await pipe.became("b1.7") == {ANN: ("sent", None), ("eve", "phone"): ("cancelled", "muted")}
+
+
 async def test_a_group_is_told_page_by_page_and_its_sender_is_not(pipe: Stage) -> None:
     members = [f"user{number:04}" for number in range(1200)]
     pipe.answers.members["team"] = members

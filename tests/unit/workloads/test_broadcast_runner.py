@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -14,12 +15,13 @@ from push_workloads.common.push_jobs import PushJob
 from push_workloads.push import sends
 from push_workloads.push.books.memory import MemoryBooks
 from push_workloads.push.broadcast import audience, model
+from push_workloads.push.broadcast import runner as runner_module
 from push_workloads.push.broadcast.audience import Audience
 from push_workloads.push.broadcast.desk import BroadcastDesk
 from push_workloads.push.broadcast.memory import MemoryBroadcasts
 from push_workloads.push.broadcast.model import Ends, NewBroadcast, Stage
 from push_workloads.push.broadcast.ports import Follower
-from push_workloads.push.broadcast.runner import BroadcastMetrics, Runner, RunnerPorts
+from push_workloads.push.broadcast.runner import MAX_BEHIND, BroadcastMetrics, Runner, RunnerPorts
 from push_workloads.push.broadcast.segments import Segment
 from push_workloads.push.broadcast.tally import Tally
 from push_workloads.push.cancels import MemoryCancels
@@ -27,6 +29,7 @@ from push_workloads.push.deliveries import Delivery, MemoryDeliveries, State
 from push_workloads.push.devices import Device, Platform
 from push_workloads.push.notification import Notification, Show
 from push_workloads.push.outbox import Entry, MemoryOutbox
+from push_workloads.push.policy import matter_of
 from push_workloads.push.preference_store import MemoryPreferences
 from push_workloads.push.preferences import FOR_EVER, Preferences, QuietHours
 from push_workloads.push.store import MemoryDevices
@@ -41,7 +44,7 @@ class Words:
     def render(self, job: PushJob, device: Device, badge: int | None) -> Notification:
         hint = job.hint
         assert hint is not None
-        return Notification(job.message_id, Show.ALERT, NOW // 1000 + 60, hint.title, data=hint.data)
+        return Notification(job.message_id, Show.ALERT, matter_of(job).expires_ms // 1000, hint.title, data=hint.data)
 
 
 class Topics:
@@ -169,12 +172,8 @@ class World:
 
     def reached(self) -> Counter[tuple[str, str]]:
         """Each device by how many claims there are for it: whatever is put twice under one id is sent once."""
-        told = {sends.decode(one.data) for one in _once(self.outbox.put_there)}
-        return Counter((one.user_id, one.device_id) for one in told)
-
-
-def _once(entries: list[Entry]) -> list[Entry]:
-    return list({(one.entry_id, one.data): one for one in entries}.values())
+        told = {one.entry_id: sends.decode(one.data) for one in self.outbox.put_there}
+        return Counter((one.user_id, one.device_id) for one in told.values())
 
 
 @pytest.fixture(autouse=True)
@@ -265,7 +264,7 @@ async def test_who_wants_none_gets_none_and_who_sleeps_gets_it_later(world: Worl
     made = await world.send()
     await world.runner().work(made)
     assert [(one.subject, one.at) for one in world.outbox.put_there] == [
-        ("push.send.fcm.user001", NOW + 3_600_000),
+        ("push.send.fcm.user001", NOW + 3_600_000),  # its turn is in the first millisecond
         ("push.send.fcm.user003", None),
     ]
     assert world.outbox.put_there[0].timer == f"push.timer.{made}.user001.d"
@@ -275,6 +274,37 @@ async def test_who_wants_none_gets_none_and_who_sleeps_gets_it_later(world: Worl
     ]  # fmt: skip
     view = await world.desk.one(made)
     assert (view.seen, view.queued, view.cancelled, view.waiting) == (5, 5, 3, 2)
+
+
+async def test_what_is_held_goes_no_faster_than_the_pace(world: World) -> None:
+    """And at the same times when a page is done again."""
+    await world.register(PAGE + 2)
+    for number in range(PAGE + 2):
+        night = QuietHours("07:00", "09:00", "UTC", "hold")
+        await world.preferences.replace(f"user{number:03}", Preferences(night), None)
+    made = await world.send(per_second=100, ttl_s=3601)
+    with pytest.raises(Killed):
+        await world.runner(Life(11, after=True)).work(made)
+    first = list(world.outbox.put_there)
+    world.leases.clear()
+    await world.runner().work(made)
+    assert len(first) == PAGE
+    assert world.outbox.put_there[: 2 * PAGE] == first * 2
+    ats = [one.at for one in world.outbox.entries.values()]
+    assert ats == [NOW + 3_600_000 + 10 * number for number in range(PAGE + 2)]
+    assert all(sends.decode(one.data).rechecked for one in world.outbox.put_there)
+
+
+async def test_what_is_held_is_held_as_long_as_it_is_worth_telling(world: World) -> None:
+    await world.register(3)
+    for number in range(3):
+        night = QuietHours("07:00", "09:00", "UTC", "hold")
+        await world.preferences.replace(f"user{number:03}", Preferences(night), None)
+    made = await world.send(per_second=1, ttl_s=3601)
+    await world.runner().work(made)
+    assert [one.at for one in world.outbox.put_there] == [NOW + 3_600_000, NOW + 3_601_000]
+    ends = await world.log.of_user(model.message_id(made, "user002"), "user002")
+    assert [(one.state, one.reason) for one in ends] == [(State.CANCELLED, "quiet")]
 
 
 async def test_the_followers_of_a_topic(world: World) -> None:
@@ -357,7 +387,7 @@ async def test_a_stop(world: World) -> None:
 
 
 async def test_a_stop_between_two_portions(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("push_workloads.push.broadcast.runner.PORTION", 1)
+    monkeypatch.setattr(runner_module, "PORTION", 1)
     await world.register(9)
     made = await world.send()
 
@@ -372,6 +402,66 @@ async def test_a_stop_between_two_portions(world: World, monkeypatch: pytest.Mon
     assert len(world.outbox.put_there) == 2
     view = await world.desk.one(made)
     assert (view.stage, view.queued, view.cancelled) == (Stage.STOPPED, 2, 2)
+
+
+class Interrupted(Forgetful):
+    """Something happens as soon as so many entries are there."""
+
+    def __init__(self, count: int, happens: Callable[[], Awaitable[object]]) -> None:
+        super().__init__()
+        self._count = count
+        self._happens = happens
+
+    async def put(self, entries: Any) -> None:
+        await super().put(entries)
+        if len(self.put_there) == self._count:
+            await self._happens()
+
+
+@pytest.mark.parametrize("page", [1, 2])
+async def test_a_stop_in_the_last_portion_of_a_page(world: World, page: int) -> None:
+    """What went on the queue then is counted."""
+    await world.register(2 * PAGE)
+    made = await world.send()
+    world.outbox = Interrupted(page * PAGE, lambda: world.desk.stop(made))
+    await world.runner().work(made)
+    await _record(world, made, range(1), State.SENT)
+    view = await world.desk.one(made)
+    assert (view.stage, view.seen, view.queued, view.sent, view.cancelled) == (
+        Stage.STOPPED, page * PAGE, page * PAGE, 1, page * PAGE - 1,
+    )  # fmt: skip
+
+
+async def test_what_nobody_carries_any_more_holds_up_no_broadcast(world: World) -> None:
+    """Nor does what it has nothing for."""
+    await world.register(2)
+    world.outbox.lengths = {"push-webpush": MAX_BEHIND, "push-apns": MAX_BEHIND}
+    await world.runner().work(await world.send(segment=Segment(platforms=["fcm"])))
+    assert len(world.outbox.put_there) == 2
+
+
+async def test_it_does_not_wait_for_a_queue_longer_than_it_is_worth(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was put of its page until then is counted, and what did not go for a reason."""
+    monkeypatch.setattr(runner_module, "PORTION", 1)
+    monkeypatch.setattr(runner_module, "PAUSE_SECONDS", 0.0)
+    await world.register(3)
+    await world.preferences.replace("user000", Preferences(mutes={"*": FOR_EVER}), None)
+    made = await world.send(ttl_s=60)
+
+    class Stuck(Forgetful):
+        async def behind(self, consumers: Sequence[str]) -> int:
+            world.now_ms += 20_000
+            return MAX_BEHIND if self.put_there else 0
+
+    world.outbox = Stuck()
+    await world.runner().work(made)
+    view = await world.desk.one(made)
+    assert (view.stage, view.seen, view.queued, view.cancelled, view.waiting) == (Stage.SENDING, 2, 2, 1, 1)
+    await _record(world, made, range(1, 2), State.SENT)
+    await world.runner().work(made)
+    assert (await world.desk.one(made)).stage is Stage.DONE
 
 
 async def test_the_same_dedup_id_is_one_broadcast(world: World) -> None:

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from push_workloads.common.errors import BadRequest
 from push_workloads.push.broadcast import model, segments
-from push_workloads.push.broadcast.model import Broadcast, Ends, Going, NewBroadcast, NotGoing, Stage
+from push_workloads.push.broadcast.desk import view_of
+from push_workloads.push.broadcast.model import Broadcast, Ends, NewBroadcast, Stage
 from push_workloads.push.broadcast.segments import Segment, compared, version_of
 from push_workloads.push.cancels import owner_of
-from push_workloads.push.devices import Device
-from push_workloads.push.preferences import FOR_EVER, Preferences, QuietHours
+from push_workloads.push.devices import Device, Platform
 
 NOW = 1_800_000_000_000  # 2027-01-15 08:00 UTC
 BYTES = bytes(range(10))
@@ -147,28 +147,14 @@ def test_the_job_of_a_user() -> None:
     assert (job.hint.data, job.hint.ttl_s, job.sent_at) == ({"a": 1}, 86_400, NOW)
 
 
-HELD = QuietHours("08:00", "10:00", "UTC", "hold")
-EXPIRES = NOW + 3 * 3_600_000
-
-
-@pytest.mark.parametrize(
-    ("preferences", "silent", "decision"),
-    [
-        (Preferences(), False, Going()),
-        (Preferences(mutes={"*": FOR_EVER}), False, NotGoing("muted")),
-        (Preferences(mutes={"*": NOW}), False, Going()),
-        (Preferences(mutes={"user:bob": FOR_EVER}), False, Going()),
-        (Preferences(HELD), False, Going(NOW + 2 * 3_600_000)),
-        (Preferences(HELD), True, Going()),
-        (Preferences(QuietHours("08:00", "12:00", "UTC", "hold")), False, NotGoing("quiet")),
-        (Preferences(QuietHours("08:00", "10:00", "UTC", "silent")), False, NotGoing("quiet")),
-        (Preferences(QuietHours("08:59", "10:00", None, "hold")), False, Going(NOW + 3_600_000)),
-        (Preferences(HELD, {"*": FOR_EVER}), False, NotGoing("muted")),
-    ],
-)
-def test_what_a_user_wants_is_respected(preferences: Preferences, silent: bool, decision: Going | NotGoing) -> None:
-    asked = _asked(silent=silent, **({"title": None, "data": {"a": 1}} if silent else {}))
-    assert model.decided(asked, PHONE, preferences, EXPIRES, NOW) == decision
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=9), st.integers(1, model.MAX_PER_SECOND))
+def test_each_device_has_its_turn(pages: list[int], per_second: int) -> None:
+    """However the pages are cut."""
+    held, turns = _made()[0], []
+    for devices in pages:
+        turns += [model.turn_ms(held, index, per_second) for index in range(devices)]
+        held = model.moved(held, "p", devices, devices, NOW)
+    assert turns == [number * 1000 // per_second for number in range(sum(pages))]
 
 
 # The way --------------------------------------------------------------------------------------------------------------
@@ -182,6 +168,25 @@ def test_a_place_moves_on() -> None:
     )  # fmt: skip
     last = model.moved(first, None, 3, 3, NOW + 9)
     assert (last.stage, last.place, last.seen, last.queued, last.started_at) == (Stage.SENDING, None, 503, 23, NOW + 5)
+
+
+def test_whose_queues_it_waits_for() -> None:
+    carried: list[Platform] = ["fcm", "webpush"]
+    assert model.reaches(_asked(), carried) == carried
+    assert model.reaches(_asked(segment=Segment(platforms=["apns", "fcm"])), carried) == ["fcm"]
+    assert model.reaches(_asked(segment=Segment(platforms=["apns"])), carried) == []
+    assert model.reaches(_asked(segment=None, topic="news"), carried) == carried
+
+
+def test_what_has_an_end_was_queued() -> None:
+    """Also of a page that is counted nowhere: whoever put it was killed in it, and then it was stopped."""
+    held = _made()[0]._replace(stage=Stage.STOPPED, seen=20, queued=10, started_at=NOW)
+    assert (model.covering(held, Ends(5, 2, 1)).queued, model.covering(held, Ends(8, 2, 2)).queued) == (10, 12)
+    ended = model.ended(held, Ends(25), NOW, NOW + model.STOP_MS)
+    assert ended is not None
+    assert (ended.seen, ended.queued, ended.ends) == (25, 25, Ends(25))
+    view = view_of(held, Ends(8, 2, 2), NOW)
+    assert (view.seen, view.queued, view.sent, view.waiting) == (20, 12, 8, 0)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from push_workloads.push.policy import (
     Reason,
     Tell,
     decide,
+    decide_broadcast,
     hold_off_until,
     matter_of,
     matter_of_send,
@@ -223,3 +224,34 @@ def test_a_send_is_judged_as_its_job() -> None:
     send = Send("ann", "phone", "fcm", notification, channel="user:ann", epoch="e1", seq=7, sent_at=NOON)
     assert matter_of_send(send) == matter_of(_job())
     assert not matter_of(_job(Hint(silent=True))).noisy
+
+
+# A broadcast ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("preferences", "show", "turn_ms", "now_ms", "decision"),
+    [
+        (Preferences(), Show.ALERT, 5000, NIGHT, Tell()),
+        (Preferences(), Show.ALERT, 0, NIGHT + WORTH + 1, Cancel(Reason.EXPIRED)),
+        (Preferences(mutes={ALL: FOR_EVER}), Show.ALERT, 0, NIGHT, Cancel(Reason.MUTED)),
+        (Preferences(mutes={ALL: NIGHT}), Show.ALERT, 0, NIGHT, Tell()),
+        (Preferences(mutes={"user:bob": FOR_EVER}), Show.ALERT, 0, NIGHT, Tell()),
+        (Preferences(HELD), Show.ALERT, 0, NIGHT, Hold(MORNING, Reason.QUIET)),
+        (Preferences(HELD), Show.ALERT, 5000, NIGHT, Hold(MORNING + 5000, Reason.QUIET)),
+        (Preferences(HELD), Show.ALERT, 19 * HOUR, NIGHT, Hold(NIGHT + WORTH, Reason.QUIET)),
+        (Preferences(HELD), Show.ALERT, 19 * HOUR + 1, NIGHT, Cancel(Reason.QUIET)),
+        (Preferences(HELD), Show.ALERT, 5000, MORNING, Tell()),
+        (Preferences(HELD), Show.BACKGROUND, 5000, NIGHT, Tell()),
+        (Preferences(QuietHours("22:00", "03:00", None, "hold")), Show.ALERT, 0, NIGHT, Tell()),
+        (Preferences(SILENT), Show.ALERT, 0, NIGHT, Cancel(Reason.QUIET)),
+        (Preferences(SILENT), Show.BACKGROUND, 0, NIGHT, Tell()),
+        (Preferences(HELD, {ALL: FOR_EVER}), Show.ALERT, 0, NIGHT, Cancel(Reason.MUTED)),
+    ],
+)
+def test_what_becomes_of_a_broadcast(
+    preferences: Preferences, show: Show, turn_ms: int, now_ms: int, decision: Decision
+) -> None:
+    told = Notification("b1.7", show, (NIGHT + WORTH) // 1000)
+    send = Send("ann", "phone", "fcm", told, turn_ms=turn_ms)
+    assert decide_broadcast(send, "Europe/Zurich", preferences, now_ms) == decision

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import prometheus_client
 import pytest
 
 from push_workloads.push.cancels import MemoryCancels
-from push_workloads.push.carrier import Answer, Dead, MemoryCarrier, Sent
+from push_workloads.push.carrier import Answer, Dead, Later, MemoryCarrier, Sent
 from push_workloads.push.claims import MemoryClaims
 from push_workloads.push.deliveries import MemoryDeliveries
 from push_workloads.push.devices import Device
-from push_workloads.push.facts import MemoryFacts
+from push_workloads.push.facts import FactSource, MemoryFacts, Near
 from push_workloads.push.measures import PushMetrics
 from push_workloads.push.notification import Notification, Show
 from push_workloads.push.outbox import MemoryOutbox
 from push_workloads.push.ports import Ports
 from push_workloads.push.preference_store import MemoryPreferences
-from push_workloads.push.preferences import FOR_EVER, Preferences
+from push_workloads.push.preferences import FOR_EVER, Preferences, QuietHours
 from push_workloads.push.queue import Queue
 from push_workloads.push.sender import Sender
-from push_workloads.push.sends import Send
+from push_workloads.push.sends import Send, decode
 from push_workloads.push.store import MemoryDevices
 
 NOW = 1_790_000_000_000
@@ -43,21 +45,25 @@ class Registering(MemoryDevices):
 
 
 class World:
-    def __init__(self, devices: MemoryDevices, answer: Answer) -> None:
+    def __init__(self, devices: MemoryDevices, answer: Answer, facts: FactSource | None = None) -> None:
         self.devices, self.preferences, self.deliveries = devices, MemoryPreferences(), MemoryDeliveries()
-        self.carrier = MemoryCarrier(lambda device, shown: answer)
+        self.answer, self.now_ms, self.outbox = answer, NOW, MemoryOutbox()
+        self.carrier = MemoryCarrier(lambda device, shown: self.answer)
         metrics = PushMetrics(prometheus_client.CollectorRegistry())
         self.ports = Ports(
-            devices, MemoryFacts(), self.preferences, self.deliveries, MemoryClaims(), Queue(MemoryOutbox()),
-            MemoryCancels(), metrics, lambda: NOW,
+            devices, facts or MemoryFacts(), self.preferences, self.deliveries, MemoryClaims(), Queue(self.outbox),
+            MemoryCancels(), metrics, lambda: self.now_ms,
         )  # fmt: skip
         self.sender = Sender(self.ports, self.carrier, lambda: 0.5)
 
     async def sends(self, decided_at: int) -> tuple[str, str | None]:
         await self.devices.put(PHONE)
         send = Send("ann", "phone", "fcm", SHOWN, channel="user:ann", epoch="e1", seq=7, decided_at=decided_at)
+        return await self.became(send)
+
+    async def became(self, send: Send) -> tuple[str, str | None]:
         assert await self.sender.handle(send) is None
-        (became,) = await self.deliveries.of_user("m1", "ann")
+        (became,) = await self.deliveries.of_user(send.notification.message_id, "ann")
         return became.state.value, became.reason
 
 
@@ -91,3 +97,57 @@ async def test_only_what_was_just_decided_is_not_looked_at_again() -> None:
         world = World(MemoryDevices(), Sent())
         await world.preferences.replace("ann", Preferences(mutes={"user:bob": FOR_EVER}), None)
         assert (await world.sends(decided_at))[0] == became
+
+
+# Of a broadcast -------------------------------------------------------------------------------------------------------
+
+HOUR = 3_600_000
+SEVEN = NOW - NOW % (24 * HOUR) + 31 * HOUR
+NEWS = Send("ann", "phone", "fcm", Notification("b1.7", Show.ALERT, SEVEN // 1000 + 3600, "News"), rechecked=False,
+            turn_ms=5000)  # fmt: skip
+
+
+class NoFacts(MemoryFacts):
+    async def near(self, user_id: str, channel: str, device_ids: Sequence[str]) -> Near:
+        raise AssertionError("no message stands behind a broadcast")
+
+    async def over_rate(self, user_id: str, message_id: str, now_ms: int) -> bool:
+        raise AssertionError("no rate counts for a broadcast")
+
+
+async def _put_off() -> tuple[World, Send]:
+    """What comes again, at 22:00, of a broadcast's send that the provider did not take at 21:59."""
+    world = World(MemoryDevices(), Later("busy", 60.0), NoFacts())
+    await world.devices.put(PHONE)
+    world.now_ms = SEVEN - 9 * HOUR - 60_000
+    assert await world.became(NEWS) == ("held", "busy")
+    (entry,) = world.outbox.entries.values()
+    world.outbox.entries.clear()
+    world.answer, world.now_ms = Sent(), entry.at or 0
+    return world, decode(entry.data)
+
+
+@pytest.mark.parametrize(
+    ("preferences", "became"),
+    [
+        (Preferences(), ("sent", None)),
+        (Preferences(mutes={"*": FOR_EVER}), ("cancelled", "muted")),
+        (Preferences(QuietHours("22:00", "07:00", "UTC")), ("cancelled", "quiet")),
+        (Preferences(QuietHours("22:00", "07:00", "UTC", "hold")), ("held", "quiet")),
+        (Preferences(QuietHours("22:00", "08:00", "UTC", "hold")), ("cancelled", "quiet")),
+    ],
+)
+async def test_a_broadcasts_send_that_waited_is_looked_at_again(
+    preferences: Preferences, became: tuple[str, str | None]
+) -> None:
+    world, send = await _put_off()
+    await world.preferences.replace("ann", preferences, None)
+    assert await world.became(send) == became
+    assert [entry.at for entry in world.outbox.entries.values()] == ([SEVEN + 5000] if became[0] == "held" else [])
+
+
+async def test_a_broadcasts_send_that_did_not_wait_is_not() -> None:
+    world = World(MemoryDevices(), Sent())
+    await world.devices.put(PHONE)
+    await world.preferences.replace("ann", Preferences(mutes={"*": FOR_EVER}), None)
+    assert await world.became(NEWS) == ("sent", None)

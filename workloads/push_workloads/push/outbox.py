@@ -100,12 +100,12 @@ class JetStreamOutbox:
 
 
 class MemoryOutbox:
-    """For tests: keeps what was put, by its id; nobody takes anything away. `length`: what consumers have before
-    them."""
+    """For tests: keeps what was put, by its id; nobody takes anything away. `lengths`: what each consumer has before
+    it."""
 
     def __init__(self) -> None:
         self.entries: dict[str, Entry] = {}
-        self.length = 0
+        self.lengths: dict[str, int] = {}
 
     async def put(self, entries: Iterable[Entry]) -> None:
         for entry in entries:
@@ -117,4 +117,4 @@ class MemoryOutbox:
         self.entries = {name: one for name, one in self.entries.items() if name not in waiting}
 
     async def behind(self, consumers: Sequence[str]) -> int:
-        return self.length
+        return sum(self.lengths.get(one, 0) for one in consumers)

@@ -130,6 +130,23 @@ def decide(matter: Matter, time_zone: str | None, preferences: Preferences, fact
     return Cancel(Reason.RATE) if facts.over_rate else Tell(silently=until is not None)
 
 
+def decide_broadcast(send: Send, time_zone: str | None, preferences: Preferences, now_ms: int) -> Decision:
+    """Of a broadcast's send: when its page is gone through, and when it waited. No facts are asked for: no message
+    stands behind it, and no rate counts. In silent quiet hours it does not go: there is no badge that it could change,
+    and it would be no news later.
+
+    What is held does not go all at once when quiet hours end, but as if the broadcast began then: each in its turn. A
+    page that is done again gives the same times. Whose turn comes too late is not told, as in a broadcast that is too
+    slow to come to everybody.
+    """
+    matter = matter_of_send(send)
+    decision = with_badge(decide(matter, time_zone, preferences, Facts(), now_ms), None, matter, send.sent_at, now_ms)
+    if not isinstance(decision, Hold):
+        return decision
+    at_ms = decision.until_ms + (send.turn_ms or 0)
+    return decision._replace(until_ms=at_ms) if at_ms <= matter.expires_ms else Cancel(decision.reason)
+
+
 def with_badge(decision: Decision, unread: int | None, matter: Matter, sent_at: int, now_ms: int) -> Decision:
     """What is told silently is its badge alone: while nobody has counted what is unread it waits for that, up to
     BADGE_WAITS_MS after the message was sent, and then there is nothing to tell."""

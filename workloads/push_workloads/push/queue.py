@@ -41,7 +41,7 @@ async def put_send_at(queue: Queue, at_ms: int, send: Send, now_ms: int) -> None
     `now_ms` is part of its id: what waits a second time is another entry, even until the same time, as when a clock
     that is behind the server's finds the quiet hours not over yet.
     """
-    waits = replace(send, decided_at=0)
+    waits = replace(send, decided_at=0, rechecked=True)
     await queue.put_at(at_ms, sends.subject(send), sends.encode(waits), f"{sends.send_id(send)}:{at_ms}:{now_ms}")
 
 

@@ -16,8 +16,20 @@ from push_workloads.push.claims import Ended, Key, Mine, Others, keep_ms
 from push_workloads.push.deliveries import Delivery, State
 from push_workloads.push.devices import Device
 from push_workloads.push.notification import Notification
-from push_workloads.push.policy import Cancel, Facts, Hold, Reason, Tell, decide, matter_of_send, with_badge
+from push_workloads.push.policy import (
+    Cancel,
+    Decision,
+    Facts,
+    Hold,
+    Reason,
+    Tell,
+    decide,
+    decide_broadcast,
+    matter_of_send,
+    with_badge,
+)
 from push_workloads.push.ports import Ports
+from push_workloads.push.preferences import Preferences
 from push_workloads.push.queue import put_send_at
 from push_workloads.push.rendering import silenced
 from push_workloads.push.retrying import next_try
@@ -65,15 +77,33 @@ class Sender:
 
     async def _rechecked(self, send: Send, device: Device) -> Send | None:
         """The send as it goes out now; None when it does not."""
-        now_ms, matter = self._ports.now_ms(), matter_of_send(send)
-        if now_ms > matter.expires_ms:
+        now_ms = self._ports.now_ms()
+        if now_ms > matter_of_send(send).expires_ms:
             await self._cancel(send, Reason.EXPIRED)
             return None
         if not send.rechecked or 0 <= now_ms - send.decided_at < FRESH_MS:
             return send
-        facts, conversation = self._ports.facts, send.notification.conversation
-        near = await facts.near(send.user_id, send.channel, [send.device_id])
         preferences = (await self._ports.preferences.held(send.user_id)).preferences
+        if send.turn_ms is not None:
+            decision = decide_broadcast(send, device.time_zone, preferences, now_ms)
+        else:
+            send, decision = await self._decided(send, device, preferences, now_ms)
+        match decision:
+            case Tell(silently):
+                return replace(send, notification=silenced(send.notification)) if silently else send
+            case Cancel(reason):
+                await self._cancel(send, reason)
+            case Hold(until_ms, reason):
+                await self._record(_delivery(send, State.HELD, reason, now_ms))
+                await put_send_at(self._ports.queue, until_ms, send, now_ms)
+        return None
+
+    async def _decided(
+        self, send: Send, device: Device, preferences: Preferences, now_ms: int
+    ) -> tuple[Send, Decision]:
+        """The send with what is unread now, and what becomes of it. What costs most is asked last."""
+        facts, matter, conversation = self._ports.facts, matter_of_send(send), send.notification.conversation
+        near = await facts.near(send.user_id, send.channel, [send.device_id])
         known = Facts(near.reached[0])
         if conversation:
             reading = await facts.reading(send.user_id, conversation, send.sent_at, send.notification.message_id)
@@ -84,15 +114,7 @@ class Sender:
         if isinstance(decision, Tell):
             over = await facts.over_rate(send.user_id, send.notification.message_id, now_ms)
             decision = decide(matter, device.time_zone, preferences, known._replace(over_rate=over), now_ms)
-        match with_badge(decision, send.notification.badge, matter, send.sent_at, now_ms):
-            case Tell(silently):
-                return replace(send, notification=silenced(send.notification)) if silently else send
-            case Cancel(reason):
-                await self._cancel(send, reason)
-            case Hold(until_ms, reason):
-                await self._record(_delivery(send, State.HELD, reason, now_ms))
-                await put_send_at(self._ports.queue, until_ms, send, now_ms)
-        return None
+        return send, with_badge(decision, send.notification.badge, matter, send.sent_at, now_ms)
 
     async def _claimed(self, send: Send, device: Device) -> str | None:
         taken = await self._ports.claims.take(_key(send), self._keep_ms(send), self._ports.now_ms())

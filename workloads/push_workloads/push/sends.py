@@ -11,13 +11,16 @@ from push_workloads.push.devices import Platform
 from push_workloads.push.notification import Notification
 
 ALL: Final = "push.send.{platform}.>"
+CONSUMER: Final = "push-{platform}"
 
 
 class Send(msgspec.Struct, frozen=True, omit_defaults=True):
     """`platform` chooses the queue. No address: the device is looked up when it is sent, since it may have a new one by
     then, or be gone. `user_id` and `device_id` with the notification's `message_id` name it: one claim, one send.
     `attempt`: how often it was tried before. `rechecked`: whether what was decided is looked at again before it goes
-    (a message may have been read elsewhere while it waited); a broadcast has nothing to look at.
+    (a message may have been read elsewhere meanwhile); a send of a broadcast is only when it waited for a time.
+    `turn_ms`: of a broadcast's alone, how long after the broadcast's begin its turn comes, at the pace that was asked
+    for; what is held for quiet hours comes so long after their end.
 
     For that look: the message's place (`channel`, `epoch`, `seq`, as in PushJob), when it was sent and when it was
     decided on, Unix milliseconds; 0 when it waited since."""
@@ -28,6 +31,7 @@ class Send(msgspec.Struct, frozen=True, omit_defaults=True):
     notification: Notification
     attempt: int = 0
     rechecked: bool = True
+    turn_ms: int | None = None
     channel: str = ""
     epoch: str = ""
     seq: int = 0

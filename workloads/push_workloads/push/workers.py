@@ -59,8 +59,8 @@ def workers(
 def sends_of(platform: Platform) -> Source:
     """`ack_wait_seconds` is longer than any carrier takes: what comes again before is taken for a worker's crash."""
     return Source(
-        push_jobs.STREAM, sends.ALL.format(platform=platform), f"push-{platform}", batch=16, ack_wait_seconds=60,
-        max_ack_pending=1024, label=f"PUSH/{platform}",
+        push_jobs.STREAM, sends.ALL.format(platform=platform), sends.CONSUMER.format(platform=platform), batch=16,
+        ack_wait_seconds=60, max_ack_pending=1024, label=f"PUSH/{platform}",
     )  # fmt: skip
 
 

@@ -140,6 +140,7 @@ class BroadcastDesk:
 
 def view_of(held: Broadcast, ends: Ends, now_ms: int) -> BroadcastView:
     """Pure."""
+    held = model.covering(held, ends)
     asked, rate = model.order_of(held), model.rate_of(held, ends, now_ms)
     return BroadcastView(
         broadcast_id=held.broadcast_id,
@@ -154,7 +155,7 @@ def view_of(held: Broadcast, ends: Ends, now_ms: int) -> BroadcastView:
         per_second=asked.per_second,
         seen=held.seen,
         queued=held.queued,
-        waiting=max(0, held.queued - ends.all),
+        waiting=held.queued - ends.all,
         sent=ends.sent,
         failed=ends.failed,
         cancelled=ends.cancelled,

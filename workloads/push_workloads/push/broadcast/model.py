@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
+from collections.abc import Collection
 from enum import StrEnum
 from typing import Annotated, Final, NamedTuple
 
@@ -26,8 +27,7 @@ from push_workloads.common.tokens import SERVICE
 from push_workloads.push import requests
 from push_workloads.push.broadcast import segments
 from push_workloads.push.broadcast.segments import Segment
-from push_workloads.push.devices import Device
-from push_workloads.push.preferences import Preferences, is_muted, quiet_until
+from push_workloads.push.devices import Platform
 from push_workloads.push.requests import DEFAULT_TEMPLATE, Shown
 
 BUCKETS: Final = 256  # partitions of the delivery records: 10 million devices are 40,000 in each
@@ -97,16 +97,6 @@ class Broadcast(NamedTuple):
         return self.ends is None
 
 
-class Going(NamedTuple):
-    """The send goes now, or at `at` (Unix milliseconds): when quiet hours end."""
-
-    at: int | None = None
-
-
-class NotGoing(NamedTuple):
-    reason: str
-
-
 def check(asked: NewBroadcast, now_ms: int) -> None:
     """Raises BadRequest that names the field."""
     requests.check(asked)
@@ -174,41 +164,46 @@ def job_for(broadcast: Broadcast, asked: NewBroadcast, user_id: str) -> PushJob:
     return PushJob(made, user_id, made, "", 0, SERVICE, at, hint=hint, kind=kind)
 
 
-def decided(
-    asked: NewBroadcast, device: Device, preferences: Preferences, expires: int, now_ms: int
-) -> Going | NotGoing:
-    """Who mutes `*` gets no broadcasts. In quiet hours that hold, it is held to their end, if it is still worth telling
-    then; in silent ones it does not go: there is no badge that it could change, and it would be no news later."""
-    if is_muted(preferences, "", now_ms):
-        return NotGoing("muted")
-    until = None if asked.silent else quiet_until(preferences.quiet, device.time_zone, now_ms)
-    if until is None:
-        return Going()
-    holds = preferences.quiet is not None and preferences.quiet.mode == "hold"
-    return Going(until) if holds and until <= expires else NotGoing("quiet")
+def turn_ms(broadcast: Broadcast, index: int, per_second: int) -> int:
+    """How long after the broadcast's begin the turn of a device comes, which is the page's of that index: the same
+    whenever the page is done."""
+    return (broadcast.queued + index) * 1000 // per_second
+
+
+def reaches(asked: NewBroadcast, carried: Collection[Platform]) -> list[Platform]:
+    """The platforms that something of it may be sent to. What waits for others is none of its business: where nobody
+    carries to them any more it waits until it is worth nothing."""
+    wanted = asked.segment.platforms if asked.segment is not None else None
+    return [one for one in carried if wanted is None or one in wanted]
 
 
 def moved(broadcast: Broadcast, place: str | None, seen: int, queued: int, now_ms: int) -> Broadcast:
     """After a page; `place` None: it was the last."""
     stage = Stage.RUNNING if place is not None else Stage.SENDING
-    return broadcast._replace(
-        stage=stage,
-        place=place,
-        seen=broadcast.seen + seen,
-        queued=broadcast.queued + queued,
-        started_at=broadcast.started_at or now_ms,
-        changed_at=now_ms,
-    )
+    return counting(broadcast, seen, queued, now_ms)._replace(stage=stage, place=place, changed_at=now_ms)
+
+
+def counting(broadcast: Broadcast, seen: int, queued: int, now_ms: int) -> Broadcast:
+    """With a page, or as much as was put of it."""
+    started_at = broadcast.started_at or now_ms
+    return broadcast._replace(seen=broadcast.seen + seen, queued=broadcast.queued + queued, started_at=started_at)
+
+
+def covering(broadcast: Broadcast, ends: Ends) -> Broadcast:
+    """What has come to an end was looked at and queued: also of a page that is not counted yet, or never will be, since
+    whoever put it died in it and it was stopped."""
+    return broadcast._replace(seen=max(broadcast.seen, ends.all), queued=max(broadcast.queued, ends.all))
 
 
 def ended(broadcast: Broadcast, ends: Ends, expires: int, now_ms: int) -> Broadcast | None:
     """With its ends for good; None while there are others to come. Of a stopped one nothing that has no end yet is sent
     any more."""
-    if broadcast.stage is Stage.STOPPED:
-        settled = now_ms >= broadcast.changed_at + STOP_MS
-        return broadcast._replace(ends=stopped_ends(broadcast, ends)) if settled else None
-    if broadcast.stage is Stage.SENDING and (ends.all >= broadcast.queued or now_ms > expires + GRACE_MS):
-        return broadcast._replace(stage=Stage.DONE, ends=ends, changed_at=now_ms)
+    whole = covering(broadcast, ends)
+    if whole.stage is Stage.STOPPED:
+        settled = now_ms >= whole.changed_at + STOP_MS
+        return whole._replace(ends=stopped_ends(whole, ends)) if settled else None
+    if whole.stage is Stage.SENDING and (ends.all >= whole.queued or now_ms > expires + GRACE_MS):
+        return whole._replace(stage=Stage.DONE, ends=ends, changed_at=now_ms)
     return None
 
 

@@ -2,7 +2,7 @@
 
 A page is looked up, its sends are put on the queue, and then its place is moved on, on condition that nobody else has
 moved it. Killed at any line, the page is done again, under the same ids: see `model.py` for why no device is sent to
-twice. A stop is seen between two portions of a page.
+twice. A stop, and the end of its worth, are seen between two portions of a page: what was put of the page is counted.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import random
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from push_workloads.common.cache import reaching
@@ -23,14 +24,16 @@ from push_workloads.common.tasks import Spawner, together
 from push_workloads.push import sends
 from push_workloads.push.broadcast import model
 from push_workloads.push.broadcast.audience import Audience
-from push_workloads.push.broadcast.model import Broadcast, NewBroadcast, NotGoing, Stage
+from push_workloads.push.broadcast.model import Broadcast, NewBroadcast, Stage
 from push_workloads.push.broadcast.ports import BroadcastStore
 from push_workloads.push.broadcast.tally import Tally
 from push_workloads.push.cancels import Cancels
 from push_workloads.push.deliveries import Delivery, DeliveryLog, State
 from push_workloads.push.devices import Device, Platform
 from push_workloads.push.outbox import Entry, Outbox, timer
+from push_workloads.push.policy import Cancel, Decision, Hold, Reason, decide_broadcast
 from push_workloads.push.preference_store import PreferenceStore
+from push_workloads.push.preferences import Preferences
 from push_workloads.push.rendering import Renderer
 from push_workloads.push.sends import Send
 
@@ -39,9 +42,8 @@ LEASE_MS: Final = 8_000  # a portion takes about a second; who loses it while it
 LOOK_SECONDS: Final = 1.0
 AT_ONCE: Final = 4  # broadcasts, in one process
 PORTION: Final = 50  # sends between two looks at the lease, the stop and the queue; fewer where it goes slowly
-MAX_BEHIND: Final = 1000  # sends on the queue, of whatever kind: more would make messages wait behind a broadcast
+MAX_BEHIND: Final = 1000  # sends for its platforms, of whatever kind: more would make messages wait behind a broadcast
 PAUSE_SECONDS: Final = 0.5
-CONSUMERS: Final = ("push-fcm", "push-apns", "push-webpush")
 _log = logging.getLogger(__name__)
 
 
@@ -143,20 +145,21 @@ class Runner:
                 return False
 
     async def _page(self, held: Broadcast, asked: NewBroadcast, lease: Lease) -> bool:
-        now_ms = self._ports.now_ms()
-        if now_ms > model.expires_ms(held, asked):
+        expires, now_ms = model.expires_ms(held, asked), self._ports.now_ms()
+        if now_ms > expires:
             await self._ports.store.replace(model.moved(held, None, 0, 0, now_ms))
             return False
         page, seen = await self._ports.audience.page(asked, held.place)
         entries = await self._entries(held, asked, page.devices, now_ms)
-        put = await self._put(held.broadcast_id, entries, asked.per_second, lease)
-        if put < len(entries):
-            await self._stopped_within(held.broadcast_id, put)
-            return False
-        moved = model.moved(held, page.after, seen, len(page.devices), self._ports.now_ms())
-        # When another has moved it on, or stopped it, the next look says which.
-        await self._ports.store.replace(moved)
-        return True
+        left = len(entries) - await self._put(held, asked, entries, lease)
+        counts, now_ms = (seen - left, len(page.devices) - left), self._ports.now_ms()
+        if left == 0 or now_ms > expires:
+            moved = model.moved(held, None if left else page.after, *counts, now_ms)
+            # When another has moved it on, or stopped it, the next look says which.
+            if await self._ports.store.replace(moved):
+                return left == 0
+        await self._stopped_within(held, *counts)
+        return left == 0
 
     async def _entries(
         self, held: Broadcast, asked: NewBroadcast, devices: Sequence[Device], now_ms: int
@@ -164,54 +167,64 @@ class Runner:
         """What goes on the queue; what does not go is recorded. The order stays, so a portion is the same again."""
         users = [*dict.fromkeys(device.user_id for device in devices)]
         known = dict(zip(users, await together(self._ports.preferences.held(one) for one in users), strict=True))
-        expires, entries, skipped = model.expires_ms(held, asked), [], []
-        for device in devices:
-            decision = model.decided(asked, device, known[device.user_id].preferences, expires, now_ms)
-            if device.platform not in self._ports.carried:
-                decision = NotGoing("no_sender")
-            if isinstance(decision, NotGoing):
-                skipped.append(_skipped(held.broadcast_id, device, decision.reason, now_ms))
+        entries, skipped = [], []
+        for index, device in enumerate(devices):
+            send = self._send(held, asked, device, index)
+            decision = self._decided(send, device, known[device.user_id].preferences, now_ms)
+            if isinstance(decision, Cancel):
+                skipped.append(_skipped(send, decision.reason, now_ms))
             else:
-                entries.append(self._entry(held, asked, device, decision.at))
+                entries.append(
+                    _entry(held.broadcast_id, send, decision.until_ms if isinstance(decision, Hold) else None)
+                )
         if skipped:
             await self._ports.log.record(skipped)
         return entries
 
-    def _entry(self, held: Broadcast, asked: NewBroadcast, device: Device, at: int | None) -> Entry:
+    def _send(self, held: Broadcast, asked: NewBroadcast, device: Device, index: int) -> Send:
         told = self._ports.renderer.render(model.job_for(held, asked, device.user_id), device, None)
-        send = Send(device.user_id, device.device_id, device.platform, told, rechecked=False)
-        where = timer(held.broadcast_id, token(device.user_id), device.device_id)
-        return Entry(sends.subject(send), sends.encode(send), sends.send_id(send), at, where)
+        turn_ms = model.turn_ms(held, index, asked.per_second)
+        return Send(device.user_id, device.device_id, device.platform, told, turn_ms=turn_ms)
 
-    async def _put(self, broadcast_id: str, entries: Sequence[Entry], per_second: int, lease: Lease) -> int:
-        """How many of them are on the queue: not all when it was stopped, or the lease is another's."""
-        size = min(PORTION, max(1, per_second // 10))
+    def _decided(self, send: Send, device: Device, preferences: Preferences, now_ms: int) -> Decision:
+        if device.platform not in self._ports.carried:
+            return Cancel(Reason.NO_SENDER)
+        return decide_broadcast(send, device.time_zone, preferences, now_ms)
+
+    async def _put(self, held: Broadcast, asked: NewBroadcast, entries: Sequence[Entry], lease: Lease) -> int:
+        """How many of them are on the queue: not all when it was stopped, its worth is over, or the lease is
+        another's."""
+        size = min(PORTION, max(1, asked.per_second // 10))
         clock, next_at = asyncio.get_running_loop().time, 0.0
         for begin in range(0, len(entries), size):
             portion = entries[begin : begin + size]
-            wait, next_at = model.paced(next_at, clock(), len(portion), per_second)
+            wait, next_at = model.paced(next_at, clock(), len(portion), asked.per_second)
             await asyncio.sleep(wait)
-            if not await self._may_go_on(broadcast_id, lease):
+            if not await self._may_go_on(held, asked, lease):
                 return begin
             await self._ports.outbox.put(portion)
             self._metrics.queued.inc(len(portion))
         await asyncio.sleep(max(0.0, next_at - clock()))  # the last portion's share of the time
         return len(entries)
 
-    async def _may_go_on(self, broadcast_id: str, lease: Lease) -> bool:
-        """Waits while the queue is long."""
-        while True:
-            if not await lease.hold() or await self._ports.cancels.is_cancelled(broadcast_id):
+    async def _may_go_on(self, held: Broadcast, asked: NewBroadcast, lease: Lease) -> bool:
+        """Waits while the queue is long, and no longer than it is worth telling."""
+        expires = model.expires_ms(held, asked)
+        consumers = [sends.CONSUMER.format(platform=one) for one in model.reaches(asked, self._ports.carried)]
+        while self._ports.now_ms() <= expires:
+            if not await lease.hold() or await self._ports.cancels.is_cancelled(held.broadcast_id):
                 return False
-            if await self._ports.outbox.behind(CONSUMERS) < MAX_BEHIND:
+            if await self._ports.outbox.behind(consumers) < MAX_BEHIND:
                 return True
             await asyncio.sleep(PAUSE_SECONDS)
+        return False
 
-    async def _stopped_within(self, broadcast_id: str, put: int) -> None:
-        """What of the page went on the queue before the stop is counted."""
-        held = await self._ports.store.one(broadcast_id)
-        if held is not None and held.stage is Stage.STOPPED and put:
-            await self._ports.store.replace(held._replace(seen=held.seen + put, queued=held.queued + put))
+    async def _stopped_within(self, before: Broadcast, seen: int, queued: int) -> None:
+        """What of the page went on the queue before the stop is counted: once, since nothing but the stop may have
+        come between."""
+        held = await self._ports.store.one(before.broadcast_id)
+        if held is not None and held.stage is Stage.STOPPED and held.version == before.version + 1:
+            await self._ports.store.replace(model.counting(held, seen, queued, self._ports.now_ms()))
 
     async def _settle(self, held: Broadcast, asked: NewBroadcast) -> None:
         """Counts, and closes it when nothing of it is to come."""
@@ -234,6 +247,13 @@ async def _pause() -> None:
     await asyncio.sleep(LOOK_SECONDS * random.uniform(0.8, 1.2))  # noqa: S311 - spreads the replicas
 
 
-def _skipped(broadcast_id: str, device: Device, reason: str, now_ms: int) -> Delivery:
-    made = model.message_id(broadcast_id, device.user_id)
-    return Delivery(made, device.user_id, device.device_id, device.platform, State.CANCELLED, reason, now_ms)
+def _entry(broadcast_id: str, send: Send, at: int | None) -> Entry:
+    """What goes at once is not looked at again: that would cost a look for each device."""
+    decided = replace(send, rechecked=at is not None)
+    where = timer(broadcast_id, token(send.user_id), send.device_id)
+    return Entry(sends.subject(send), sends.encode(decided), sends.send_id(send), at, where)
+
+
+def _skipped(send: Send, reason: Reason, now_ms: int) -> Delivery:
+    made = send.notification.message_id
+    return Delivery(made, send.user_id, send.device_id, send.platform, State.CANCELLED, reason, now_ms)
