@@ -85,6 +85,14 @@ def test_it_is_tried_so_often_and_no_more() -> None:
     assert next_try(Later("busy"), MAX_ATTEMPTS - 1, 0, 10**12, 1.0) is None
 
 
+def test_what_the_provider_was_not_asked_about_is_no_attempt() -> None:
+    """Else a halt of the project would use up what it has not even been asked. Pauses grow all the same."""
+    halted = Later("halted", 5.0, asked=False)
+    assert next_try(halted, MAX_ATTEMPTS - 1, 0, 10**12, 0.0) == 5_000
+    assert next_try(halted, MAX_ATTEMPTS - 1, 0, 5_000, 0.0) is None
+    assert [next_try(halted, 0, 0, 10**12, 1.0, kept) for kept in (0, 1, 5000)] == [7_000, 9_000, LAST_MS + 5_000]
+
+
 def test_pauses_grow_and_are_drawn_from_nothing_on() -> None:
     longest = [next_try(Later("busy"), attempt, 0, 10**12, 1.0) for attempt in range(6)]
     assert longest == [2_000, 4_000, 8_000, 16_000, 32_000, 64_000]

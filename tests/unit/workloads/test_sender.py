@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import prometheus_client
 
+from push_workloads.push import sends
 from push_workloads.push.cancels import MemoryCancels
-from push_workloads.push.carrier import Answer, Dead, MemoryCarrier, Sent
+from push_workloads.push.carrier import Answer, Dead, Later, MemoryCarrier, Sent
 from push_workloads.push.claims import MemoryClaims
 from push_workloads.push.deliveries import MemoryDeliveries
 from push_workloads.push.devices import Device
@@ -45,9 +46,9 @@ class World:
     def __init__(self, devices: MemoryDevices, answer: Answer) -> None:
         self.devices, self.preferences, self.deliveries = devices, MemoryPreferences(), MemoryDeliveries()
         self.carrier = MemoryCarrier(lambda device, shown: answer)
-        metrics = PushMetrics(prometheus_client.CollectorRegistry())
+        self.queue, metrics = MemoryOutbox(), PushMetrics(prometheus_client.CollectorRegistry())
         ports = Ports(
-            devices, MemoryFacts(), self.preferences, self.deliveries, MemoryClaims(), Queue(MemoryOutbox()),
+            devices, MemoryFacts(), self.preferences, self.deliveries, MemoryClaims(), Queue(self.queue),
             MemoryCancels(), metrics, lambda: NOW,
         )  # fmt: skip
         self.sender = Sender(ports, self.carrier, lambda: 0.5)
@@ -78,3 +79,14 @@ async def test_only_what_was_just_decided_is_not_looked_at_again() -> None:
         world = World(MemoryDevices(), Sent())
         await world.preferences.replace("ann", Preferences(mutes={"user:bob": FOR_EVER}), None)
         assert (await world.sends(decided_at))[0] == became
+
+
+async def test_what_was_kept_back_has_used_up_no_attempt() -> None:
+    """The provider was not asked: only the message's own time ends it."""
+    for answer, counts in ((Later("halted", 5.0, asked=False), (0, 1)), (Later("busy"), (1, 0))):
+        world = World(MemoryDevices(), answer)
+        assert await world.sends(NOW) == ("held", answer.reason)
+        (waits,) = [sends.decode(one.data) for one in world.queue.entries.values()]
+        assert (waits.attempt, waits.kept_back) == counts
+        (became,) = await world.deliveries.of_user("m1", "ann")
+        assert became.attempts == counts[0]
