@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import prometheus_client
+import pytest
 
 from push_workloads.push import sends
 from push_workloads.push.cancels import MemoryCancels
@@ -46,10 +47,10 @@ class World:
     def __init__(self, devices: MemoryDevices, answer: Answer) -> None:
         self.devices, self.preferences, self.deliveries = devices, MemoryPreferences(), MemoryDeliveries()
         self.carrier = MemoryCarrier(lambda device, shown: answer)
-        self.queue, metrics = MemoryOutbox(), PushMetrics(prometheus_client.CollectorRegistry())
+        self.queue, self.registry = MemoryOutbox(), prometheus_client.CollectorRegistry()
         ports = Ports(
             devices, MemoryFacts(), self.preferences, self.deliveries, MemoryClaims(), Queue(self.queue),
-            MemoryCancels(), metrics, lambda: NOW,
+            MemoryCancels(), PushMetrics(self.registry), lambda: NOW,
         )  # fmt: skip
         self.sender = Sender(ports, self.carrier, lambda: 0.5)
 
@@ -90,3 +91,12 @@ async def test_what_was_kept_back_has_used_up_no_attempt() -> None:
         assert (waits.attempt, waits.kept_back) == counts
         (became,) = await world.deliveries.of_user("m1", "ann")
         assert became.attempts == counts[0]
+
+
+async def test_a_fault_of_ours_is_told_from_a_busy_provider(caplog: pytest.LogCaptureFixture) -> None:
+    for answer, ours, told in ((Later("busy"), 0, []), (Later("no_token", ours=True), 1, [("fcm", "no_token")])):
+        world = World(MemoryDevices(), answer)
+        assert await world.sends(NOW) == ("held", answer.reason)
+        counted = world.registry.get_sample_value("push_push_answers_total", {"platform": "fcm", "ours": "true"})
+        logged = [(one.__dict__["platform"], one.__dict__["reason"]) for one in caplog.records]
+        assert (counted, logged) == (ours, told)

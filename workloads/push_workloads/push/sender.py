@@ -14,6 +14,7 @@ from push_workloads.push.carrier import Answer, Carrier, Dead, Later, Refused, S
 from push_workloads.push.claims import Ended, Key, Mine, Others, keep_ms
 from push_workloads.push.deliveries import Delivery, State
 from push_workloads.push.devices import Device
+from push_workloads.push.faults import Faults
 from push_workloads.push.policy import Cancel, Facts, Hold, Reason, Tell, decide, matter_of_send, with_badge
 from push_workloads.push.ports import Ports
 from push_workloads.push.queue import put_send_at
@@ -37,6 +38,7 @@ class Sender:
         self._ports = ports
         self._carrier = carrier
         self._draw = draw
+        self._faults = Faults(ports.metrics)
         self._sending_ms = sending_ms
 
     async def handle(self, send: Send) -> str | None:
@@ -113,6 +115,7 @@ class Sender:
 
     async def _act(self, send: Send, device: Device, answer: Answer) -> str | None:
         now_ms = self._ports.now_ms()
+        self._faults.saw(send.platform, answer, now_ms)
         if send.sent_at:
             self._ports.metrics.sent(send.platform, (now_ms - send.sent_at) / 1000)
         if isinstance(answer, Later):
