@@ -171,6 +171,11 @@ def test_what_a_user_wants_is_respected(preferences: Preferences, silent: bool, 
     assert model.decided(asked, PHONE, preferences, EXPIRES, NOW) == decision
 
 
+def test_what_takes_calls_alone_gets_no_broadcast() -> None:
+    ringing = PHONE._replace(platform="apns", app="com.example.voip")
+    assert model.decided(_asked(), ringing, Preferences(), EXPIRES, NOW) == NotGoing("calls_only")
+
+
 # The way --------------------------------------------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from push_workloads.common.push_jobs import Hint, PushJob
 from push_workloads.push.carrier import Later
-from push_workloads.push.devices import Device
+from push_workloads.push.devices import Device, Platform
 from push_workloads.push.notification import Show
 from push_workloads.push.rendering import MAX_TEXT, Plain, collapse_id, silenced
 from push_workloads.push.retrying import LAST_MS, MAX_ATTEMPTS, next_try
@@ -51,6 +51,24 @@ def test_what_is_silent_shows_nothing() -> None:
     assert (made.show, made.title, made.body, made.data) == (Show.BACKGROUND, None, None, {"a": 1})
     badge = silenced(Plain().render(_job(), DEVICE, 3))
     assert (badge.show, badge.title, badge.body, badge.data, badge.badge) == (Show.BADGE, None, None, None, 3)
+
+
+@pytest.mark.parametrize(
+    ("platform", "app", "show"),
+    [
+        ("apns", "com.example.chat.voip", Show.VOIP), ("apns", "com.example.chat", Show.ALERT),
+        ("apns", None, Show.ALERT), ("fcm", None, Show.VOIP), ("webpush", None, Show.VOIP),
+    ],
+)  # fmt: skip
+def test_a_call_rings_where_it_can(platform: Platform, app: str | None, show: Show) -> None:
+    device = DEVICE._replace(platform=platform, app=app)
+    made = Plain().render(_job(hint=Hint(title="Ann", call=True)), device, 3)
+    assert (made.show, made.title, made.expires_at) == (show, "Ann", 1_030)
+
+
+def test_no_later_message_takes_a_calls_place() -> None:
+    assert Plain().render(_job(hint=Hint(call=True)), DEVICE, None).collapse_id is None
+    assert Plain().render(_job(hint=Hint(call=True, collapse_key="call-7")), DEVICE, None).collapse_id == "call-7"
 
 
 @given(st.none() | st.text(max_size=200), st.text(max_size=200))

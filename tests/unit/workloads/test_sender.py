@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import prometheus_client
 import pytest
+from msgspec.structs import replace
 
 from push_workloads.push import sends
 from push_workloads.push.cancels import MemoryCancels
@@ -17,7 +18,7 @@ from push_workloads.push.notification import Notification, Show
 from push_workloads.push.outbox import MemoryOutbox
 from push_workloads.push.ports import Ports
 from push_workloads.push.preference_store import MemoryPreferences
-from push_workloads.push.preferences import FOR_EVER, Preferences
+from push_workloads.push.preferences import FOR_EVER, Preferences, QuietHours
 from push_workloads.push.queue import Queue
 from push_workloads.push.sender import Sender
 from push_workloads.push.sends import Send
@@ -54,9 +55,9 @@ class World:
         )  # fmt: skip
         self.sender = Sender(ports, self.carrier, lambda: 0.5)
 
-    async def sends(self, decided_at: int) -> tuple[str, str | None]:
+    async def sends(self, decided_at: int, shown: Notification = SHOWN) -> tuple[str, str | None]:
         await self.devices.put(PHONE)
-        send = Send("ann", "phone", "fcm", SHOWN, channel="user:ann", epoch="e1", seq=7, decided_at=decided_at)
+        send = Send("ann", "phone", "fcm", shown, channel="user:ann", epoch="e1", seq=7, decided_at=decided_at)
         assert await self.sender.handle(send) is None
         (became,) = await self.deliveries.of_user("m1", "ann")
         return became.state.value, became.reason
@@ -80,6 +81,13 @@ async def test_only_what_was_just_decided_is_not_looked_at_again() -> None:
         world = World(MemoryDevices(), Sent())
         await world.preferences.replace("ann", Preferences(mutes={"user:bob": FOR_EVER}), None)
         assert (await world.sends(decided_at))[0] == became
+
+
+async def test_a_call_that_waited_into_silent_quiet_hours_is_no_badge() -> None:
+    world = World(MemoryDevices(), Sent())
+    at_all_times = QuietHours("00:00", "23:59", "UTC")
+    await world.preferences.replace("ann", Preferences(at_all_times), None)
+    assert await world.sends(0, replace(SHOWN, show=Show.VOIP)) == ("cancelled", "quiet")
 
 
 async def test_what_was_kept_back_has_used_up_no_attempt() -> None:

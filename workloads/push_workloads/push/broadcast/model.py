@@ -177,8 +177,11 @@ def job_for(broadcast: Broadcast, asked: NewBroadcast, user_id: str) -> PushJob:
 def decided(
     asked: NewBroadcast, device: Device, preferences: Preferences, expires: int, now_ms: int
 ) -> Going | NotGoing:
-    """Who mutes `*` gets no broadcasts. In quiet hours that hold, it is held to their end, if it is still worth telling
-    then; in silent ones it does not go: there is no badge that it could change, and it would be no news later."""
+    """What takes calls alone gets no broadcasts, nor does who mutes `*`. In quiet hours that hold, it is held to their
+    end, if it is still worth telling then; in silent ones it does not go: there is no badge that it could change, and
+    it would be no news later."""
+    if device.calls_only:
+        return NotGoing("calls_only")
     if is_muted(preferences, "", now_ms):
         return NotGoing("muted")
     until = None if asked.silent else quiet_until(preferences.quiet, device.time_zone, now_ms)
