@@ -25,6 +25,7 @@ from tests.support.services import listening
 PROJECT: Final = "a-project-of-tests"
 SCOPE: Final = "https://www.googleapis.com/auth/firebase.messaging"
 AUDIENCE: Final = "https://oauth2.googleapis.com/token"  # wherever it is asked: google-auth knows no other
+QUOTA_FAILURE: Final = "type.googleapis.com/google.rpc.QuotaFailure"
 FCM_ERROR: Final = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
 _FORMATS: Final = {"google-duration": r"^[0-9]+(\.[0-9]{1,9})?s$"}
 Answer = tuple[int, Any, dict[str, str]]
@@ -35,6 +36,13 @@ def failure(status: int, word: str, code: str | None = None, **headers: str) -> 
     details = [{"@type": FCM_ERROR, "errorCode": code}] if code else []
     headers = {name.replace("_", "-"): value for name, value in headers.items()}
     return status, {"error": {"code": status, "message": "as told", "status": word, "details": details}}, headers
+
+
+def over_quota(*violations: Any, **headers: str) -> Answer:
+    """As Google says which quotas were exceeded."""
+    status, body, told = failure(429, "RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED", **headers)
+    body["error"]["details"].append({"@type": QUOTA_FAILURE, "violations": [*violations]})
+    return status, body, told
 
 
 @cache

@@ -16,6 +16,7 @@ RUNBOOKS: Final = "docs/runbooks"
 PENDING_MAX: Final = 10_000
 LAG_MAX_SECONDS: Final = 1
 ERRORS_MAX: Final = 0.05
+FAULTS_MAX: Final = 0.5
 DRAIN_MARGIN_SECONDS: Final = 300
 
 
@@ -73,6 +74,8 @@ def _broken(own: str) -> list[Alert]:
     handled, again = (
         f"sum by (stream) (increase(push_consumer_{one}_total{{{own}}}[10m]))" for one in ("handled", "failed")
     )
+    answers = "sum by (platform) (rate(push_push_answers_total{%s}[15m]))"
+    ours = answers % f'{own},ours="true"'
     return [
         Alert("PushNoGateway", "critical", 2, f"(sum(push_ready{{{gateway}}}) or vector(0)) == 0",
               "No gateway takes clients"),
@@ -94,6 +97,8 @@ def _broken(own: str) -> list[Alert]:
         Alert("PushDeadLetters", "warning", 1,
               f"sum by (queue) (increase(push_push_dead_letters_total{{{own}}}[15m])) > 0",
               "Pushes of the queue {{ $labels.queue }} were given up"),
+        Alert("PushProviderFaults", "warning", 5, f"{ours} / {answers % own} > {FAULTS_MAX}",
+              "{{ $labels.platform }} takes no pushes, for a fault of ours: a key, a topic, a quota"),
     ]  # fmt: skip
 
 

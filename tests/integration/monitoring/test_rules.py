@@ -83,6 +83,12 @@ PENDING = f'push_consumer_pending{{{OWN},stream="LOG_0",pod="chat-message-1"}}'
 HANDLED, FAILED = (
     f'push_consumer_{one}_total{{{OWN},stream="LOG_0",pod="chat-message-1"}}' for one in ("handled", "failed")
 )
+
+
+def _answers(platform: str, ours: str) -> str:
+    return f'push_push_answers_total{{{OWN},platform="{platform}",ours="{ours}"}}'
+
+
 OLDEST = f"push_cluster_oldest_drain_timestamp_seconds{{{TOLD}}}"
 
 # What differs from a cluster that is well, for how many steps, and what then fires.
@@ -134,6 +140,15 @@ CASES: dict[str, tuple[Series, int, set[tuple[str, str]]]] = {
         {f'push_push_dead_letters_total{{{OWN},queue="fcm"}}': "0x5 1x25"}, 9, {("PushDeadLetters", WARNING)}),
     "pushes were given up an hour ago": (
         {f'push_push_dead_letters_total{{{OWN},queue="fcm"}}': "0x5 1x60"}, 60, set()),
+    "a provider takes nothing from us": (
+        {_answers("apns", "true"): _grows(1, 30), _answers("apns", "false"): _steady(0, 30),
+         _answers("fcm", "true"): _steady(0, 30), _answers("fcm", "false"): _grows(100, 30)}, 30,
+        {("PushProviderFaults", WARNING)}),
+    "a provider is busy": (
+        {_answers("apns", "true"): _steady(0, 30), _answers("apns", "false"): _grows(9, 30)}, 30, set()),
+    "a provider takes one for each that it turns away": (
+        {_answers("fcm", "true"): "0x9 1x21", _answers("fcm", "false"): "0x9 1x21"}, 30, set()),
+    "nothing is sent": ({_answers("fcm", one): _steady(7, 30) for one in ("true", "false")}, 30, set()),
     "one message cannot be handled": ({FAILED: _grows(1, 30)}, 30, set()),
     "nobody leads": (
         {'push_operator_leading{pod="push-operator-1"}': _steady(0, 30)}, 30, {("PushOperatorNotLeading", WARNING)}),

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientTimeout
-from tests.support.fcm import Answer, FcmPeer, failure, fcm_peer
+from tests.support.fcm import Answer, FcmPeer, failure, fcm_peer, over_quota
 from tests.support.services import NO_REDIS, environ_for, launch
 from tests.support.waiting import eventually
 
@@ -137,9 +137,18 @@ async def test_over_quota_the_whole_project_waits(fcm: FcmPeer) -> None:
     async with _carrier(fcm) as carrier:
         assert await carrier.send(PHONE, _hello()) == Later("QUOTA_EXCEEDED", 30.0, ours=True)
         answer = await carrier.send(PHONE, _hello())
-    assert isinstance(answer, Later) and answer.reason == "halted" and answer.ours
+    assert isinstance(answer, Later) and (answer.reason, answer.ours, answer.asked) == ("halted", True, False)
     assert answer.after_s is not None and 29 <= answer.after_s <= 30 * 1.25
     assert fcm.sends == 1
+
+
+async def test_over_the_quota_of_one_device_only_that_one_waits(fcm: FcmPeer) -> None:
+    violation = {"subject": "device:1", "description": "Device message rate exceeded"}
+    usual, fcm.answer = fcm.answer, _always(over_quota(violation, Retry_After="30"))
+    async with _carrier(fcm) as carrier:
+        assert await carrier.send(PHONE, _hello()) == Later("device_quota", 30.0)
+        fcm.answer = usual
+        assert isinstance(await carrier.send(PHONE._replace(address="another"), _hello()), Sent)
 
 
 async def test_the_rate_is_kept(fcm: FcmPeer) -> None:

@@ -147,6 +147,7 @@ async def test_what_a_socket_refuses_is_refused_in_the_same_words(plane: Plane, 
         {"content": 1, "recipient_id": "bob", "ref": "a\n"},
         {"content": 1, "recipient_id": "bob", "retry": True},  # of what?
         {"content": 1, "recipient_id": "bob", "push": {"ttl_s": -1}},
+        {"content": 1, "recipient_id": "bob", "push": {"call": True}},  # a user rings nobody
         {"content": deep, "recipient_id": "bob"},
     ]
     for number, fields in enumerate(refused):

@@ -81,6 +81,12 @@ class ApnsPeer(Server):
         return ApnsConfig(pem(key or self.key), KEY_ID, TEAM_ID, TOPIC, "127.0.0.1", self.port, connections,
                           str(self.certificate))  # fmt: skip
 
+    @property
+    def environ(self) -> dict[str, str]:
+        """What a push service needs to send to it."""
+        return {"APNS_KEY": pem(self.key), "APNS_KEY_ID": KEY_ID, "APNS_TEAM_ID": TEAM_ID, "APNS_TOPIC": TOPIC,
+                "APNS_HOST": "127.0.0.1", "APNS_PORT": str(self.port), "APNS_CA": str(self.certificate)}  # fmt: skip
+
     def accepted(self) -> list[Accepted]:
         """In the order in which they came."""
         return [_accepted(line) for line in self._lines() if line.startswith("accepted\t")]

@@ -276,6 +276,14 @@ async def test_who_wants_none_gets_none_and_who_sleeps_gets_it_later(world: Worl
     assert (view.seen, view.queued, view.cancelled, view.waiting) == (5, 5, 3, 2)
 
 
+async def test_what_takes_calls_alone_gets_none(world: World) -> None:
+    await world.devices.put(Device("ann", "calls", "apns", "t", None, None, "com.example.voip", 1, 1))
+    made = await world.send()
+    await world.runner().work(made)
+    (became,) = await world.log.of_user(model.message_id(made, "ann"), "ann")
+    assert (became.state, became.reason, world.outbox.put_there) == (State.CANCELLED, "calls_only", [])
+
+
 async def test_what_is_held_goes_no_faster_than_the_pace(world: World) -> None:
     """And at the same times when a page is done again."""
     await world.register(PAGE + 2)

@@ -55,9 +55,11 @@ class World:
         )  # fmt: skip
         self.decider = Decider(ports, Plain(), {"fcm", "apns"}, hold_off_seconds=3)
 
-    async def device(self, device_id: str, platform: Platform = "fcm", zone: str | None = "UTC") -> None:
+    async def device(
+        self, device_id: str, platform: Platform = "fcm", zone: str | None = "UTC", app: str | None = None
+    ) -> None:
         address = f"address of {device_id}"
-        await self.devices.put(Device("ann", device_id, platform, address, None, None, None, 0, 0, time_zone=zone))
+        await self.devices.put(Device("ann", device_id, platform, address, None, None, app, 0, 0, time_zone=zone))
 
     async def became(self) -> dict[str, tuple[str, str | None]]:
         found = await self.deliveries.of_user("m", "ann")
@@ -173,3 +175,29 @@ async def test_what_was_sent_meanwhile_is_not_cancelled_by_a_second_decision(wor
     world.facts.read.add(("ann", "m"))
     await world.decider.handle(_job())
     assert await world.became() == {"phone": ("queued", None)}
+
+
+async def test_a_call_and_what_is_none(world: World) -> None:
+    """What is not for a device is decided without a question."""
+    await world.device("ring", "apns", app="com.example.voip")
+    await world.decider.handle(_job())
+    assert (await world.became(), world.facts.questions) == ({"ring": ("cancelled", "calls_only")}, 0)
+    assert not world.queue.entries
+
+    world = World()
+    await world.device("ring", "apns", app="com.example.voip")
+    await world.device("phone", "apns", app="com.example")
+    await world.device("android")
+    await world.decider.handle(_job(Hint(call=True)))
+    assert await world.became() == {
+        "ring": ("queued", None), "phone": ("cancelled", "rings_elsewhere"), "android": ("queued", None),
+    }  # fmt: skip
+    put = [sends.decode(one.data) for one in world.queue.entries.values()]
+    assert {(one.device_id, one.notification.show) for one in put} == {("ring", Show.VOIP), ("android", Show.VOIP)}
+
+
+async def test_in_silent_quiet_hours_of_a_call_no_badge_is_left(world: World) -> None:
+    await world.device("ring", "apns", app="com.example.voip")
+    await world.preferences.replace("ann", Preferences(QuietHours("22:00", "14:00", "UTC")), None)
+    await world.decider.handle(_job(Hint(call=True)))
+    assert await world.became() == {"ring": ("cancelled", "quiet")}

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from pyfcm import FCMNotification
-from tests.support.fcm import failure, request_schema
+from tests.support.fcm import QUOTA_FAILURE, failure, over_quota, request_schema
 
 from push_workloads.common.config import ConfigError, Env
 from push_workloads.push.carrier import Answer, Dead, Later, Refused, Sent
@@ -126,6 +126,38 @@ def test_only_the_body_is_cut() -> None:
 def test_answers(told: tuple[int, Any, dict[str, str]], answer: Answer) -> None:
     status, body, headers = told
     assert answer_of(status, json.dumps(body).encode(), headers.get("Retry-After"), NOW) == answer
+
+
+OF_A_DEVICE = {"subject": "device:1", "description": "Device message rate exceeded"}
+OF_A_TOPIC = {"subject": "topic:news", "description": "Topic message rate exceeded"}
+
+
+@pytest.mark.parametrize(
+    ("violations", "is_the_devices"),
+    [
+        ([OF_A_DEVICE], True),
+        ([{"description": "Device message rate exceeded"}], True),
+        ([{"subject": "the DEVICE"}], True),
+        ([OF_A_TOPIC], False),
+        ([OF_A_DEVICE, OF_A_TOPIC], False),  # nobody may send to the topic, whatever else
+        ([OF_A_DEVICE, "what?"], False),
+        ([{"subject": "project:1", "description": "Messages to devices a minute"}], False),
+        ([], False),
+        ([{}], False),
+    ],
+)
+def test_whose_quota_it_is(violations: list[Any], is_the_devices: bool) -> None:
+    for headers, wait in (({}, None), ({"Retry_After": "7"}, 7.0)):
+        status, body, told = over_quota(*violations, **headers)
+        answer = answer_of(status, json.dumps(body).encode(), told.get("Retry-After"), NOW)
+        projects = Later("QUOTA_EXCEEDED", 60.0 if wait is None else wait, ours=True)
+        assert answer == (Later("device_quota", wait) if is_the_devices else projects)
+
+
+def test_violations_that_are_no_list() -> None:
+    detail = {"@type": QUOTA_FAILURE, "violations": "device"}
+    body = json.dumps({"error": {"status": "RESOURCE_EXHAUSTED", "details": [detail]}}).encode()
+    assert answer_of(429, body, None, NOW) == Later("RESOURCE_EXHAUSTED", 60, ours=True)
 
 
 def test_while_our_project_is_doubted_no_token_is_dead_for_being_anothers() -> None:

@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 
 from push_workloads.common.cursor_keys import Reached
 from push_workloads.common.push_jobs import Hint, PushJob
+from push_workloads.push.devices import Device, Platform
 from push_workloads.push.notification import Notification, Show
 from push_workloads.push.policy import (
     BADGE_AGAIN_MS,
     BADGE_WAITS_MS,
+    CALL_TTL_S,
     DEFAULT_TTL_S,
     MAX_TTL_S,
     NOW_S,
@@ -28,6 +30,7 @@ from push_workloads.push.policy import (
     matter_of,
     matter_of_send,
     ttl_s,
+    unfit,
     with_badge,
 )
 from push_workloads.push.preferences import ALL, FOR_EVER, Preferences, QuietHours, is_muted, quiet_until
@@ -64,6 +67,11 @@ HELD = QuietHours("22:00", "07:00", "UTC", mode="hold")
         (MATTER, Preferences(HELD), Facts(), NIGHT, Hold(MORNING, Reason.QUIET)),
         (MATTER._replace(expires_ms=MORNING - 1), Preferences(HELD), Facts(), NIGHT, Cancel(Reason.QUIET)),
         (MATTER._replace(noisy=False), Preferences(HELD), Facts(), NIGHT, Tell()),
+        (MATTER._replace(call=True), Preferences(SILENT), Facts(), NOON, Tell()),
+        (MATTER._replace(call=True), Preferences(SILENT), Facts(), NIGHT, Cancel(Reason.QUIET)),
+        (MATTER._replace(call=True), Preferences(HELD), Facts(), NIGHT, Hold(MORNING, Reason.QUIET)),
+        (MATTER._replace(call=True), Preferences(mutes={ALL: FOR_EVER}), Facts(), NOON, Cancel(Reason.MUTED)),
+        (MATTER._replace(call=True), Preferences(), Facts(over_rate=True), NOON, Cancel(Reason.RATE)),
         (MATTER, Preferences(), Facts(over_rate=True), NOON, Cancel(Reason.RATE)),
         (MATTER, Preferences(SILENT), Facts(over_rate=True), NIGHT, Cancel(Reason.RATE)),
     ],
@@ -196,6 +204,37 @@ def test_how_long_a_message_is_worth_it(asked: int | None, seconds: int) -> None
     assert ttl_s(_job(Hint(ttl_s=asked))) == seconds
     assert matter_of(_job(Hint(ttl_s=asked))).expires_ms == NOON + seconds * 1000
     assert ttl_s(_job()) == DEFAULT_TTL_S
+
+
+def test_nobody_answers_a_call_of_a_while_ago() -> None:
+    assert ttl_s(_job(Hint(call=True))) == CALL_TTL_S
+    assert ttl_s(_job(Hint(call=True, ttl_s=60))) == 60
+
+
+def _device(platform: Platform, app: str | None = None) -> Device:
+    return Device("ann", f"{platform}-{app}", platform, f"{platform}-{app}", None, None, app, 0, 0)
+
+
+PHONE, RINGING = _device("apns", "com.example.chat"), _device("apns", "com.example.chat.voip")
+UNNAMED, ANDROID, BROWSER = _device("apns"), _device("fcm", "com.example.voip"), _device("webpush")
+
+
+@pytest.mark.parametrize(
+    ("call", "devices", "unfit_for"),
+    [
+        (False, (PHONE, RINGING, ANDROID, BROWSER), {RINGING: Reason.CALLS_ONLY}),
+        (False, (PHONE,), {}),
+        (True, (PHONE, UNNAMED, RINGING, ANDROID, BROWSER),
+         {PHONE: Reason.RINGS_ELSEWHERE, UNNAMED: Reason.RINGS_ELSEWHERE}),
+        (True, (PHONE, UNNAMED, ANDROID), {}),
+        (True, (RINGING,), {}),
+    ],
+)  # fmt: skip
+def test_which_devices_ring(call: bool, devices: tuple[Device, ...], unfit_for: dict[Device, Reason]) -> None:
+    found = {device: unfit(_job(Hint(call=call)), device, devices) for device in devices}
+    assert {device: reason for device, reason in found.items() if reason is not None} == unfit_for
+    if not call:
+        assert unfit(_job(), devices[0], devices) is None
 
 
 @pytest.mark.parametrize(

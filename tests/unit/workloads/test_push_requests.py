@@ -17,6 +17,7 @@ from push_workloads.push.requests import (
     Shown,
     Stage,
     check,
+    check_call,
     check_time,
     check_users,
     jobs_of,
@@ -80,6 +81,17 @@ def test_one_job_for_each_user() -> None:
     assert first.hint is not None
     assert (first.hint.data, first.hint.ttl_s, first.hint.collapse_key) == ({"order": "A1"}, 60, "orders")
     assert decode(encode(first)) == first
+
+
+def test_a_call() -> None:
+    asked, plain = _asked(call=True), _asked()
+    check_call(asked)
+    (rings, _), (tells, _) = (jobs_of(one, request_of(one, NOW, BYTES)) for one in (asked, plain))
+    assert rings.hint is not None and tells.hint is not None
+    assert (rings.hint.call, tells.hint.call) == (True, False)
+    assert request_of(asked, NOW, BYTES).digest != request_of(plain, NOW, BYTES).digest
+    with pytest.raises(BadRequest, match="either `call` or `silent`"):
+        check_call(_asked(call=True, silent=True))
 
 
 def test_a_scheduled_job_is_as_old_as_its_time() -> None:

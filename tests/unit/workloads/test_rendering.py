@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from push_workloads.common.push_jobs import Hint, PushJob
 from push_workloads.push.carrier import Later
-from push_workloads.push.devices import Device
+from push_workloads.push.devices import Device, Platform
 from push_workloads.push.notification import Show
 from push_workloads.push.rendering import MAX_TEXT, Plain, collapse_id, silenced
 from push_workloads.push.retrying import LAST_MS, MAX_ATTEMPTS, next_try
@@ -53,6 +53,24 @@ def test_what_is_silent_shows_nothing() -> None:
     assert (badge.show, badge.title, badge.body, badge.data, badge.badge) == (Show.BADGE, None, None, None, 3)
 
 
+@pytest.mark.parametrize(
+    ("platform", "app", "show"),
+    [
+        ("apns", "com.example.chat.voip", Show.VOIP), ("apns", "com.example.chat", Show.ALERT),
+        ("apns", None, Show.ALERT), ("fcm", None, Show.VOIP), ("webpush", None, Show.VOIP),
+    ],
+)  # fmt: skip
+def test_a_call_rings_where_it_can(platform: Platform, app: str | None, show: Show) -> None:
+    device = DEVICE._replace(platform=platform, app=app)
+    made = Plain().render(_job(hint=Hint(title="Ann", call=True)), device, 3)
+    assert (made.show, made.title, made.expires_at) == (show, "Ann", 1_030)
+
+
+def test_no_later_message_takes_a_calls_place() -> None:
+    assert Plain().render(_job(hint=Hint(call=True)), DEVICE, None).collapse_id is None
+    assert Plain().render(_job(hint=Hint(call=True, collapse_key="call-7")), DEVICE, None).collapse_id == "call-7"
+
+
 @given(st.none() | st.text(max_size=200), st.text(max_size=200))
 def test_a_collapse_id_fits_every_provider(key: str | None, conversation: str) -> None:
     made = collapse_id(key, conversation)
@@ -83,6 +101,14 @@ def test_a_retry_is_not_before_the_provider_says_so_nor_too_late(
 def test_it_is_tried_so_often_and_no_more() -> None:
     assert next_try(Later("busy"), MAX_ATTEMPTS - 2, 0, 10**12, 1.0) is not None
     assert next_try(Later("busy"), MAX_ATTEMPTS - 1, 0, 10**12, 1.0) is None
+
+
+def test_what_the_provider_was_not_asked_about_is_no_attempt() -> None:
+    """Else a halt of the project would use up what it has not even been asked. Pauses grow all the same."""
+    halted = Later("halted", 5.0, asked=False)
+    assert next_try(halted, MAX_ATTEMPTS - 1, 0, 10**12, 0.0) == 5_000
+    assert next_try(halted, MAX_ATTEMPTS - 1, 0, 5_000, 0.0) is None
+    assert [next_try(halted, 0, 0, 10**12, 1.0, kept) for kept in (0, 1, 5000)] == [7_000, 9_000, LAST_MS + 5_000]
 
 
 def test_pauses_grow_and_are_drawn_from_nothing_on() -> None:

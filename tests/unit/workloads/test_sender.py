@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import prometheus_client
 import pytest
+from msgspec.structs import replace
 
 from push_workloads.push.cancels import MemoryCancels
 from push_workloads.push.carrier import Answer, Dead, Later, MemoryCarrier, Sent
@@ -48,17 +49,17 @@ class World:
     def __init__(self, devices: MemoryDevices, answer: Answer, facts: FactSource | None = None) -> None:
         self.devices, self.preferences, self.deliveries = devices, MemoryPreferences(), MemoryDeliveries()
         self.answer, self.now_ms, self.outbox = answer, NOW, MemoryOutbox()
+        self.registry = prometheus_client.CollectorRegistry()
         self.carrier = MemoryCarrier(lambda device, shown: self.answer)
-        metrics = PushMetrics(prometheus_client.CollectorRegistry())
         self.ports = Ports(
             devices, facts or MemoryFacts(), self.preferences, self.deliveries, MemoryClaims(), Queue(self.outbox),
-            MemoryCancels(), metrics, lambda: self.now_ms,
+            MemoryCancels(), PushMetrics(self.registry), lambda: self.now_ms,
         )  # fmt: skip
         self.sender = Sender(self.ports, self.carrier, lambda: 0.5)
 
-    async def sends(self, decided_at: int) -> tuple[str, str | None]:
+    async def sends(self, decided_at: int, shown: Notification = SHOWN) -> tuple[str, str | None]:
         await self.devices.put(PHONE)
-        send = Send("ann", "phone", "fcm", SHOWN, channel="user:ann", epoch="e1", seq=7, decided_at=decided_at)
+        send = Send("ann", "phone", "fcm", shown, channel="user:ann", epoch="e1", seq=7, decided_at=decided_at)
         return await self.became(send)
 
     async def became(self, send: Send) -> tuple[str, str | None]:
@@ -97,6 +98,33 @@ async def test_only_what_was_just_decided_is_not_looked_at_again() -> None:
         world = World(MemoryDevices(), Sent())
         await world.preferences.replace("ann", Preferences(mutes={"user:bob": FOR_EVER}), None)
         assert (await world.sends(decided_at))[0] == became
+
+
+async def test_a_call_that_waited_into_silent_quiet_hours_is_no_badge() -> None:
+    world = World(MemoryDevices(), Sent())
+    at_all_times = QuietHours("00:00", "23:59", "UTC")
+    await world.preferences.replace("ann", Preferences(at_all_times), None)
+    assert await world.sends(0, replace(SHOWN, show=Show.VOIP)) == ("cancelled", "quiet")
+
+
+async def test_what_was_kept_back_has_used_up_no_attempt() -> None:
+    """The provider was not asked: only the message's own time ends it."""
+    for answer, counts in ((Later("halted", 5.0, asked=False), (0, 1)), (Later("busy"), (1, 0))):
+        world = World(MemoryDevices(), answer)
+        assert await world.sends(NOW) == ("held", answer.reason)
+        (waits,) = [decode(one.data) for one in world.outbox.entries.values()]
+        assert (waits.attempt, waits.kept_back) == counts
+        (became,) = await world.deliveries.of_user("m1", "ann")
+        assert became.attempts == counts[0]
+
+
+async def test_a_fault_of_ours_is_told_from_a_busy_provider(caplog: pytest.LogCaptureFixture) -> None:
+    for answer, ours, told in ((Later("busy"), 0, []), (Later("no_token", ours=True), 1, [("fcm", "no_token")])):
+        world = World(MemoryDevices(), answer)
+        assert await world.sends(NOW) == ("held", answer.reason)
+        counted = world.registry.get_sample_value("push_push_answers_total", {"platform": "fcm", "ours": "true"})
+        logged = [(one.__dict__["platform"], one.__dict__["reason"]) for one in caplog.records]
+        assert (counted, logged) == (ours, told)
 
 
 # Of a broadcast -------------------------------------------------------------------------------------------------------

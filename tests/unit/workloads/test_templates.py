@@ -184,7 +184,15 @@ async def test_a_template_that_was_just_made_elsewhere_is_waited_for() -> None:
     assert renderer.render(_job(), phone, None).title == "ann"
 
 
-@pytest.mark.parametrize("show", [Show.BACKGROUND, Show.BADGE, Show.VOIP])
+def test_a_call_has_its_words_and_rings_without() -> None:
+    rings = Notification("m1", Show.VOIP, 99)
+    made = worded(rings, _job(), None, Template(Text("{sender} calls")))
+    assert (made.show, made.title) == (Show.VOIP, "ann calls")
+    for template in (SILENT, BUILT_IN["system"]):
+        assert worded(rings, _job("system", content={}), None, template) == rings
+
+
+@pytest.mark.parametrize("show", [Show.BACKGROUND, Show.BADGE])
 def test_what_shows_no_words_gets_none(show: Show) -> None:
     silent = Notification("m1", show, 99)
     assert worded(silent, _job(), None, BUILT_IN["text"]) is silent

@@ -7,6 +7,8 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Raw, Struct
 
+from push_workloads.common.tokens import SERVICE
+
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
 DedupId = Annotated[str, Meta(min_length=16, max_length=128)]
 UserId = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -14,11 +16,13 @@ Channel = Annotated[str, Meta(min_length=1, max_length=160)]
 MessageId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+\Z")]
 Kind = Literal["text", "edit", "delete", "reaction"]
 
+CALL_IS_TOLD: Final = "silent: a call is told: say either `call` or `silent`"
 MAX_DEPTH: Final = 64  # of arrays and objects in `content`
 
 
 class PushHint(Struct, omit_defaults=True):
-    """How a notification for this message should look, if one is needed."""
+    """How a notification for this message should look, if one is needed. `call`: phones ring; servers of the platform's
+    owner alone may say it."""
 
     title: Annotated[str, Meta(max_length=256)] | None = None
     body: Annotated[str, Meta(max_length=1024)] | None = None
@@ -26,6 +30,7 @@ class PushHint(Struct, omit_defaults=True):
     collapse_key: Annotated[str, Meta(max_length=64)] | None = None
     ttl_s: Annotated[int, Meta(ge=0, le=2_419_200)] | None = None
     silent: bool = False
+    call: bool = False
 
 
 class Options(Struct, kw_only=True):
@@ -47,8 +52,8 @@ class Outgoing(Options, kw_only=True):
     content: Raw
 
 
-def unusable(message: Outgoing) -> str | None:
-    """In words why this message is not taken, beyond what the types say."""
+def unusable(message: Outgoing, user_id: str) -> str | None:
+    """In words why this message of that user is not taken, beyond what the types say."""
     if (message.recipient_id is None) == (message.channel is None):
         return "one of the fields `recipient_id` and `channel` is required"
     if message.channel is not None and message.channel.startswith("user:"):
@@ -59,6 +64,16 @@ def unusable(message: Outgoing) -> str | None:
         return f"content: nested over {MAX_DEPTH} levels"
     if message.retry and message.dedup_id is None:
         return "retry: goes with the dedup_id of the first attempt"
+    return _unusable_hint(message.push, user_id) if message.push is not None else None
+
+
+def _unusable_hint(hint: PushHint, user_id: str) -> str | None:
+    """Whoever may write to somebody may not ring them: a call comes through where a message does not, and a phone's
+    owner has no other way to be left alone than to mute."""
+    if hint.call and user_id != SERVICE:
+        return "push.call: phones ring for your own servers alone: send it with a service credential"
+    if hint.call and hint.silent:
+        return CALL_IS_TOLD
     return None
 
 

@@ -32,7 +32,7 @@ DEAD_SUBJECTS: Final = ("push.dead.>",)
 
 
 class Hint(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the sender asked the notification to look like (the `push` field of `send_message`)."""
+    """What the sender asked the notification to look like (the `push` field of `send_message`). `call`: it rings."""
 
     title: str | None = None
     body: str | None = None
@@ -40,6 +40,7 @@ class Hint(msgspec.Struct, frozen=True, omit_defaults=True):
     collapse_key: str | None = None
     ttl_s: int | None = None
     silent: bool = False
+    call: bool = False
 
 
 class PushJob(msgspec.Struct, frozen=True, omit_defaults=True, rename={"sender": "from"}):

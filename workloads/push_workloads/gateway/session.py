@@ -189,7 +189,7 @@ class Session:
     # Messages of the client
 
     def _send_message(self, frame: SendMessage, at: At, *, final: bool = False) -> Iterable[Action]:
-        refusal = unusable(frame)
+        refusal = unusable(frame, self.who.user_id)
         if refusal:
             return self._blame(error_frame(codes.BAD_FRAME, refusal, frame.id), at.now)
         if frame.channel is not None:

@@ -64,7 +64,7 @@ class Sender:
 
     def _admit(self, user_id: str, messages: Sequence[Outgoing]) -> Log:
         first = messages[0]
-        refusal = unusable(first)
+        refusal = unusable(first, user_id)
         if refusal:
             raise BadRequest(refusal)
         if self._log is None:

@@ -37,11 +37,13 @@ class Refused(Struct, frozen=True):
 
 class Later(Struct, frozen=True):
     """Not now, and nothing was shown: to be tried again, not before `after_s` if the provider says so. `ours`: it is a
-    fault of ours (credentials, quota, configuration) and no fault of this notification."""
+    fault of ours (credentials, quota, configuration) and no fault of this notification. `asked`: the provider was; what
+    we kept back ourselves was no attempt."""
 
     reason: str
     after_s: float | None = None
     ours: bool = False
+    asked: bool = True
 
 
 class Unknown(Struct, frozen=True):

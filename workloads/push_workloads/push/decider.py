@@ -24,6 +24,7 @@ from push_workloads.push.policy import (
     decide,
     hold_off_until,
     matter_of,
+    unfit,
     with_badge,
 )
 from push_workloads.push.ports import Ports
@@ -55,12 +56,15 @@ class Decider:
             return
         carried = [device for device in devices if device.platform in self._platforms]
         decided: dict[Device, Decision] = {device: Cancel(Reason.NO_SENDER) for device in devices}
+        unfits = {one: reason for one in carried if (reason := unfit(job, one, carried)) is not None}
+        decided |= {device: Cancel(reason) for device, reason in unfits.items()}
+        fit = [device for device in carried if device not in unfits]
         reading = Reading()
-        if carried:
-            near = await self._ports.facts.near(job.user_id, job.channel, [device.device_id for device in carried])
-            if await self._is_held_off(job, carried, online=near.online):
+        if fit:
+            near = await self._ports.facts.near(job.user_id, job.channel, [device.device_id for device in fit])
+            if await self._is_held_off(job, fit, online=near.online):
                 return
-            told, reading = await self._decided(job, carried, near)
+            told, reading = await self._decided(job, fit, near)
             decided |= told
         await self._carry_out(job, decided, reading)
 

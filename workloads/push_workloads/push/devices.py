@@ -22,6 +22,7 @@ MAX_LOCALE = 35  # RFC 5646 §4.4.1
 MAX_SCAN = 1000
 SHOWN = 6
 P256DH_BYTES, AUTH_BYTES = 65, 16  # RFC 8291 §3.1 and §3.2: an uncompressed P-256 point, a 16-byte secret
+VOIP = ".voip"  # ends the topic of a token from PushKit
 Platform = Literal["fcm", "apns", "webpush"]
 _DEVICE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _APP = re.compile(r"[A-Za-z0-9._:/-]{1,255}")
@@ -71,6 +72,16 @@ class Device(NamedTuple):
     locale: str | None = None
     time_zone: str | None = None
     app_version: str | None = None
+
+    @property
+    def calls_only(self) -> bool:
+        """A token from PushKit: Apple takes nothing for it but calls."""
+        return self.platform == "apns" and self.app is not None and self.app.endswith(VOIP)
+
+    @property
+    def rings(self) -> bool:
+        """Whether its app can be woken to ring. Apple does that by such a token alone; by others it shows an alert."""
+        return self.platform != "apns" or self.calls_only
 
     @property
     def ending(self) -> str:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from push_workloads.push.deliveries import Delivery
+from push_workloads.push.devices import Platform
 
 NO_PLATFORM: Final = "none"
 NO_REASON: Final = "none"
 # From what a message's phone should feel at once, over the hold-off, to a night's quiet.
 SENT_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 3.5, 4.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0, 36_000.0)
 QUEUE_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
+
+_OURS: Final = {True: "true", False: "false"}
 
 
 class PushMetrics:
@@ -25,6 +28,13 @@ class PushMetrics:
             "push_push_sent_seconds", "From a message's sending to its provider's answer", ["platform"],
             buckets=SENT_SECONDS, registry=registry,
         )  # fmt: skip
+        self._answers = Counter(
+            "push_push_answers", "What providers answered, and whether it was a fault of ours", ["platform", "ours"],
+            registry=registry,
+        )  # fmt: skip
+        for platform in get_args(Platform):  # a rate needs a first value to grow from
+            for ours in _OURS.values():
+                self._answers.labels(platform, ours)
         self._queued = Histogram(
             "push_push_queue_seconds", "From an entry's arrival in a queue to its handling", ["queue"],
             buckets=QUEUE_SECONDS, registry=registry,
@@ -41,6 +51,10 @@ class PushMetrics:
 
     def sent(self, platform: str, seconds: float) -> None:
         self._sent.labels(platform).observe(max(0.0, seconds))
+
+    def answered(self, platform: Platform, *, ours: bool) -> None:
+        """`ours`: as in Later."""
+        self._answers.labels(platform, _OURS[ours]).inc()
 
     def taken(self, queue: str, seconds: float) -> None:
         self._queued.labels(queue).observe(max(0.0, seconds))

@@ -55,6 +55,7 @@ class PushOffice:
     async def push(self, asked: NewPush) -> Placed:
         """Raises BadRequest, Conflict, Unavailable."""
         now = self._now_ms()
+        requests.check_call(asked)
         requests.check(asked)
         requests.check_users(asked.user_ids)
         requests.check_time(asked.send_at, now)

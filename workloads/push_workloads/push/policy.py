@@ -6,16 +6,19 @@ The same rules hold when a job is decided on and when a send that waited is look
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final, NamedTuple
 
 from push_workloads.common.cursor_keys import Reached
 from push_workloads.common.push_jobs import PushJob
+from push_workloads.push.devices import Device
 from push_workloads.push.notification import Show
 from push_workloads.push.preferences import Preferences, is_muted, quiet_until
 from push_workloads.push.sends import Send
 
 DEFAULT_TTL_S: Final = 86_400
+CALL_TTL_S: Final = 30  # of a call: later nobody is there to be answered
 MAX_TTL_S: Final = 28 * 86_400  # FCM's and Web Push's; no provider keeps one for longer
 # `ttl_s` 0 is "now or never", and now takes this long: the hold-off and the queue's own time are part of it, and two
 # clocks.
@@ -27,6 +30,8 @@ BADGE_WAITS_MS: Final = 120_000
 class Reason(StrEnum):
     """Why a device is not told, or not yet. Where several hold, the first of them in this order is given."""
 
+    CALLS_ONLY = "calls_only"
+    RINGS_ELSEWHERE = "rings_elsewhere"
     EXPIRED = "expired"
     RECEIVED = "received"
     READ = "read"
@@ -41,7 +46,7 @@ class Reason(StrEnum):
 
 class Matter(NamedTuple):
     """What is decided about. `noisy`: it comes to the user's notice; what is for the app alone has no quiet hours.
-    `expires_ms`: nobody is to be told after that; Unix milliseconds."""
+    `expires_ms`: nobody is to be told after that; Unix milliseconds. `call`: it rings."""
 
     channel: str
     epoch: str
@@ -49,6 +54,7 @@ class Matter(NamedTuple):
     conversation: str
     noisy: bool
     expires_ms: int
+    call: bool = False
 
 
 class Facts(NamedTuple):
@@ -80,22 +86,39 @@ class Cancel(NamedTuple):
 Decision = Tell | Hold | Cancel
 
 
+def is_call(job: PushJob) -> bool:
+    return job.hint is not None and job.hint.call
+
+
+def unfit(job: PushJob, device: Device, devices: Iterable[Device]) -> Reason | None:
+    """Why it is nothing for this one of a user's devices, whatever is known of the user. None: it may be told there.
+
+    A phone with a token for calls has another one for all else, and must not be told twice of a call; which of them
+    belong together nobody knows. So Apple's devices ring where the user has any that can, and else show an alert."""
+    if not is_call(job):
+        return Reason.CALLS_ONLY if device.calls_only else None
+    return Reason.RINGS_ELSEWHERE if not device.rings and any(one.calls_only for one in devices) else None
+
+
 def ttl_s(job: PushJob) -> int:
     """For how long after it was sent the message is worth telling."""
     asked = job.hint.ttl_s if job.hint is not None else None
-    return DEFAULT_TTL_S if asked is None else min(max(asked, NOW_S), MAX_TTL_S)
+    if asked is None:
+        return CALL_TTL_S if is_call(job) else DEFAULT_TTL_S
+    return min(max(asked, NOW_S), MAX_TTL_S)
 
 
 def matter_of(job: PushJob) -> Matter:
     noisy = job.hint is None or not job.hint.silent
     expires_ms = job.sent_at + ttl_s(job) * 1000
-    return Matter(job.channel, job.epoch, job.seq, job.conversation, noisy, expires_ms)
+    return Matter(job.channel, job.epoch, job.seq, job.conversation, noisy, expires_ms, is_call(job))
 
 
 def matter_of_send(send: Send) -> Matter:
     told = send.notification
-    noisy = told.show in (Show.ALERT, Show.VOIP)
-    return Matter(send.channel, send.epoch, send.seq, told.conversation or "", noisy, told.expires_at * 1000)
+    call = told.show is Show.VOIP
+    noisy = call or told.show is Show.ALERT
+    return Matter(send.channel, send.epoch, send.seq, told.conversation or "", noisy, told.expires_at * 1000, call)
 
 
 def hold_off_until(job: PushJob, *, online: bool, hold_off_ms: int, now_ms: int) -> int | None:
@@ -127,6 +150,8 @@ def decide(matter: Matter, time_zone: str | None, preferences: Preferences, fact
     until = quiet_until(preferences.quiet, time_zone, now_ms) if matter.noisy else None
     if until is not None and preferences.quiet is not None and preferences.quiet.mode == "hold":
         return Hold(until, Reason.QUIET) if until <= matter.expires_ms else Cancel(Reason.QUIET)
+    if until is not None and matter.call:  # of which no number at an icon is left
+        return Cancel(Reason.QUIET)
     return Cancel(Reason.RATE) if facts.over_rate else Tell(silently=until is not None)
 
 

@@ -28,19 +28,26 @@ class Plain:
     """A Renderer without templates: the sender's words, else who wrote, and what."""
 
     def render(self, job: PushJob, device: Device, badge: int | None) -> Notification:
-        """The same for all devices."""
+        """The same for all devices, but for how a call comes to notice."""
         hint = job.hint or Hint()
+        conversation = "" if hint.call else job.conversation  # a call must not go under in a later message
         return Notification(
             message_id=job.message_id,
-            show=Show.BACKGROUND if hint.silent else Show.ALERT,
+            show=show_of(hint, device),
             expires_at=matter_of(job).expires_ms // 1000,
             title=None if hint.silent else hint.title or job.sender,
             body=None if hint.silent else hint.body or text_of(job.content),
             data=hint.data,
             badge=badge,
-            collapse_id=collapse_id(hint.collapse_key, job.conversation),
+            collapse_id=collapse_id(hint.collapse_key, conversation),
             conversation=job.conversation or None,
         )
+
+
+def show_of(hint: Hint, device: Device) -> Show:
+    if hint.silent:
+        return Show.BACKGROUND
+    return Show.VOIP if hint.call and device.rings else Show.ALERT
 
 
 def silenced(notification: Notification) -> Notification:

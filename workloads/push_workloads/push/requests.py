@@ -14,10 +14,11 @@ from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from push_workloads.common.errors import BadRequest
 from push_workloads.common.ids import message_id_of, uuid7
-from push_workloads.common.outgoing import DedupId, UserId
+from push_workloads.common.outgoing import CALL_IS_TOLD, DedupId, UserId
 from push_workloads.common.push_jobs import Hint, PushJob
 from push_workloads.common.subjects import BadId, token
 from push_workloads.common.tokens import SERVICE
@@ -50,9 +51,10 @@ class Shown(Struct, kw_only=True, omit_defaults=True):
 
 
 class NewPush(Shown, kw_only=True):
-    """`send_at`: Unix milliseconds."""
+    """`send_at`: Unix milliseconds. `call`: phones ring."""
 
     user_ids: Annotated[list[UserId], Meta(min_length=1, max_length=MAX_USERS)]
+    call: bool = False
     send_at: int | None = None
     dedup_id: DedupId | None = None
 
@@ -98,6 +100,12 @@ def check(shown: Shown) -> None:
         raise BadRequest(f"data: over {MAX_DATA_BYTES} bytes of JSON: send an id, and have the app fetch the rest")
 
 
+def check_call(asked: NewPush) -> None:
+    """Raises BadRequest."""
+    if asked.call and asked.silent:
+        raise BadRequest(CALL_IS_TOLD)
+
+
 def check_time(send_at: int | None, now_ms: int) -> None:
     """Raises BadRequest."""
     if send_at is not None and not 0 <= send_at <= now_ms + MAX_AHEAD_MS:
@@ -130,7 +138,7 @@ def hint_of(shown: Shown) -> Hint:
 def jobs_of(asked: NewPush, request: Request) -> list[PushJob]:
     """One for each user. The kind of a job chooses its template."""
     at = request.created_at if request.send_at is None else max(request.send_at, request.created_at)
-    kind, hint = asked.template or DEFAULT_TEMPLATE, hint_of(asked)
+    kind, hint = asked.template or DEFAULT_TEMPLATE, replace(hint_of(asked), call=asked.call)
     return [
         PushJob(job_id(request.push_id, user_id), user_id, request.push_id, "", 0, SERVICE, at, hint=hint, kind=kind)
         for user_id in asked.user_ids

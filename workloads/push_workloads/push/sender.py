@@ -15,6 +15,7 @@ from push_workloads.push.carrier import Answer, Carrier, Dead, Later, Refused, S
 from push_workloads.push.claims import Ended, Key, Mine, Others, keep_ms
 from push_workloads.push.deliveries import Delivery, State
 from push_workloads.push.devices import Device
+from push_workloads.push.faults import Faults
 from push_workloads.push.notification import Notification
 from push_workloads.push.policy import (
     Cancel,
@@ -32,7 +33,7 @@ from push_workloads.push.ports import Ports
 from push_workloads.push.preferences import Preferences
 from push_workloads.push.queue import put_send_at
 from push_workloads.push.rendering import silenced
-from push_workloads.push.retrying import next_try
+from push_workloads.push.retrying import counted, next_try
 from push_workloads.push.sends import Send
 
 # What was decided so shortly ago has not waited: it is not looked at again. Where clocks differ by more, all is.
@@ -52,6 +53,7 @@ class Sender:
         self._ports = ports
         self._carrier = carrier
         self._draw = draw
+        self._faults = Faults(ports.metrics)
         self._sending_ms = sending_ms
 
     async def handle(self, send: Send) -> str | None:
@@ -148,6 +150,7 @@ class Sender:
 
     async def _act(self, send: Send, device: Device, answer: Answer) -> str | None:
         now_ms = self._ports.now_ms()
+        self._faults.saw(send.platform, answer, now_ms)
         if send.sent_at:
             self._ports.metrics.sent(send.platform, (now_ms - send.sent_at) / 1000)
         if isinstance(answer, Later):
@@ -158,14 +161,15 @@ class Sender:
         return None
 
     async def _later(self, send: Send, answer: Later, now_ms: int) -> str | None:
-        at_ms = next_try(answer, send.attempt, now_ms, send.notification.expires_at * 1000, self._draw())
+        expires_ms, tried = send.notification.expires_at * 1000, counted(send, answer)
+        at_ms = next_try(answer, send.attempt, now_ms, expires_ms, self._draw(), send.kept_back)
         await self._ports.claims.release(_key(send))
         if at_ms is None:
             # No end of the claim: it may be put back into the queue by hand.
-            await self._record(_delivery(send, State.FAILED, answer.reason, now_ms, tried=1))
+            await self._record(_delivery(tried, State.FAILED, answer.reason, now_ms))
             return answer.reason
-        await put_send_at(self._ports.queue, at_ms, replace(send, attempt=send.attempt + 1), now_ms)
-        await self._record(_delivery(send, State.HELD, answer.reason, now_ms, tried=1))
+        await put_send_at(self._ports.queue, at_ms, tried, now_ms)
+        await self._record(_delivery(tried, State.HELD, answer.reason, now_ms))
         return None
 
     async def _forget(self, device: Device, answer: Dead) -> None:

@@ -17,10 +17,11 @@ CONSUMER: Final = "push-{platform}"
 class Send(msgspec.Struct, frozen=True, omit_defaults=True):
     """`platform` chooses the queue. No address: the device is looked up when it is sent, since it may have a new one by
     then, or be gone. `user_id` and `device_id` with the notification's `message_id` name it: one claim, one send.
-    `attempt`: how often it was tried before. `rechecked`: whether what was decided is looked at again before it goes
-    (a message may have been read elsewhere meanwhile); a send of a broadcast is only when it waited for a time.
-    `turn_ms`: of a broadcast's alone, how long after the broadcast's begin its turn comes, at the pace that was asked
-    for; what is held for quiet hours comes so long after their end.
+    `attempt`: how often it was tried before; `kept_back`: how often it came up and the provider was not even asked.
+    `rechecked`: whether what was decided is looked at again before it goes (a message may have been read elsewhere
+    meanwhile); a send of a broadcast is only when it waited for a time. `turn_ms`: of a broadcast's alone, how long
+    after the broadcast's begin its turn comes, at the pace that was asked for; what is held for quiet hours comes so
+    long after their end.
 
     For that look: the message's place (`channel`, `epoch`, `seq`, as in PushJob), when it was sent and when it was
     decided on, Unix milliseconds; 0 when it waited since."""
@@ -37,6 +38,7 @@ class Send(msgspec.Struct, frozen=True, omit_defaults=True):
     seq: int = 0
     sent_at: int = 0
     decided_at: int = 0
+    kept_back: int = 0
 
 
 def subject(send: Send) -> str:

@@ -75,16 +75,22 @@ def worded(made: Notification, job: PushJob, locale: str | None, template: Templ
     """The notification in the words of the sender or of the template. Pure."""
     hint = job.hint
     title, body = (hint.title, hint.body) if hint is not None else (None, None)
-    if made.show is not Show.ALERT:
+    if made.show not in (Show.ALERT, Show.VOIP):
         return made
     if title is None and body is None:
         if template.silent:
-            return replace(made, show=Show.BADGE, title=None, body=None)
+            return _wordless(made)
         text, values = text_for(template, locale), values_of(job)
         title, body = filled(text.title, values, MAX_TITLE), filled(text.body, values, MAX_BODY)
     if not title and not body:  # a template that was removed, or one whose fields are all empty
-        return replace(made, show=Show.BADGE, title=None, body=None)
+        return _wordless(made)
     return replace(made, title=cut(title or "", MAX_TITLE) or None, body=cut(body or "", MAX_BODY) or None)
+
+
+def _wordless(made: Notification) -> Notification:
+    """Of an alert nothing but the badge is left. A call rings all the same: the app knows who calls by its data."""
+    show = made.show if made.show is Show.VOIP else Show.BADGE
+    return replace(made, show=show, title=None, body=None)
 
 
 def values_of(job: PushJob) -> Values:

@@ -13,13 +13,13 @@ from urllib.parse import quote
 import msgspec
 
 from push_workloads.push.carrier import Refused
+from push_workloads.push.devices import VOIP
 from push_workloads.push.fitting import CUT, boundary
 from push_workloads.push.notification import Notification, Show
 
 MAX_BYTES: Final = 4096
 MAX_VOIP_BYTES: Final = 5120
 MAX_COLLAPSE_BYTES: Final = 64
-VOIP: Final = ".voip"
 TOO_LARGE: Final = Refused("too large")
 NOTHING: Final = Refused("nothing to show")
 NOT_FOR_VOIP: Final = Refused("a voip token takes voip only")

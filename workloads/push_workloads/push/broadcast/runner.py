@@ -189,6 +189,8 @@ class Runner:
     def _decided(self, send: Send, device: Device, preferences: Preferences, now_ms: int) -> Decision:
         if device.platform not in self._ports.carried:
             return Cancel(Reason.NO_SENDER)
+        if device.calls_only:
+            return Cancel(Reason.CALLS_ONLY)
         return decide_broadcast(send, device.time_zone, preferences, now_ms)
 
     async def _put(self, held: Broadcast, asked: NewBroadcast, entries: Sequence[Entry], lease: Lease) -> int:

@@ -5,6 +5,7 @@ A device is dead by FCM's own word alone: a 404 without it is an address of ours
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -16,6 +17,9 @@ OTHER_PROJECT: Final = "SENDER_ID_MISMATCH"
 DEAD: Final = frozenset({"UNREGISTERED", OTHER_PROJECT})
 OVER_QUOTA: Final = frozenset({"QUOTA_EXCEEDED", "RESOURCE_EXHAUSTED"})
 OVER_QUOTA_SECONDS: Final = 60.0  # what Google asks for where the answer names no time
+DEVICE_QUOTA: Final = "device_quota"  # QUOTA_EXCEEDED of one device, as the violations say: all others can be sent to
+_QUOTA_FAILURE: Final = "type.googleapis.com/google.rpc.QuotaFailure"
+_DEVICE, _PROJECT = "device", "project"
 _FCM_ERROR: Final = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
 _CODES: Final = frozenset(
     {
@@ -56,11 +60,14 @@ def answer_of(status: int, body: bytes, header: str | None, now: float, *, doubt
     device to be another's."""
     if status == 200:
         return Sent(_name(body))
-    own, reason = _reason(status, body)
+    error = _error(body)
+    own, reason = _reason(status, error)
     if own and reason in DEAD:
         return Refused(reason) if doubted and reason == OTHER_PROJECT else Dead(reason)
     wait = retry_after(header, now)
     if status == 429 or reason in OVER_QUOTA:
+        if _is_of_a_device(error):
+            return Later(DEVICE_QUOTA, wait)
         return Later(reason, OVER_QUOTA_SECONDS if wait is None else wait, ours=True)
     if status >= 500:
         return Later(reason, wait)
@@ -76,14 +83,31 @@ def _name(body: bytes) -> str | None:
         return None
 
 
-def _reason(status: int, body: bytes) -> tuple[bool, str]:
+def _error(body: bytes) -> _Error:
+    """One that says nothing where the answer is none of Google's."""
+    try:
+        return msgspec.json.decode(body, type=_Failed).error
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return _Error()
+
+
+def _reason(status: int, error: _Error) -> tuple[bool, str]:
     """Google's word for it, and whether it is FCM's own. One of those that are known, or the status: it becomes a
     metric's label."""
-    try:
-        error = msgspec.json.decode(body, type=_Failed).error
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return False, f"http_{status}"
     for detail in error.details:
         if detail.get("@type") == _FCM_ERROR and detail.get("errorCode") in _CODES:
             return True, str(detail["errorCode"])
     return False, error.status if error.status in _CODES else f"http_{status}"
+
+
+def _is_of_a_device(error: _Error) -> bool:
+    """Whether all quotas that were exceeded are those of the device. Google names them in words alone (ErrorCode,
+    QUOTA_EXCEEDED): what does not speak of a device, or of a project too, may be the project's."""
+    violations = [one for detail in error.details for one in _violations(detail)]
+    told = [f"{one.get('subject')} {one.get('description')}".lower() for one in violations]
+    return bool(told) and all(_DEVICE in one and _PROJECT not in one for one in told)
+
+
+def _violations(detail: Mapping[str, Any]) -> list[dict[str, Any]]:
+    held = detail.get("violations") if detail.get("@type") == _QUOTA_FAILURE else None
+    return [one if isinstance(one, dict) else {} for one in held] if isinstance(held, list) else []

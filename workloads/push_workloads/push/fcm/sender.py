@@ -15,7 +15,7 @@ from yarl import URL
 from push_workloads.push.carrier import Answer, Carrier, Later, Refused, Sent
 from push_workloads.push.devices import Device
 from push_workloads.push.fcm.access import RETRY_SECONDS, AccessToken, NoToken
-from push_workloads.push.fcm.answers import OVER_QUOTA_SECONDS, answer_of
+from push_workloads.push.fcm.answers import DEVICE_QUOTA, OVER_QUOTA_SECONDS, answer_of
 from push_workloads.push.fcm.config import FcmConfig
 from push_workloads.push.fcm.limiter import MAX_WAIT, Limiter
 from push_workloads.push.fcm.payload import Words, message
@@ -42,7 +42,7 @@ class FcmCarrier:
     async def send(self, device: Device, notification: Notification) -> Answer:
         wait = self._limiter.turn(time.monotonic())
         if wait > MAX_WAIT:
-            return Later("halted", wait, ours=True)
+            return Later("halted", wait, ours=True, asked=False)
         await asyncio.sleep(wait)
         try:
             body = message(notification, device.address, time.time(), self._build)
@@ -60,7 +60,7 @@ class FcmCarrier:
         if isinstance(answer, Sent):
             self._doubted = False
         if isinstance(answer, Later):
-            if reply.status == 429:
+            if reply.status == 429 and answer.reason != DEVICE_QUOTA:
                 after_s = OVER_QUOTA_SECONDS if answer.after_s is None else answer.after_s
                 self._limiter.halt(time.monotonic(), after_s, random.random())  # noqa: S311 - no secret
             if reply.status == 401 and answer.reason != NOT_OF_THE_TOKEN:
