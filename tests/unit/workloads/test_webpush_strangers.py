@@ -39,7 +39,7 @@ async def carrier(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[WebPushCarri
     async def post(http: ClientSession, url: Any, body: bytes, headers: dict[str, str]) -> Reply:
         if url.host.endswith("strangers.example"):
             await asyncio.Event().wait()
-        return Reply(201, None, b"")
+        return Reply(403 if "refuses" in url.path else 201, None, b"")
 
     monkeypatch.setattr(sender, "post", post)
     async with ClientSession() as http:
@@ -67,6 +67,11 @@ async def test_strangers_that_hang_leave_room_for_all_others(carrier: WebPushCar
     await asyncio.sleep(0)
     assert not again.done()
     again.cancel()
+
+
+async def test_what_a_stranger_says_is_no_fault_of_ours(carrier: WebPushCarrier) -> None:
+    for host, ours in (("push.example.com", False), ("web.push.apple.com", True)):
+        assert await carrier.send(device("eve", f"https://{host}/refuses"), HELLO) == Later("http_403", ours=ours)
 
 
 @contextmanager
