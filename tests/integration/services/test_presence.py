@@ -276,3 +276,23 @@ async def test_without_redis_it_says_so_at_once_and_comes_back(
 async def _answers(http: ClientSession, service: InProcess) -> bool:
     async with http.get(f"{service.url}/presence", params={"user_ids": "ada"}, headers=BEARER) as answer:
         return answer.status == 200
+
+
+@pytest.mark.parametrize(("said", "told"), [(True, ["online", "away"]), (False, ["online"])])
+async def test_who_comes_back_and_says_away_is_believed_at_once_who_comes_back_as_it_is_not(
+    redis: Any, said: bool, told: list[str]
+) -> None:
+    """Within one moment, in which nothing is written."""
+    announced: Told = []
+    writer, again = _writer(redis, "g1", announced), _open("ann", "again")
+    writer.connected(_open("ann", "before"))
+    async with beside(writer.run(tuple, lambda _, __: None)):
+        gid: str = await eventually(lambda: _gid(redis, "g1"))
+        await eventually(lambda: _count_is(redis, gid, 1))
+        writer.disconnected("ann", "before")
+        await eventually(lambda: _count_is(redis, gid, 0))
+        if said:
+            writer.connected(again)
+        writer.connected(again._replace(opened=again.opened._replace(away=True)))
+        await eventually(lambda: _count_is(redis, gid, 1))
+        await eventually(lambda: [one.status for one in announced] == told)

@@ -26,6 +26,7 @@ END_SECONDS: Final = 1.0  # between two looks for sessions to end
 BATCH: Final = 200  # of one script, which Redis runs without a pause: some 3 ms
 _log = logging.getLogger(__name__)
 Session = tuple[str, str]  # user id, session id
+Words = tuple[keys.Opened | None, ...]
 End = Callable[[str, str], None]
 
 
@@ -47,8 +48,9 @@ class PresenceWriter:
         self._grace_ms = grace_ms
         self._announce = announce
         self._presence = PresenceChanges(cache)
-        # The last word on each session, None for the end; emptied when the lease is given up.
-        self._changes: dict[Session, keys.Opened | None] = {}
+        # The last word on each session, None for the end, and `online` before an `away` that was said since: who says
+        # that is believed at once, who comes back with it is not. Emptied when the lease is given up.
+        self._changes: dict[Session, Words] = {}
         self._gid = ""
         self._renewed_at = 0.0
 
@@ -58,10 +60,13 @@ class PresenceWriter:
 
     def connected(self, session: Open) -> None:
         """It is open now, or is as this says from now on."""
-        self._changes[(session.user_id, session.session_id)] = session.opened
+        key, opened = (session.user_id, session.session_id), session.opened
+        first = self._changes.get(key, (None,))[0]
+        stepped_back = first is not None and opened.away and not first.away
+        self._changes[key] = (first, opened) if stepped_back else (opened,)
 
     def disconnected(self, user_id: str, session_id: str) -> None:
-        self._changes[(user_id, session_id)] = None
+        self._changes[(user_id, session_id)] = (None,)
 
     async def run(self, here: Callable[[], Iterable[Open]], end: End) -> None:
         """Renews the lease and writes changes until cancelled; Redis away means later, never a stop.
@@ -120,20 +125,21 @@ class PresenceWriter:
         await pipe.execute()
         self._gid = gid
         for session in here():
-            self._changes.setdefault((session.user_id, session.session_id), session.opened)
+            self._changes.setdefault((session.user_id, session.session_id), (session.opened,))
 
     async def _flush(self) -> None:
         while self._changes and self._gid:
             batch = [(session, self._changes[session]) for session in list(self._changes)[:BATCH]]
             await self._write(batch)
-            for session, opened in batch:
-                if session in self._changes and self._changes[session] is opened:
+            for session, words in batch:
+                if self._changes.get(session) is words:
                     del self._changes[session]
 
-    async def _write(self, batch: list[tuple[Session, keys.Opened | None]]) -> None:
+    async def _write(self, batch: list[tuple[Session, Words]]) -> None:
         changes = [
             Change(user_id, keys.field(self._gid, session_id), keys.format_opened(opened) if opened is not None else "")
-            for (user_id, session_id), opened in batch
+            for (user_id, session_id), words in batch
+            for opened in words
         ]
         for one in await self._presence.write(self._gid, changes, self._grace_ms):
             self._announce(one)
