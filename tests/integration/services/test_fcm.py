@@ -113,7 +113,7 @@ async def test_without_a_token_nothing_is_sent_and_google_is_left_alone(
     ("told", "answer"),
     [
         (failure(404, "NOT_FOUND", "UNREGISTERED"), Dead("UNREGISTERED")),
-        (failure(403, "PERMISSION_DENIED", "SENDER_ID_MISMATCH"), Refused("SENDER_ID_MISMATCH")),
+        (failure(403, "PERMISSION_DENIED", "SENDER_ID_MISMATCH"), Later("SENDER_ID_MISMATCH", ours=True)),
         (failure(403, "PERMISSION_DENIED"), Later("PERMISSION_DENIED", ours=True)),
         (failure(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT"), Refused("INVALID_ARGUMENT")),
         (failure(503, "UNAVAILABLE", "UNAVAILABLE", Retry_After="9"), Later("UNAVAILABLE", 9.0)),

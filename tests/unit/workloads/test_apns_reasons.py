@@ -86,7 +86,7 @@ def test_a_topic_that_we_have_guessed_ends_no_device() -> None:
 
 @pytest.mark.parametrize("reason", ["BadDeviceToken", "DeviceTokenNotForTopic"])
 def test_what_may_be_a_setting_of_ours_ends_no_device(reason: str) -> None:
-    assert meaning(400, said(reason), doubted={reason}) == Refused(reason)
+    assert meaning(400, said(reason), doubted={reason}) == Later(reason, ours=True)
     assert meaning(403, said(reason), doubted={reason}) == Later(reason, ours=True)
     others = {"BadDeviceToken", "DeviceTokenNotForTopic"} - {reason}
     assert meaning(400, said(reason), doubted=others) == Dead(reason)

@@ -161,7 +161,7 @@ def test_violations_that_are_no_list() -> None:
 
 
 def test_while_our_project_is_doubted_no_token_is_dead_for_being_anothers() -> None:
-    for code, answer in (("UNREGISTERED", Dead), ("SENDER_ID_MISMATCH", Refused)):
+    for code, answer in (("UNREGISTERED", Dead), ("SENDER_ID_MISMATCH", Later)):
         status, body, _ = failure(403, "x", code)
         assert isinstance(answer_of(status, json.dumps(body).encode(), None, NOW, doubted=True), answer)
 

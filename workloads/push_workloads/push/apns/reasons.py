@@ -88,13 +88,14 @@ def meaning(
 ) -> Answer:
     """What this answer with an error status means. `after_s`: of its Retry-After. `guessed_topic`: the topic was made
     by us for this kind of notification and may never have been the token's. `own_topic`: it was the device's word.
-    `doubted`: reasons that may be our own setting's fault, and end no device."""
+    `doubted`: reasons that may be our own setting's fault, until that is known."""
     said = _said(body)
     reason = _label(said.reason) or f"status {status}"
     means = REASONS.get((status, said.reason)) or _by_status(status)
-    may_be_ours = doubted - {WRONG_TOPIC} if own_topic else doubted
-    if means is Means.DEAD and (said.reason in may_be_ours or (said.reason == WRONG_TOPIC and guessed_topic)):
+    if means is Means.DEAD and said.reason == WRONG_TOPIC and guessed_topic:
         means = Means.REFUSED
+    if means is Means.DEAD and said.reason in (doubted - {WRONG_TOPIC} if own_topic else doubted):
+        means = Means.OURS
     if said.reason in _FOR_ITS_TOPIC and own_topic:
         means = Means.REFUSED
     if means is Means.DEAD and status == 410 and said.timestamp is None:

@@ -56,15 +56,15 @@ class _Taken(msgspec.Struct):
 
 
 def answer_of(status: int, body: bytes, header: str | None, now: float, *, doubted: bool = False) -> Answer:
-    """`header`: of Retry-After; `now` in Unix seconds. `doubted`: our project may be the wrong one, so that it ends no
-    device to be another's."""
+    """`header`: of Retry-After; `now` in Unix seconds. `doubted`: our project may be the wrong one, until that is
+    known."""
     if status == 200:
         return Sent(_name(body))
     error = _error(body)
     own, reason = _reason(status, error)
-    if own and reason in DEAD:
-        return Refused(reason) if doubted and reason == OTHER_PROJECT else Dead(reason)
     wait = retry_after(header, now)
+    if own and reason in DEAD:
+        return Later(reason, wait, ours=True) if doubted and reason == OTHER_PROJECT else Dead(reason)
     if status == 429 or reason in OVER_QUOTA:
         if _is_of_a_device(error):
             return Later(DEVICE_QUOTA, wait)
